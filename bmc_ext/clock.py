@@ -1,0 +1,81 @@
+"""The clock as a port: a test or a headless plant brings its own."""
+
+from __future__ import annotations
+
+import ctypes
+import datetime
+import time
+from typing import Protocol
+
+WINDOW_NS = 100_000_000
+"""Length of a measurement window: 100 ms (DCPI Table 1, power monitoring)."""
+
+
+class Clock(Protocol):
+    """Wall and monotonic time."""
+
+    def unix_ns(self) -> int:
+        """UTC in nanoseconds since 1970-01-01."""
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never steps."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long on this clock."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def unix_ns(self) -> int:
+        """UTC in nanoseconds since 1970-01-01."""
+        return time.time_ns()
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never steps."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long on this clock."""
+        time.sleep(seconds)
+
+
+def iso8601(unix_s: float) -> str:
+    """UTC time as ISO 8601 with milliseconds and Z (DCPI 5.2.1)."""
+    moment = datetime.datetime.fromtimestamp(unix_s, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def parse_iso8601(text: str) -> float:
+    """Unix seconds of an RFC 3339 date-time; ValueError where it is none or has no offset."""
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset")
+    return moment.timestamp()
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of adjtimex(2), as far as it is read here."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 256),
+    )
+
+
+_STA_UNSYNC = 0x0040  # adjtimex(2)
+
+
+def time_bound_s() -> float | None:
+    """Bound on the error of the system clock in seconds, from adjtimex(2); None when unsynchronised."""
+    state = _Timex()
+    if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state)) < 0:
+        return None
+    if state.status & _STA_UNSYNC:
+        return None
+    return float(state.maxerror) * 1e-6

@@ -1,0 +1,1 @@
+"""The commands of `dcpi-bmc`, one file each."""

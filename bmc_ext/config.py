@@ -1,0 +1,232 @@
+"""The service's configuration: one YAML file, checked against schemas/config/config.schema.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from bmc_ext.errors import ConfigurationError
+from schemas import validator
+
+
+@dataclass(frozen=True, slots=True)
+class PointRef:
+    """A point of a configured device, written `device/point`."""
+
+    device: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """A field device: which profile, where (`tcp://HOST:PORT` or `serial:///dev/…?baud=9600`), which unit.
+
+    `ct_ratio` and `pt_ratio` are the instrument transformers between the meter and the line.
+    """
+
+    id: str
+    profile: str
+    target: str
+    unit: int = 1
+    ct_ratio: float = 1.0
+    pt_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WaveformConfig:
+    """A source of samples: `stream` (host, port) or `comtrade` (path, looped unless told otherwise)."""
+
+    type: Literal["stream", "comtrade"]
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: Path = Path()
+    loop: bool = True
+    channels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConfig:
+    """One electrical feed; measured by a waveform source or by a meter, never by both."""
+
+    id: str
+    name: str
+    rated_power_w: float
+    nominal_hz: float | None = None
+    waveform: WaveformConfig | None = None
+    meter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """One coolant loop; an absent point reads as absent. Ratings are nameplate values."""
+
+    id: str
+    fluid: str = "water"
+    rated_flow_lpm: float = 5000.0
+    max_supply_c: float = 40.0
+    max_return_c: float = 60.0
+    supply: PointRef | None = None
+    return_: PointRef | None = None
+    flow: PointRef | None = None
+    pressure: PointRef | None = None
+    pump_speed: PointRef | None = None
+    pump_setpoint: PointRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiliconConfig:
+    """One junction temperature."""
+
+    id: str
+    temperature: PointRef
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityConfig:
+    """Who this is and what it may draw: nameplate and grid contract in W."""
+
+    id: str
+    name: str
+    rated_power_w: float
+    contract_limit_w: float
+    cooling_overhead: float = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    certificate: Path | None = None
+    private_key: Path | None = None
+    max_body_bytes: int = 1_048_576
+    session_timeout_s: int = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11)."""
+
+    facility: FacilityConfig
+    state_dir: Path
+    listen: ListenConfig = ListenConfig()
+    control: Literal["observe", "act"] = "observe"
+    devices: tuple[DeviceConfig, ...] = ()
+    feeds: tuple[FeedConfig, ...] = ()
+    loops: tuple[LoopConfig, ...] = ()
+    silicon: tuple[SiliconConfig, ...] = ()
+    profile_dirs: tuple[Path, ...] = field(default=())
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file; relative paths in it are relative to the file.
+
+    Raises ConfigurationError naming the file, the place and the reason.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    return parse_config(document, base=path.parent, origin=str(path))
+
+
+def parse_config(document: object, *, base: Path, origin: str = "configuration") -> Config:
+    """Build a Config from a parsed document; raises ConfigurationError naming the place."""
+    for error in sorted(
+        validator("config/config").iter_errors(document), key=lambda e: list(e.path)
+    ):
+        place = "/".join(str(part) for part in error.path) or "top level"
+        raise ConfigurationError(f"{origin}: {place}: {error.message}")
+    assert isinstance(document, dict)
+    config = _build(document, base)
+    _check_references(config, origin)
+    return config
+
+
+def _build(document: dict[str, Any], base: Path) -> Config:
+    facility = dict(document["facility"])
+    facility.setdefault("name", facility["id"])
+    facility.setdefault("contract_limit_w", facility["rated_power_w"])
+    listen = dict(document.get("listen", {}))
+    for key in ("certificate", "private_key"):
+        if key in listen:
+            listen[key] = base / listen[key]
+    return Config(
+        facility=FacilityConfig(**facility),
+        state_dir=base / Path(document["state_dir"]).expanduser(),
+        listen=ListenConfig(**listen),
+        control=document.get("control", "observe"),
+        devices=tuple(DeviceConfig(**device) for device in document.get("devices", [])),
+        feeds=tuple(_feed(feed, base) for feed in document.get("feeds", [])),
+        loops=tuple(_loop(loop) for loop in document.get("loops", [])),
+        silicon=tuple(
+            SiliconConfig(entry["id"], _point(entry["temperature"]))
+            for entry in document.get("silicon", [])
+        ),
+        profile_dirs=tuple(base / folder for folder in document.get("profile_dirs", [])),
+    )
+
+
+def _point(text: str) -> PointRef:
+    device, _, point = text.partition("/")
+    return PointRef(device, point)
+
+
+def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
+    feed = {"name": document["id"], **document}
+    if "waveform" in feed:
+        waveform = dict(feed["waveform"])
+        if "path" in waveform:
+            waveform["path"] = base / waveform["path"]
+        feed["waveform"] = WaveformConfig(**waveform)
+    return FeedConfig(**feed)
+
+
+_LOOP_POINTS = ("supply", "return", "flow", "pressure", "pump_speed", "pump_setpoint")
+
+
+def _loop(document: dict[str, Any]) -> LoopConfig:
+    values = {key: value for key, value in document.items() if key not in _LOOP_POINTS}
+    for key in _LOOP_POINTS:
+        if key in document:
+            values["return_" if key == "return" else key] = _point(document[key])
+    return LoopConfig(**values)
+
+
+def _check_references(config: Config, origin: str) -> None:
+    """Every identity is unique and every reference names a configured device."""
+    known = {device.id for device in config.devices}
+    for kind, entries in (
+        ("devices", config.devices),
+        ("feeds", config.feeds),
+        ("loops", config.loops),
+        ("silicon", config.silicon),
+    ):
+        seen: set[str] = set()
+        for entry in entries:
+            if entry.id in seen:
+                raise ConfigurationError(f"{origin}: {kind}: id {entry.id!r} is given twice")
+            seen.add(entry.id)
+    for feed in config.feeds:
+        if feed.meter is not None and feed.meter not in known:
+            raise ConfigurationError(f"{origin}: feeds/{feed.id}: no device {feed.meter!r}")
+    for owner, point in _references(config):
+        if point.device not in known:
+            raise ConfigurationError(f"{origin}: {owner}: no device {point.device!r}")
+
+
+def _references(config: Config) -> list[tuple[str, PointRef]]:
+    found = [(f"silicon/{entry.id}", entry.temperature) for entry in config.silicon]
+    for loop in config.loops:
+        points = (
+            loop.supply, loop.return_, loop.flow, loop.pressure, loop.pump_speed, loop.pump_setpoint
+        )  # fmt: skip
+        found += [(f"loops/{loop.id}", point) for point in points if point is not None]
+    return found

@@ -1,0 +1,100 @@
+"""Values of one feed in one 100 ms window, and their sum over the facility."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from drivers.reading import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseValues:
+    """One phase; None is unknown. W, var, VA, V and A are root-mean-square or mean over the window."""
+
+    phase: str
+    p_w: float | None
+    q_var: float | None
+    s_va: float | None
+    pf: float | None
+    dpf: float | None
+    v_rms_v: float | None
+    i_rms_a: float | None
+    thd_v_percent: float | None
+    thd_i_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedValues:
+    """One feed in one window. Every number is None unless `quality` is OK.
+
+    `measured_at` is the Unix time of the window's start or of the meter's read. Power is import
+    positive. Energies are running totals in J.
+    """
+
+    feed_id: str
+    source: Literal["waveform", "meter"]
+    quality: Quality
+    measured_at: float | None = None
+    flags: tuple[str, ...] = ()
+    frequency_hz: float | None = None
+    p_w: float | None = None
+    q_var: float | None = None
+    s_va: float | None = None
+    pf: float | None = None
+    dpf: float | None = None
+    energy_import_j: float | None = None
+    energy_export_j: float | None = None
+    phases: tuple[PhaseValues, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TotalValues:
+    """Sum over all feeds; a sum with an unknown term is unknown."""
+
+    quality: Quality
+    p_w: float | None = None
+    q_var: float | None = None
+    s_va: float | None = None
+    pf: float | None = None
+    energy_import_j: float | None = None
+    energy_export_j: float | None = None
+
+
+_SEVERITY = (
+    Quality.OK,
+    Quality.STALE,
+    Quality.OUT_OF_RANGE,
+    Quality.ABSENT,
+    Quality.COMM_ERROR,
+)
+
+
+def worst_quality(qualities: Sequence[Quality]) -> Quality:
+    """The quality that a result inherits from its parts; ABSENT when there are none."""
+    return max(qualities, key=_SEVERITY.index, default=Quality.ABSENT)
+
+
+def add_known(values: Sequence[float | None]) -> float | None:
+    """Sum in the terms' unit; None as soon as one term is unknown or there is none."""
+    if not values or any(value is None for value in values):
+        return None
+    return math.fsum(value for value in values if value is not None)
+
+
+def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
+    """Facility totals: P and Q add; S = √(P²+Q²) of the sums (vector apparent power, IEEE 1459-2010 3.2.2.5)."""
+    p_w = add_known([feed.p_w for feed in feeds])
+    q_var = add_known([feed.q_var for feed in feeds])
+    s_va = math.hypot(p_w, q_var) if p_w is not None and q_var is not None else None
+    return TotalValues(
+        quality=worst_quality([feed.quality for feed in feeds]),
+        p_w=p_w,
+        q_var=q_var,
+        s_va=s_va,
+        pf=p_w / s_va if p_w is not None and s_va else None,
+        energy_import_j=add_known([feed.energy_import_j for feed in feeds]),
+        energy_export_j=add_known([feed.energy_export_j for feed in feeds]),
+    )

@@ -1,0 +1,1 @@
+"""DCPI messages: parse, validate, render."""

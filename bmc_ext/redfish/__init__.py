@@ -1,0 +1,1 @@
+"""The Redfish face and the only package that knows Flask."""

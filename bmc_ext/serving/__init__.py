@@ -1,0 +1,1 @@
+"""The ASGI front: TLS, authentication, bounded bodies, streams, the bridge to WSGI."""

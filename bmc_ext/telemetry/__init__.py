@@ -1,0 +1,1 @@
+"""Ring, aggregates, history and the snapshot that both faces render."""

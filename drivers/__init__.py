@@ -1,0 +1,1 @@
+"""Bytes to readings: field devices and waveform sources."""

@@ -1,0 +1,37 @@
+"""A measured value with everything that one must know to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Quality(StrEnum):
+    """Why a value may or may not be used."""
+
+    OK = "ok"
+    STALE = "stale"
+    ABSENT = "absent"
+    OUT_OF_RANGE = "out-of-range"
+    COMM_ERROR = "comm-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One point of one device.
+
+    `value` is in `unit` (UCUM) and is None whenever `quality` is not OK: unknown is never 0 and
+    never yesterday's. Times are Unix seconds: `measured_at` the last good read, `changed_at` the
+    last read whose value differed. Intervals are in seconds: `source_interval_s` what the device
+    declares, `effective_interval_s` what was observed between changes. `uncertainty` is the half
+    width in `unit` that the device's accuracy class allows at this value.
+    """
+
+    value: float | None
+    unit: str
+    quality: Quality
+    measured_at: float | None = None
+    changed_at: float | None = None
+    source_interval_s: float | None = None
+    effective_interval_s: float | None = None
+    uncertainty: float | None = None

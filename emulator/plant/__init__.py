@@ -1,0 +1,1 @@
+"""A simulated campus in its own process, reached only through its devices' protocols."""
