@@ -72,7 +72,7 @@ _STA_UNSYNC = 0x0040  # adjtimex(2)
 
 
 def time_bound_s() -> float | None:
-    """Bound on the error of the system clock in seconds, from adjtimex(2); None when unsynchronised."""
+    """Bound on the system clock's error in s, from adjtimex(2); None when unsynchronised."""
     state = _Timex()
     if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state)) < 0:
         return None

@@ -23,7 +23,7 @@ class PointRef:
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """A field device: which profile, where (`tcp://HOST:PORT` or `serial:///dev/…?baud=9600`), which unit.
+    """A field device: its profile, its unit, and where: `tcp://HOST:PORT` or `serial:///dev/…?baud=`.
 
     `ct_ratio` and `pt_ratio` are the instrument transformers between the meter and the line.
     """
@@ -38,7 +38,7 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True)
 class WaveformConfig:
-    """A source of samples: `stream` (host, port) or `comtrade` (path, looped unless told otherwise)."""
+    """A source of samples: `stream` (host, port) or `comtrade` (path, looped by default)."""
 
     type: Literal["stream", "comtrade"]
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""The state directory: one owner, one lock, databases by class of state (design: volatile, periodic, durable)."""
+"""The state directory: one owner, one lock, and databases by class of state."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from drivers.reading import Quality
 
 @dataclass(frozen=True, slots=True)
 class PhaseValues:
-    """One phase; None is unknown. W, var, VA, V and A are root-mean-square or mean over the window."""
+    """One phase; None is unknown. V and A are root mean square over the window, W its mean."""
 
     phase: str
     p_w: float | None
@@ -85,7 +85,7 @@ def add_known(values: Sequence[float | None]) -> float | None:
 
 
 def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
-    """Facility totals: P and Q add; S = √(P²+Q²) of the sums (vector apparent power, IEEE 1459-2010 3.2.2.5)."""
+    """Facility totals: P and Q add, S = √(P²+Q²) of the sums (vector power, IEEE 1459-2010)."""
     p_w = add_known([feed.p_w for feed in feeds])
     q_var = add_known([feed.q_var for feed in feeds])
     s_va = math.hypot(p_w, q_var) if p_w is not None and q_var is not None else None

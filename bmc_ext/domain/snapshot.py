@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmc_ext.domain.power import FeedValues, TotalValues
+from bmc_ext.domain.power import FeedValues, TotalValues, add_known, worst_quality
 from drivers.reading import Quality, Reading
 
 WINDOW_S = 0.1
@@ -13,7 +13,7 @@ WINDOW_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class LoopValues:
-    """One coolant loop. Readings carry their own quality; heat is None unless all its inputs are OK.
+    """One coolant loop. Readings carry their own quality; heat needs all its inputs.
 
     Units: supply, return_ in Cel; flow in L/min; pressure in bar absolute; pump speeds in %;
     heat in W with its standard uncertainty in W.
@@ -54,6 +54,16 @@ class Snapshot:
     feeds: tuple[FeedValues, ...]
     loops: tuple[LoopValues, ...]
     silicon: tuple[SiliconValues, ...]
+
+    @property
+    def loops_quality(self) -> Quality:
+        """The worst quality of all loops."""
+        return worst_quality([loop.quality for loop in self.loops])
+
+    @property
+    def total_heat_w(self) -> float | None:
+        """Heat of all loops in W; None as soon as one is unknown."""
+        return add_known([loop.heat_w for loop in self.loops])
 
     @property
     def start_s(self) -> float:

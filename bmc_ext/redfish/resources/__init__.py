@@ -1,1 +1,28 @@
 """One file per Redfish schema."""
+
+from __future__ import annotations
+
+from bmc_ext.redfish.registry import Registry
+from bmc_ext.redfish.resources import (
+    account,
+    collections,
+    dcpi_service,
+    grid_status,
+    host,
+    message_face,
+    power_history,
+    power_realtime,
+    service_root,
+    session,
+    thermal_status,
+    workload,
+)
+
+
+def all_resources() -> Registry:
+    """Everything that is served; the host's catch-all comes last."""
+    files = (
+        service_root, session, account, collections, dcpi_service, power_realtime, power_history,
+        thermal_status, grid_status, workload, message_face, host,
+    )  # fmt: skip
+    return Registry(file.routes for file in files)

@@ -1,0 +1,68 @@
+"""What a handler is given: the parts of the service that it renders, and the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bmc_ext.clock import Clock
+from bmc_ext.config import Config
+from bmc_ext.control.commands import Commands
+from bmc_ext.messages import strict_json
+from bmc_ext.redfish.host import HostBMC
+from bmc_ext.security.accounts import Accounts
+from bmc_ext.security.identity import Identity
+from bmc_ext.security.sessions import Sessions
+from bmc_ext.telemetry.history import History
+from bmc_ext.telemetry.snapshot import SnapshotStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of the service that the Redfish face shows and commands."""
+
+    config: Config
+    clock: Clock
+    uuid: str
+    snapshots: SnapshotStore
+    history: History
+    commands: Commands
+    accounts: Accounts
+    sessions: Sessions
+    host: HostBMC | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request after authentication. Header names are lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    identity: Identity | None
+    correlation_id: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    raw_query: str = ""
+
+    def json(self) -> object:
+        """The body as strict JSON; MessageError where it is none."""
+        return strict_json.loads(self.body)
+
+    @property
+    def who(self) -> Identity:
+        """The caller; only an open resource may be asked without one."""
+        if self.identity is None:
+            raise AssertionError("a privileged handler was reached without an identity")
+        return self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer; `body` is a JSON object, ready bytes, or nothing."""
+
+    status: int
+    body: dict[str, Any] | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,173 @@
+"""From a request to an answer: what DSP0266 asks of every resource is done here, once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bmc_ext.errors import DcpiError
+from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.errors import RedfishError, error_response
+from bmc_ext.redfish.registry import OPEN, Registry, Resource
+from drivers.errors import DriverError
+
+_LOG = logging.getLogger(__name__)
+
+HEADERS = {
+    "OData-Version": "4.0",
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every answer (DSP0266 7.2, 8.2)."""
+
+_JSON = "application/json; charset=utf-8"
+_WITH_BODY = ("POST", "PATCH", "PUT")
+
+
+class Dispatcher:
+    """Finds the resource, checks method, privilege and preconditions, and renders its answer."""
+
+    def __init__(self, registry: Registry, context: Context) -> None:
+        self.registry = registry
+        self.context = context
+
+    def is_open(self, method: str, path: str) -> bool:
+        """Whether DSP0266 lets everyone ask this."""
+        found = self.registry.find(path)
+        if found is None:
+            return False
+        privilege, _ = found[0].handlers.get("GET" if method == "HEAD" else method, (None, None))
+        return privilege == OPEN
+
+    def hot_resource(self, path: str) -> Resource | None:
+        """The resource at `path` if a GET of it is cheap enough for the event loop."""
+        found = self.registry.find(path)
+        return found[0] if found is not None and found[0].hot else None
+
+    def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer; never raises."""
+        resource: Resource | None = None
+        try:
+            found = self.registry.find(request.path)
+            if found is None:
+                raise RedfishError(404, f"nothing lives at {request.path}")
+            resource, params = found
+            response = self._handle(resource, params, request)
+        except (DcpiError, DriverError) as error:
+            response = error_response(error)
+        except Exception:
+            _LOG.exception("%s %s failed", request.method, request.path)
+            response = error_response(RuntimeError())
+        return _finish(response, resource, request.method)
+
+    def _handle(self, resource: Resource, params: Mapping[str, str], request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(204)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in resource.handlers:
+            raise RedfishError(405, f"{request.path} does not take {request.method}")
+        privilege, handler = resource.handlers[method]
+        _authorise(request, privilege)
+        _check_query(request)
+        _check_media_type(request)
+        asked = Request(
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            request.body,
+            request.identity,
+            request.correlation_id,
+            params,
+            request.raw_query,
+        )
+        if method == "PATCH":
+            self._check_if_match(resource, asked)
+        answer = handler(self.context, asked)
+        response = answer if isinstance(answer, Response) else Response(200, answer)
+        return _annotate(response, resource, asked)
+
+    def _check_if_match(self, resource: Resource, request: Request) -> None:
+        """A PATCH with If-Match goes through only while the resource is as the client saw it."""
+        wanted = request.headers.get("if-match")
+        if wanted is None or wanted == "*" or "GET" not in resource.handlers:
+            return
+        current = resource.handlers["GET"][1](self.context, request)
+        if isinstance(current, dict):
+            tag = etag(_annotated(current, resource, request), resource.volatile)
+            if tag not in [part.strip() for part in wanted.split(",")]:
+                raise RedfishError(412, "the resource has changed since it was read")
+
+
+def etag(body: Mapping[str, Any], volatile: frozenset[str]) -> str:
+    """A weak entity tag over everything but the readings."""
+    stable = {key: value for key, value in body.items() if key not in volatile}
+    digest = hashlib.blake2b(orjson.dumps(stable, option=orjson.OPT_SORT_KEYS), digest_size=8)
+    return f'W/"{digest.hexdigest()}"'
+
+
+def _authorise(request: Request, privilege: str) -> None:
+    if privilege == OPEN:
+        return
+    if request.identity is None:
+        raise RedfishError(401, "authentication is needed")
+    if privilege not in request.identity.privileges:
+        raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
+
+
+def _check_query(request: Request) -> None:
+    """An unsupported `$` parameter is 501, any other unknown one is ignored (DSP0266 7.3)."""
+    for name in request.query:
+        if name.startswith("$") or name in ("only", "excerpt"):
+            raise RedfishError(501, f"the query parameter {name} is not supported")
+
+
+def _check_media_type(request: Request) -> None:
+    if request.method not in _WITH_BODY or not request.body:
+        return
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0]
+    if media_type.strip().lower() != "application/json":
+        raise RedfishError(415, f"the content type {media_type!r} is not application/json")
+
+
+def _annotated(body: dict[str, Any], resource: Resource, request: Request) -> dict[str, Any]:
+    """The body with its @odata annotations in front."""
+    if resource.schema is None:
+        return body
+    return {"@odata.type": f"#{resource.schema}", "@odata.id": request.path.rstrip("/"), **body}
+
+
+def _annotate(response: Response, resource: Resource, request: Request) -> Response:
+    """Add annotations and the entity tag, and answer 304 where the client has it already."""
+    body = response.body
+    if not isinstance(body, dict) or resource.schema is None or response.status != 200:
+        return response
+    body = _annotated(body, resource, request)
+    tag = etag(body, resource.volatile)
+    headers = {"ETag": tag, **response.headers}
+    if request.method in ("GET", "HEAD") and not resource.volatile:
+        known = request.headers.get("if-none-match", "")
+        if known == "*" or tag in [part.strip() for part in known.split(",")]:
+            return Response(304, None, headers)
+    return Response(200, {**body, "@odata.etag": tag}, headers)
+
+
+def _finish(
+    response: Response, resource: Resource | None, method: str
+) -> tuple[int, dict[str, str], bytes]:
+    headers = {**HEADERS, **response.headers}
+    if resource is not None and (response.status == 405 or method in ("GET", "HEAD", "OPTIONS")):
+        headers["Allow"] = resource.allow
+    if response.status == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="Redfish"'
+    if response.body is None:
+        return response.status, headers, b""
+    if isinstance(response.body, bytes):
+        headers.setdefault("Content-Type", "application/octet-stream")
+        return response.status, headers, response.body
+    headers["Content-Type"] = _JSON
+    return response.status, headers, orjson.dumps(response.body)

@@ -1,0 +1,37 @@
+"""The port behind which the host BMC lives: an emulator's, or a real one's Redfish service."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from bmc_ext.errors import DcpiError
+
+
+class HostResponse(NamedTuple):
+    """What the host answered: status, JSON body or None, headers to hand on."""
+
+    status: int
+    body: dict[str, Any] | None
+    headers: dict[str, str]
+
+
+class HostError(DcpiError):
+    """The host refused; becomes a Redfish error body with this status, text and property."""
+
+    def __init__(self, status: int, text: str, property_path: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.property_path = property_path
+
+
+class HostBMC(Protocol):
+    """A host BMC: it answers all of /redfish/v1 that the extension does not own."""
+
+    def members(self, collection: str) -> tuple[str, ...]:
+        """Ids of the members of `Systems`, `Chassis` or `Managers`."""
+
+    def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:
+        """Answer one request; `path` starts with /redfish/v1/. Raises HostError."""
+
+    def warm_up(self) -> None:
+        """Do what makes the first request slow, before the first request."""

@@ -1,0 +1,81 @@
+"""Chassis, Managers and Systems: the host's members under our root, and one of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.clock import iso8601
+from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.security.identity import LOGIN
+
+routes = Routes()
+
+OWN_ID = "DCPI"
+CHASSIS = "/redfish/v1/Chassis"
+MANAGERS = "/redfish/v1/Managers"
+SYSTEMS = "/redfish/v1/Systems"
+
+
+@routes.get(CHASSIS, LOGIN, schema="ChassisCollection.ChassisCollection")
+def chassis_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The host's chassis first, then the facility's own."""
+    return _collection(context, "Chassis", own=True)
+
+
+@routes.get(MANAGERS, LOGIN, schema="ManagerCollection.ManagerCollection")
+def manager_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The host's managers first, then this service."""
+    return _collection(context, "Managers", own=True)
+
+
+@routes.get(SYSTEMS, LOGIN, schema="ComputerSystemCollection.ComputerSystemCollection")
+def system_collection(context: Context, request: Request) -> dict[str, Any]:
+    """The host's systems; without a host there is no such collection."""
+    if context.host is None:
+        raise RedfishError(404, f"nothing lives at {request.path}")
+    return _collection(context, "Systems", own=False)
+
+
+def _collection(context: Context, name: str, *, own: bool) -> dict[str, Any]:
+    ids = list(context.host.members(name)) if context.host is not None else []
+    if own:
+        ids.append(OWN_ID)
+    return {
+        "Name": f"{name} Collection",
+        "Members": [{"@odata.id": f"/redfish/v1/{name}/{member}"} for member in ids],
+        "Members@odata.count": len(ids),
+    }
+
+
+@routes.get(f"{CHASSIS}/{OWN_ID}", LOGIN, schema="Chassis.v1_25_2.Chassis")
+def own_chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The facility as a chassis: the place where a DCIM tool finds the DCPI tree."""
+    return {
+        "Id": OWN_ID,
+        "Name": context.config.facility.name,
+        "ChassisType": "Zone",
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Links": {"ManagedBy": [{"@odata.id": f"{MANAGERS}/{OWN_ID}"}]},
+        "Oem": {
+            "DCPI": {
+                "@odata.type": "#DcpiServiceRoot.v1_0_0.ServiceRoot",
+                "Service": {"@odata.id": "/redfish/v1/dcpi"},
+            }
+        },
+    }
+
+
+@routes.get(f"{MANAGERS}/{OWN_ID}", LOGIN, schema="Manager.v1_20_0.Manager", volatile=("DateTime",))
+def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The service itself as a manager."""
+    return {
+        "Id": OWN_ID,
+        "Name": "DCPI service",
+        "ManagerType": "Service",
+        "ServiceEntryPointUUID": context.uuid,
+        "DateTime": iso8601(context.clock.unix_ns() / 1e9),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Links": {"ManagerForChassis": [{"@odata.id": f"{CHASSIS}/{OWN_ID}"}]},
+    }

@@ -1,0 +1,52 @@
+"""DcpiService: the root of the DCPI tree with the capabilities (DCPI 6.5.1 b)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.security.identity import LOGIN
+
+routes = Routes()
+
+ROOT = "/redfish/v1/dcpi"
+VERSIONS = ("1.0",)
+CAPABILITIES = (
+    "power_realtime",
+    "power_stream",
+    "power_history",
+    "workload_announce",
+    "thermal_status",
+    "thermal_control",
+    "grid_status",
+    "grid_signal",
+)
+
+
+@routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService")
+def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """What this BMC offers, and where."""
+    facility = context.config.facility
+    return {
+        "Id": "dcpi",
+        "Name": "Data Center Power Intelligence Protocol",
+        "DcpiVersions": list(VERSIONS),
+        "FacilityId": facility.id,
+        "FacilityName": facility.name,
+        "RatedPowerWatts": facility.rated_power_w,
+        "ControlMode": context.config.control,
+        "Capabilities": list(CAPABILITIES),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "PowerRealtime": {"@odata.id": f"{ROOT}/power/realtime"},
+        "PowerHistory": {"@odata.id": f"{ROOT}/power/history"},
+        "ThermalStatus": {"@odata.id": f"{ROOT}/thermal/status"},
+        "GridStatus": {"@odata.id": f"{ROOT}/grid/status"},
+        "Workloads": {"@odata.id": f"{ROOT}/workloads"},
+        "PowerStreamUri": f"{ROOT}/power/stream",
+        "Actions": {
+            "#DcpiService.AnnounceWorkload": {
+                "target": f"{ROOT}/Actions/DcpiService.AnnounceWorkload"
+            }
+        },
+    }

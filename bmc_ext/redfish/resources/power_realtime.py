@@ -1,0 +1,101 @@
+"""DcpiPowerRealtime: power of every feed and phase in the newest 100 ms window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
+from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.quantities import kilowatt_hours, milliseconds, status, timestamp
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.security.identity import LOGIN
+
+routes = Routes()
+
+READINGS = (
+    "WindowId", "WindowStart", "TimeBoundMilliseconds", "Quality", "Total", "Feeds",
+)  # fmt: skip
+
+
+@routes.get(
+    "/redfish/v1/dcpi/power/realtime",
+    LOGIN,
+    schema="DcpiPowerRealtime.v1_0_0.DcpiPowerRealtime",
+    volatile=READINGS,
+    hot=True,
+)
+def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The newest snapshot's power."""
+    snapshot = newest(context)
+    names = {feed.id: feed.name for feed in context.config.feeds}
+    return {
+        "Id": "realtime",
+        "Name": "Real-time power",
+        "WindowId": snapshot.window_id,
+        "WindowStart": timestamp(snapshot.start_s),
+        "WindowSeconds": WINDOW_S,
+        "TimeBoundMilliseconds": milliseconds(snapshot.time_bound_s),
+        "Quality": snapshot.total.quality,
+        "Status": status(snapshot.total.quality),
+        "Total": _total(snapshot.total),
+        "Feeds": [_feed(feed, names[feed.feed_id]) for feed in snapshot.feeds],
+    }
+
+
+def newest(context: Context) -> Snapshot:
+    """The newest snapshot; 503 in the moment before the first window is complete."""
+    snapshot = context.snapshots.latest()
+    if snapshot is None:
+        raise RedfishError(
+            503, "the first measurement window is not complete yet", headers={"Retry-After": "1"}
+        )
+    return snapshot
+
+
+def _total(total: TotalValues) -> dict[str, Any]:
+    return {
+        "PowerWatts": total.p_w,
+        "ReactivePowerVAR": total.q_var,
+        "ApparentPowerVA": total.s_va,
+        "PowerFactor": total.pf,
+        "EnergyImportkWh": kilowatt_hours(total.energy_import_j),
+        "EnergyExportkWh": kilowatt_hours(total.energy_export_j),
+        "Quality": total.quality,
+    }
+
+
+def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
+    return {
+        "FeedId": feed.feed_id,
+        "Name": name,
+        "Source": feed.source,
+        "Quality": feed.quality,
+        "Flags": list(feed.flags),
+        "MeasuredAt": timestamp(feed.measured_at),
+        "FrequencyHz": feed.frequency_hz,
+        "PowerWatts": feed.p_w,
+        "ReactivePowerVAR": feed.q_var,
+        "ApparentPowerVA": feed.s_va,
+        "PowerFactor": feed.pf,
+        "DisplacementPowerFactor": feed.dpf,
+        "EnergyImportkWh": kilowatt_hours(feed.energy_import_j),
+        "EnergyExportkWh": kilowatt_hours(feed.energy_export_j),
+        "Phases": [_phase(phase) for phase in feed.phases],
+    }
+
+
+def _phase(phase: PhaseValues) -> dict[str, Any]:
+    return {
+        "Phase": phase.phase,
+        "PowerWatts": phase.p_w,
+        "ReactivePowerVAR": phase.q_var,
+        "ApparentPowerVA": phase.s_va,
+        "PowerFactor": phase.pf,
+        "DisplacementPowerFactor": phase.dpf,
+        "VoltageVolts": phase.v_rms_v,
+        "CurrentAmps": phase.i_rms_a,
+        "VoltageTHDPercent": phase.thd_v_percent,
+        "CurrentTHDPercent": phase.thd_i_percent,
+    }

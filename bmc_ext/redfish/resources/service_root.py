@@ -1,0 +1,88 @@
+"""ServiceRoot, and the documents beside it that DSP0266 leaves open to everyone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.redfish import metadata
+from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.registry import OPEN, Routes
+from bmc_ext.security.identity import LOGIN
+
+routes = Routes()
+
+ROOT = "/redfish/v1"
+
+
+@routes.get("/redfish", OPEN)
+def versions(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The protocol versions (DSP0266 6.2)."""
+    return {"v1": f"{ROOT}/"}
+
+
+@routes.get(ROOT, OPEN, schema="ServiceRoot.v1_17_0.ServiceRoot")
+def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """Where every client starts; the DCPI service is in Oem.DCPI."""
+    body: dict[str, Any] = {
+        "@odata.id": f"{ROOT}/",
+        "Id": "RootService",
+        "Name": "Root Service",
+        "RedfishVersion": "1.21.0",
+        "UUID": context.uuid,
+        "Product": "dcpi-bmc",
+        "ProtocolFeaturesSupported": {
+            "ExpandQuery": {
+                "ExpandAll": False, "Levels": False, "Links": False, "NoLinks": False,
+            },
+            "FilterQuery": False,
+            "OnlyMemberQuery": False,
+            "SelectQuery": False,
+            "ExcerptQuery": False,
+        },
+        "Chassis": {"@odata.id": f"{ROOT}/Chassis"},
+        "Managers": {"@odata.id": f"{ROOT}/Managers"},
+        "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
+        "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
+        "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
+        "Oem": {
+            "DCPI": {
+                "@odata.type": "#DcpiServiceRoot.v1_0_0.ServiceRoot",
+                "Service": {"@odata.id": f"{ROOT}/dcpi"},
+            }
+        },
+    }  # fmt: skip
+    if context.host is not None:
+        body["Systems"] = {"@odata.id": f"{ROOT}/Systems"}
+    return body
+
+
+@routes.get(f"{ROOT}/odata", OPEN)
+def odata(context: Context, request: Request) -> dict[str, Any]:
+    """The OData service document (DSP0266 8.4.2)."""
+    root = service_root(context, request)
+    links = {name: value["@odata.id"] for name, value in root.items() if _is_link(value)}
+    return {
+        "@odata.context": f"{ROOT}/$metadata",
+        "value": [
+            {"name": name, "kind": "Singleton", "url": url}
+            for name, url in {"Service": f"{ROOT}/", **links}.items()
+        ],
+    }
+
+
+def _is_link(value: object) -> bool:
+    return isinstance(value, dict) and "@odata.id" in value
+
+
+@routes.get(f"{ROOT}/$metadata", OPEN)
+def metadata_document(context: Context, request: Request) -> Response:  # noqa: ARG001
+    """The OData metadata document: references to every schema that is served."""
+    return Response(200, metadata.document(), {"Content-Type": "application/xml; charset=utf-8"})
+
+
+@routes.get("/redfish/v1/schema/{file}", LOGIN)
+def schema_file(context: Context, request: Request) -> Response:  # noqa: ARG001
+    """The CSDL of one of our own types."""
+    return Response(
+        200, metadata.schema(request.params["file"]), {"Content-Type": "application/xml"}
+    )

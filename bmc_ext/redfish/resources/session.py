@@ -1,0 +1,110 @@
+"""SessionService and its sessions (DSP0266 13.3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.errors import MessageError, NotFoundError
+from bmc_ext.redfish import members
+from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.quantities import timestamp
+from bmc_ext.redfish.registry import OPEN, Routes
+from bmc_ext.security.identity import CONFIGURE_MANAGER, CONFIGURE_SELF, LOGIN
+from bmc_ext.security.sessions import Session
+
+routes = Routes()
+
+SERVICE = "/redfish/v1/SessionService"
+SESSIONS = f"{SERVICE}/Sessions"
+
+
+@routes.get(SERVICE, LOGIN, schema="SessionService.v1_1_9.SessionService")
+def session_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """How long a session lives without use."""
+    return {
+        "Id": "SessionService",
+        "Name": "Session Service",
+        "ServiceEnabled": True,
+        "SessionTimeout": round(context.sessions.timeout_s),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        "Sessions": {"@odata.id": SESSIONS},
+    }
+
+
+@routes.patch(SERVICE, CONFIGURE_MANAGER)
+def change_service(context: Context, request: Request) -> dict[str, Any]:
+    """Change the time-out in seconds."""
+    body = members.json_object(request.json(), ("SessionTimeout",))
+    timeout_s = body.get("SessionTimeout", round(context.sessions.timeout_s))
+    if not isinstance(timeout_s, int) or isinstance(timeout_s, bool):
+        raise MessageError("SessionTimeout is not a whole number", "/SessionTimeout")
+    try:
+        context.sessions.timeout_s = timeout_s
+    except ValueError as error:
+        raise MessageError(str(error), "/SessionTimeout") from error
+    return session_service(context, request)
+
+
+@routes.get(SESSIONS, LOGIN, schema="SessionCollection.SessionCollection")
+def sessions(context: Context, request: Request) -> dict[str, Any]:
+    """The open sessions that the caller may see: all for an administrator, else their own."""
+    visible = [s for s in context.sessions.list() if _may_see(request, s)]
+    return {
+        "Name": "Sessions",
+        "Members": [{"@odata.id": f"{SESSIONS}/{session.id}"} for session in visible],
+        "Members@odata.count": len(visible),
+    }
+
+
+@routes.post(SESSIONS, OPEN)
+@routes.post(f"{SESSIONS}/Members", OPEN)
+def log_in(context: Context, request: Request) -> Response:
+    """Open a session; the token is in X-Auth-Token and nowhere else."""
+    body = members.json_object(request.json(), ("UserName", "Password", "Token", "Context"))
+    identity = context.accounts.verify(
+        members.text(body, "UserName"), members.text(body, "Password")
+    )
+    if identity is None:
+        raise RedfishError(401, "user name or password is wrong, or the account is locked")
+    session = context.sessions.open(identity)
+    uri = f"{SESSIONS}/{session.id}"
+    answer = {
+        "@odata.type": "#Session.v1_7_2.Session",
+        "@odata.id": uri,
+        **_body(session),
+    }
+    return Response(201, answer, {"X-Auth-Token": session.token, "Location": uri})
+
+
+@routes.get(f"{SESSIONS}/{{session}}", LOGIN, schema="Session.v1_7_2.Session")
+def session(context: Context, request: Request) -> dict[str, Any]:
+    """One open session."""
+    return _body(_find(context, request))
+
+
+@routes.delete(f"{SESSIONS}/{{session}}", CONFIGURE_SELF)
+def log_out(context: Context, request: Request) -> Response:
+    """Close a session: one's own, or any for an administrator."""
+    context.sessions.close(_find(context, request).id)
+    return Response(204)
+
+
+def _find(context: Context, request: Request) -> Session:
+    for candidate in context.sessions.list():
+        if candidate.id == request.params["session"] and _may_see(request, candidate):
+            return candidate
+    raise NotFoundError(f"no session {request.params['session']!r}")
+
+
+def _may_see(request: Request, session: Session) -> bool:
+    return session.username == request.who.username or request.who.has(CONFIGURE_MANAGER)
+
+
+def _body(session: Session) -> dict[str, Any]:
+    return {
+        "Id": session.id,
+        "Name": f"Session of {session.username}",
+        "UserName": session.username,
+        "CreatedTime": timestamp(session.created_s),
+    }

@@ -1,0 +1,92 @@
+"""DcpiThermalStatus: the coolant loops and the silicon, and the action that sets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.domain.snapshot import LoopValues, SiliconValues
+from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.quantities import status, timestamp
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.resources.power_realtime import newest
+from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
+from drivers.reading import Reading
+
+routes = Routes()
+
+URI = "/redfish/v1/dcpi/thermal/status"
+
+
+@routes.get(
+    URI,
+    LOGIN,
+    schema="DcpiThermalStatus.v1_0_0.DcpiThermalStatus",
+    volatile=("WindowId", "Quality", "TotalHeatWatts", "Loops", "Silicon"),
+)
+def thermal_status(context: Context, request: Request) -> dict[str, Any]:
+    """The newest snapshot's coolant loops and junction temperatures."""
+    snapshot = newest(context)
+    quality = snapshot.loops_quality
+    target = f"{request.path.rstrip('/')}/Actions/DcpiThermalStatus.Control"
+    return {
+        "Id": "status",
+        "Name": "Thermal status",
+        "WindowId": snapshot.window_id,
+        "Quality": quality,
+        "Status": status(quality),
+        "TotalHeatWatts": snapshot.total_heat_w,
+        "Loops": [_loop(loop) for loop in snapshot.loops],
+        "Silicon": [_silicon(sensor) for sensor in snapshot.silicon],
+        "Actions": {"#DcpiThermalStatus.Control": {"target": target}},
+    }
+
+
+@routes.post("/redfish/v1/dcpi/thermal/control", DCPI_THERMAL)
+@routes.post("/dcpi/thermal/control", DCPI_THERMAL)
+@routes.post(f"{URI}/Actions/DcpiThermalStatus.Control", DCPI_THERMAL)
+def thermal_control(context: Context, request: Request) -> Response:
+    """Take a thermal_control message; answer what was accepted and what is effective."""
+    outcome = context.commands.thermal_control(request.json(), request.who, request.correlation_id)
+    return Response(outcome.status, outcome.body)
+
+
+def _loop(loop: LoopValues) -> dict[str, Any]:
+    readings = {
+        "SupplyTemperatureCelsius": loop.supply,
+        "ReturnTemperatureCelsius": loop.return_,
+        "FlowLitersPerMinute": loop.flow,
+        "PressureBar": loop.pressure,
+        "PumpSpeedPercent": loop.pump_speed,
+        "PumpSpeedSetPointPercent": loop.pump_setpoint,
+    }
+    return {
+        "SystemId": loop.loop_id,
+        "Fluid": loop.fluid,
+        "PhaseState": loop.phase_state,
+        "Quality": loop.quality,
+        **{name: reading.value for name, reading in readings.items()},
+        "HeatWatts": loop.heat_w,
+        "HeatUncertaintyWatts": loop.heat_uncertainty_w,
+        "MeasuredAt": timestamp(loop.flow.measured_at),
+        "Readings": [_reading(name, reading) for name, reading in readings.items()],
+    }
+
+
+def _reading(quantity: str, reading: Reading) -> dict[str, Any]:
+    return {
+        "Quantity": quantity,
+        "Quality": reading.quality,
+        "MeasuredAt": timestamp(reading.measured_at),
+        "ChangedAt": timestamp(reading.changed_at),
+        "SourceIntervalSeconds": reading.source_interval_s,
+        "Uncertainty": reading.uncertainty,
+    }
+
+
+def _silicon(sensor: SiliconValues) -> dict[str, Any]:
+    return {
+        "SensorId": sensor.sensor_id,
+        "TemperatureCelsius": sensor.temperature.value,
+        "Quality": sensor.temperature.quality,
+        "MeasuredAt": timestamp(sensor.temperature.measured_at),
+    }
