@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flask
 from werkzeug.datastructures import EnvironHeaders
+from werkzeug.exceptions import HTTPException
 
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
@@ -12,16 +13,18 @@ METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"]
 
 
 def create_app(dispatcher: Dispatcher) -> flask.Flask:
-    """A WSGI application over the registry; identity and correlation come from the front's environ."""
+    """A WSGI application over the registry; identity and correlation are in the environ."""
     app = flask.Flask("dcpi-bmc", static_folder=None)
+    app.url_map.merge_slashes = False
 
-    def view(path: str = "") -> flask.Response:
-        del path  # the front's normal form of it is in the environ
+    def view(path: object = "") -> flask.Response:
+        del path  # a path or Werkzeug's own error: either way the registry answers
         status, headers, body = dispatcher.answer(_request(flask.request))
         return flask.Response(body, status, headers)
 
-    app.add_url_rule("/", "root", view, methods=METHODS, provide_automatic_options=False)
-    app.add_url_rule("/<path:path>", "all", view, methods=METHODS, provide_automatic_options=False)
+    for rule in ("/", "/<path:path>"):
+        app.add_url_rule(rule, rule, view, methods=METHODS, provide_automatic_options=False)
+    app.register_error_handler(HTTPException, view)
     return app
 
 

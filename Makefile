@@ -1,0 +1,55 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORE := $(VENV)/.core
+SOURCES := $(shell find csrc -name '*.c' -o -name '*.h') csrc/build_core.py setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench soak lint unit package check-tools clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+run: $(CORE)  ## start the mock BMC on https://127.0.0.1:8443 (user root, password dcpi-lab)
+	@exec $(BIN)/dcpi-bmc emulate $(ARGS)
+
+test: $(CORE) lint unit package  ## all that CI checks
+	@echo "all checks passed"
+
+lint: $(CORE)  ## style, types, imports, C format
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing 2>&1 | tail -15
+	@find csrc -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
+
+unit: $(CORE)  ## the tests
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty environment
+	@$(BIN)/python tests/check_package.py
+
+bench: $(CORE)  ## the figures, side by side with peers
+	@$(BIN)/python -m tests.benchmarks
+
+soak: $(CORE)  ## the long versions of the tests
+	@$(BIN)/python -m pytest -q tests/soak $(ARGS)
+
+check-tools:
+	@sh tests/check_tools.sh "$(PYTHON)"
+
+$(VENV)/bin/python: | check-tools
+	@echo "making $(VENV) …" && $(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml setup.py | $(VENV)/bin/python
+	@echo "installing dcpi-bmc and what its tests need (once; about a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[emulator,test]'
+	@touch $@
+
+$(CORE): $(SOURCES) $(STAMP)
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+clean:  ## remove what the build made
+	rm -rf $(VENV) build dist *.egg-info bmc_ext/sampling/_core.*

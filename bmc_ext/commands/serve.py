@@ -1,0 +1,81 @@
+"""`dcpi-bmc serve`: the sidecar over real sensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+import schemas
+from bmc_ext.config import load_config
+from bmc_ext.errors import ConfigurationError
+from bmc_ext.security.accounts import Accounts
+from bmc_ext.service import Service
+from bmc_ext.state import StateDirectory
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="The YAML file that names devices, feeds and loops; see --example.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen there instead; 0 picks one.")
+@click.option(
+    "--set-password",
+    metavar="USER",
+    help="Set the password of an administrator (made if missing), then exit.",
+)
+@click.option("--example", is_flag=True, help="Print a commented configuration and exit.")
+def serve(
+    config_file: Path | None, port: int | None, set_password: str | None, example: bool
+) -> None:
+    """Serve DCPI over the sensors of a configuration file.
+
+    There is no default password: set one with --set-password before the first start.
+    """
+    if example:
+        click.echo(schemas.path("config/example.yaml").read_text(encoding="utf-8"), nl=False)
+        return
+    if config_file is None:
+        raise click.UsageError("--config FILE is needed; --example prints one to start from")
+    config = load_config(config_file)
+    if set_password is not None:
+        _set_password(config.state_dir, set_password)
+        return
+    if port is not None:
+        config = dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
+    state = StateDirectory(config.state_dir)
+    service = Service(config, state=state)
+    if not service.accounts.list():
+        raise ConfigurationError(
+            f"there is no account yet: dcpi-bmc serve --config {config_file} --set-password USER"
+        )
+    service.serve(lambda bound: click.echo(_ready_line(service, bound)))
+
+
+def _ready_line(service: Service, port: int) -> str:
+    host = service.config.listen.host
+    shown = f"[{host}]" if ":" in host else host
+    return (
+        f"dcpi-bmc: serving https://{shown}:{port}/redfish/v1 (control: {service.config.control})"
+    )
+
+
+def _set_password(state_dir: Path, username: str) -> None:
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    state = StateDirectory(state_dir)
+    accounts = Accounts(state)
+    try:
+        if any(account.username == username for account in accounts.list()):
+            accounts.set_password(username, password)
+        else:
+            accounts.create(username, password, "Administrator")
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    finally:
+        accounts.close()
+        state.close()
+    click.echo(f"dcpi-bmc: {username} may log in")

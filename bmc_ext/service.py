@@ -1,0 +1,169 @@
+"""The composition root: builds every part once, starts them in order, stops them in reverse."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bmc_ext.clock import Clock, SystemClock
+from bmc_ext.config import Config, WaveformConfig
+from bmc_ext.control.commands import Commands, WorkloadSink
+from bmc_ext.redfish.app import create_app
+from bmc_ext.redfish.context import Context
+from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.resources import all_resources
+from bmc_ext.sampling.sampler import Sampler
+from bmc_ext.security.accounts import Accounts
+from bmc_ext.security.audit import AuditLog
+from bmc_ext.security.lab_pki import ensure_lab_certificate
+from bmc_ext.security.sessions import Sessions
+from bmc_ext.serving.authentication import Authenticator
+from bmc_ext.serving.front import Front
+from bmc_ext.serving.server import bind, run
+from bmc_ext.serving.streams import PowerStream
+from bmc_ext.serving.tls import server_context
+from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.collector import Collector
+from drivers.engine import Engine
+from drivers.waveforms.block import WaveformSource
+from drivers.waveforms.comtrade_file import ComtradeReplay
+from drivers.waveforms.stream import StreamSource
+
+_LOG = logging.getLogger(__name__)
+_TICK_S = 1.0
+_THREADS = 8
+
+
+class Service:
+    """One BMC extension over one configuration; owns its state directory while it lives."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        host: HostBMC | None = None,
+        sink: WorkloadSink | None = None,
+        clock: Clock | None = None,
+        state: StateDirectory | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.state = state or StateDirectory(config.state_dir)
+        self.accounts = Accounts(self.state)
+        self.sessions = Sessions(config.listen.session_timeout_s)
+        self.accounts.observe(self.sessions.close_of)
+        self.audit = AuditLog(config.state_dir / "audit")
+        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
+        self.collector = Collector(config, self.engine, self.state, self.clock)
+        self.samplers = [
+            Sampler(
+                feed.id,
+                _source(feed.waveform),
+                self.collector.accept,
+                nominal_hz=feed.nominal_hz,
+                clock=self.clock,
+            )
+            for feed in config.feeds
+            if feed.waveform is not None
+        ]
+        self.commands = Commands(
+            config=config,
+            clock=self.clock,
+            state=self.state,
+            audit=self.audit,
+            snapshots=self.collector.store,
+            engine=self.engine,
+            sink=sink,
+        )
+        self.context = Context(
+            config=config,
+            clock=self.clock,
+            uuid=_identity(config.state_dir),
+            snapshots=self.collector.store,
+            history=self.collector.history,
+            commands=self.commands,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            host=host,
+        )
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)
+
+    def start(self) -> None:
+        """Start measuring and controlling."""
+        self.engine.start()
+        self.collector.start()
+        for sampler in self.samplers:
+            sampler.start()
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """Stop in reverse order; everything measured until now is kept."""
+        self._stopping.set()
+        self._ticker.join()
+        for sampler in self.samplers:
+            sampler.stop()
+        self.collector.stop()
+        self.engine.stop()
+        self.commands.close()
+        self.audit.close()
+        self.accounts.close()
+        self.state.close()
+
+    def serve(self, on_ready: Callable[[int], None]) -> None:
+        """Measure and answer requests until SIGINT or SIGTERM; `on_ready` is told the port."""
+        listen = self.config.listen
+        listener = bind(listen.host, listen.port)
+        tls = server_context(*self._certificate())
+        port = listener.getsockname()[1]
+        self.start()
+        try:
+            with ThreadPoolExecutor(_THREADS, thread_name_prefix="request") as executor:
+                run(self._front(executor), listener, tls, lambda: on_ready(port))
+        finally:
+            listener.close()
+            self.stop()
+
+    def _front(self, executor: ThreadPoolExecutor) -> Front:
+        dispatcher = Dispatcher(all_resources(), self.context)
+        return Front(
+            dispatcher,
+            create_app(dispatcher),
+            Authenticator(self.accounts, self.sessions),
+            PowerStream(self.collector.store, self.config.facility.id, self.clock),
+            executor,
+            max_body_bytes=self.config.listen.max_body_bytes,
+        )
+
+    def _certificate(self) -> tuple[Path, Path]:
+        listen = self.config.listen
+        if listen.certificate is not None and listen.private_key is not None:
+            return listen.certificate, listen.private_key
+        return ensure_lab_certificate(self.config.state_dir / "tls", [listen.host])
+
+    def _tick(self) -> None:
+        """Let workloads and grid events begin and end at their time."""
+        while not self._stopping.wait(_TICK_S):
+            try:
+                self.commands.tick(self.clock.unix_ns() / 1e9)
+            except Exception:
+                _LOG.exception("the control tick failed; it goes on with the next")
+
+
+def _source(waveform: WaveformConfig) -> WaveformSource:
+    if waveform.type == "stream":
+        return StreamSource(waveform.host, waveform.port)
+    return ComtradeReplay(waveform.path, loop=waveform.loop, channels=waveform.channels)
+
+
+def _identity(state_dir: Path) -> str:
+    """The service's UUID, made once and kept."""
+    file = state_dir / "uuid"
+    if not file.exists():
+        file.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+    return file.read_text(encoding="ascii").strip()

@@ -1,0 +1,110 @@
+"""`dcpi-bmc emulate` and `dcpi-bmc plant`: the mock BMC and a hand on its simulated campus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bmc_ext.config import parse_config
+from bmc_ext.service import Service
+from bmc_ext.state import StateDirectory, default_state_path
+from emulator.host import SushyHost
+from emulator.plant.client import PlantControl
+from emulator.plant_process import PlantProcess
+from emulator.workloads import PlantWorkloads
+
+USER = "root"
+PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
+
+
+@click.command()
+@click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The plant's own constants.")
+def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None:
+    """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
+    console = Console(stderr=True)
+    state = StateDirectory(state_dir or default_state_path() / "emulator")
+    with PlantProcess(facility, seed=seed, state_dir=state.path / "plant") as plant:
+        host = SushyHost(state.path / "host")
+        host.warm_up()
+        config = parse_config(
+            {
+                **plant.wait_ready().config,
+                "state_dir": str(state.path),
+                "listen": {"port": port},
+                "control": "act",
+            },
+            base=state.path,
+            origin=f"facility {facility}",
+        )
+        sink = PlantWorkloads(plant.wait_ready().control)
+        service = Service(config, host=host, sink=sink, state=state)
+        service.accounts.ensure(USER, PASSWORD, "Administrator")
+        service.serve(lambda bound: _announce(console, config.facility.name, bound))
+
+
+def _announce(console: Console, facility: str, port: int) -> None:
+    url = f"https://127.0.0.1:{port}"
+    console.print(f"[bold]dcpi-bmc[/bold] emulates {facility} on {url}  (Ctrl-C stops it)")
+    console.print(f"  user {USER}, password {PASSWORD}; try:", highlight=False)
+    console.print(
+        f"  curl -ku {USER}:{PASSWORD} {url}/redfish/v1/dcpi/power/realtime",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@click.group()
+@click.option("--state-dir", type=click.Path(path_type=Path), help="The emulator's state.")
+@click.pass_context
+def plant(ctx: click.Context, state_dir: Path | None) -> None:
+    """Look into a running emulator's plant, and let its devices fail."""
+    folder = state_dir or default_state_path() / "emulator"
+    ctx.obj = PlantControl(folder / "plant" / "control.sock")
+
+
+@plant.command()
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.pass_obj
+def truth(control: PlantControl, as_json: bool) -> None:
+    """Show what is really so, beside what the sensors say."""
+    state = control.truth()
+    if as_json:
+        click.echo(json.dumps(state))
+        return
+    console = Console()
+    feeds = Table("Feed", "Power MW", title="Feeds")
+    for name, feed in state["feeds"].items():
+        feeds.add_row(name, f"{feed['p_w'] / 1e6:.3f}")
+    loops = Table("Loop", "Flow L/min", "Supply °C", "Return °C", "Heat MW", title="Coolant loops")
+    for name, loop in state["loops"].items():
+        loops.add_row(
+            name,
+            f"{loop['flow_lpm']:.0f}",
+            f"{loop['supply_c']:.2f}",
+            f"{loop['return_c']:.2f}",
+            f"{loop['heat_w'] / 1e6:.3f}",
+        )
+    console.print(feeds, loops)
+
+
+@plant.command()
+@click.argument("device")
+@click.pass_obj
+def stop(control: PlantControl, device: str) -> None:
+    """Take a device off its bus: it answers nothing any more."""
+    control.device_stop(device)
+
+
+@plant.command()
+@click.argument("device")
+@click.pass_obj
+def start(control: PlantControl, device: str) -> None:
+    """Put a stopped device back on its bus."""
+    control.device_start(device)
