@@ -2,6 +2,8 @@
 
     DriverError
     ├── ProfileError       a device profile is wrong; names file, line and reason
+    ├── TargetError        a device's address cannot be used; names the device and the reason
+    ├── BusOverloadError   the polls of a serial bus do not fit its wire; shows the arithmetic
     ├── TransportError     the device or its bus does not answer
     ├── WriteRefusedError  a write is outside the profile's bounds or the point is read-only
     └── RecordingError     a waveform file cannot be read or paired
@@ -20,8 +22,27 @@ class ProfileError(DriverError):
     """A device profile that breaks its schema; the text names file, line and reason."""
 
 
+class TargetError(DriverError):
+    """A device's target is not an address that the drivers know, or contradicts its bus."""
+
+
+class BusOverloadError(DriverError):
+    """A serial bus is asked for more than its wire can carry; the text shows the arithmetic."""
+
+
 class TransportError(DriverError):
-    """The device or its bus did not answer in time, or answered with an exception."""
+    """The device or its bus did not answer in time, or answered with an exception.
+
+    `exception_code` is the Modbus exception code when the device did answer, with a refusal;
+    None when it did not. `connected` is False when not even a connection came about.
+    """
+
+    def __init__(
+        self, text: str, *, exception_code: int | None = None, connected: bool = True
+    ) -> None:
+        super().__init__(text)
+        self.exception_code = exception_code
+        self.connected = connected
 
 
 class WriteRefusedError(DriverError):

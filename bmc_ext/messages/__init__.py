@@ -1,1 +1,1 @@
-"""DCPI messages: parse, validate, render."""
+"""DCPI messages: strict JSON, validation against the published schemas, and the header."""

@@ -1,0 +1,204 @@
+"""From a waveform source to analysed windows on the UTC 100 ms grid."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
+from bmc_ext.sampling import Analysis, analyze
+from bmc_ext.sampling.grid import CutWindow, WindowCutter, WindowGrid
+from drivers.errors import DriverError
+from drivers.waveforms.block import WaveformSource
+
+_log = logging.getLogger(__name__)
+
+_READ_TIMEOUT_S = 0.2
+_FIRST_RETRY_S = 0.1
+_LAST_RETRY_S = 1.0
+_CLOCK_STEP_NS = 1_000_000_000
+"""A source whose windows move this far against the system clock is opened again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One 100 ms window of one feed.
+
+    `window_id` = floor(Unix time / 0.1 s) of its start, `start_ns` that time in ns. `analysis` is
+    None when samples are missing (`samples` < `expected`, flag `gap`) or when the window cannot be
+    analysed (flag `unusable`); other flags are the source's own, for example `seam`.
+    """
+
+    feed_id: str
+    window_id: int
+    start_ns: int
+    phases: int
+    analysis: Analysis | None
+    flags: tuple[str, ...]
+    samples: int
+    expected: int
+
+
+class Sampler:
+    """One thread that reads a source, cuts its samples into windows and hands them on.
+
+    `emit` is called in that thread, in the order of time. A lost source is opened again, at first
+    after 0.1 s and never more than 1 s apart. Time is the source's sample count; `clock` only tells
+    whether the source's time and the system's have moved apart, which opens the source again.
+    """
+
+    def __init__(
+        self,
+        feed_id: str,
+        source: WaveformSource,
+        emit: Callable[[Window], None],
+        *,
+        nominal_hz: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.feed_id = feed_id
+        self._source = source
+        self._emit = emit
+        self._nominal_hz = nominal_hz
+        self._clock: Clock = clock or SystemClock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connected = False
+        self._delivered = 0
+        self._missed = 0
+        self._last_window_id: int | None = None
+        self._lag_ns: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the source is open; a source that is open may still be silent."""
+        return self._connected
+
+    @property
+    def windows_delivered(self) -> int:
+        """Whole windows handed on since the start."""
+        return self._delivered
+
+    @property
+    def windows_missed(self) -> int:
+        """Windows torn or lost since the first; a lost one counts when the next one comes."""
+        return self._missed
+
+    def start(self) -> None:
+        """Begin; raises RuntimeError when it runs already."""
+        if self._thread is not None:
+            raise RuntimeError(f"the sampler of feed {self.feed_id} runs already")
+        self._stopping.clear()
+        self._thread = threading.Thread(
+            target=self._run, name=f"sampler-{self.feed_id}", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the source; returns within one read time-out (0.2 s)."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        retry_s = _FIRST_RETRY_S
+        reported = ""
+        while not self._stopping.is_set():
+            delivered = self._delivered
+            try:
+                self._follow()
+                reason = ""
+            except DriverError as error:
+                reason = str(error)
+            finally:
+                self._connected = False
+                self._source.close()
+            if reason and reason != reported:
+                _log.warning("feed %s: %s", self.feed_id, reason)
+            # A source that delivered is tried at once and reported anew; one that did not waits.
+            if self._delivered > delivered:
+                retry_s, reported = _FIRST_RETRY_S, ""
+            else:
+                reported = reason
+            self._stopping.wait(retry_s)
+            retry_s = min(2 * retry_s, _LAST_RETRY_S)
+
+    def _follow(self) -> None:
+        """Read the source until it is lost, its time steps or the sampler is stopped."""
+        source = self._source
+        source.open()
+        self._connected = True
+        self._lag_ns = None
+        grid = WindowGrid(source.sample_rate_hz, source.epoch_ns)
+        cutter = WindowCutter(grid)
+        try:
+            while not self._stopping.is_set():
+                block = source.read(_READ_TIMEOUT_S)
+                if block is None:
+                    continue
+                for cut in cutter.cut(block):
+                    self._deliver(cut)
+                    if cut.samples is not None and self._has_stepped(cut.window_id):
+                        return
+        except DriverError:
+            for cut in cutter.flush():
+                self._deliver(cut)
+            raise
+
+    def _has_stepped(self, window_id: int) -> bool:
+        """Whether the source's time has moved against the system clock since it was opened."""
+        lag_ns = self._clock.unix_ns() - (window_id + 1) * WINDOW_NS
+        if self._lag_ns is None:
+            self._lag_ns = lag_ns
+        if abs(lag_ns - self._lag_ns) <= _CLOCK_STEP_NS:
+            return False
+        _log.warning(
+            "feed %s: its time moved by %.1f s against the system clock",
+            self.feed_id,
+            (lag_ns - self._lag_ns) * 1e-9,
+        )
+        return True
+
+    def _deliver(self, cut: CutWindow) -> None:
+        analysis, flags = self._analyse(cut)
+        window = Window(
+            feed_id=self.feed_id,
+            window_id=cut.window_id,
+            start_ns=cut.window_id * WINDOW_NS,
+            phases=self._source.phases,
+            analysis=analysis,
+            flags=flags,
+            samples=cut.count,
+            expected=cut.expected,
+        )
+        if self._last_window_id is not None:
+            self._missed += max(0, cut.window_id - self._last_window_id - 1)
+        self._last_window_id = cut.window_id
+        if cut.samples is None:
+            self._missed += 1
+        else:
+            self._delivered += 1
+        try:
+            self._emit(window)
+        except Exception:
+            # One consumer's failure must not end the measurement.
+            _log.exception("feed %s: window %d was not taken", self.feed_id, cut.window_id)
+
+    def _analyse(self, cut: CutWindow) -> tuple[Analysis | None, tuple[str, ...]]:
+        if cut.samples is None:
+            return None, cut.flags
+        phases = self._source.phases
+        try:
+            analysis = analyze(
+                cut.samples[:phases],
+                cut.samples[phases:],
+                self._source.sample_rate_hz,
+                nominal_hz=self._nominal_hz,
+            )
+        except ValueError as error:
+            _log.debug("feed %s: window %d: %s", self.feed_id, cut.window_id, error)
+            return None, (*cut.flags, "unusable")
+        return analysis, cut.flags

@@ -1,0 +1,217 @@
+"""Brings windows and readings together: one snapshot per 100 ms window, ring and history behind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from bmc_ext.clock import Clock, SystemClock, time_bound_s
+from bmc_ext.config import Config
+from bmc_ext.domain.power import FeedValues, total_of
+from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.sampling.sampler import Window
+from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.engine_port import EngineLike
+from bmc_ext.telemetry.history import History
+from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
+from bmc_ext.telemetry.pacing import Pacing
+from bmc_ext.telemetry.record import WindowRecord
+from bmc_ext.telemetry.recovery import larger, unwritten
+from bmc_ext.telemetry.ring import Ring
+from bmc_ext.telemetry.snapshot import SnapshotStore
+from bmc_ext.telemetry.thermal_points import CoolantLoop, SiliconSensor
+from bmc_ext.telemetry.waveform_feed import WaveformFeed
+
+_log = logging.getLogger(__name__)
+
+_BOUND_INTERVAL_S = 1.0
+_AHEAD_WINDOWS = 20  # windows further ahead of the clock than 2 s enter no snapshot
+_LONGEST_WAIT_S = 0.2  # so that a clock that is set back is noticed
+
+
+class Collector:
+    """The tick. `store` holds the snapshots, `history` the aggregates.
+
+    The samplers call `accept` from their threads. The snapshot of a window is published as soon
+    as every live waveform feed has delivered it, at the latest 80 ms after its end; what is late
+    is unknown there, but still counted in energy and history.
+
+    Raises ConfigurationError for a loop that cannot work, StateError when ring or history cannot
+    be opened.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: EngineLike | None,
+        state: StateDirectory,
+        clock: Clock | None = None,
+        *,
+        time_bound: Callable[[], float | None] = time_bound_s,
+    ) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._time_bound = time_bound
+        self.store = SnapshotStore()
+        self._loops = tuple(CoolantLoop(loop, engine) for loop in config.loops)
+        self._silicon = tuple(SiliconSensor(entry, engine) for entry in config.silicon)
+        self.history = History(state, self._clock)
+        self._feed_ids = tuple(feed.id for feed in config.feeds)
+        self._rings = {
+            feed_id: Ring(state.path / "ring" / f"{feed_id}.ring") for feed_id in self._feed_ids
+        }
+        self._waveforms: dict[str, WaveformFeed] = {}
+        self._meters: dict[str, MeterFeed] = {}
+        for feed in config.feeds:
+            totals = self._recover(feed.id)
+            if feed.meter is not None:
+                self._meters[feed.id] = MeterFeed(feed.id, feed.meter, engine)
+            else:
+                self._waveforms[feed.id] = WaveformFeed(feed.id, totals, self._clock.monotonic_s())
+        self._changed = threading.Condition()  # guards what follows
+        self._pacing = Pacing(self._clock.unix_ns())
+        self._arrived: dict[int, dict[str, FeedValues]] = {}
+        self._late_windows = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._bound_s: float | None = None
+        self._bound_read_at: float | None = None
+
+    @property
+    def late_windows(self) -> int:
+        """Windows that came after their snapshot was out."""
+        return self._late_windows
+
+    def start(self) -> None:
+        """Start the tick and the history's writer."""
+        self._pacing = Pacing(self._clock.unix_ns())
+        self.history.start()
+        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop ticking, write everything and close the rings; stop the samplers before."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        self.history.stop()
+        for ring in self._rings.values():
+            ring.close()
+
+    def accept(self, window: Window) -> None:
+        """Take in a window of a waveform feed; ValueError for a feed that is none.
+
+        Called from the feed's one sampler thread; returns without waiting for anything.
+        """
+        feed = self._waveforms.get(window.feed_id)
+        if feed is None:
+            raise ValueError(f"{window.feed_id!r} is no waveform feed")
+        values, record = feed.take(window, self._clock.monotonic_s())
+        self._keep(window.feed_id, record)
+        with self._changed:
+            ahead = window.window_id - self._pacing.next_window
+            if ahead < 0:
+                self._late_windows += 1
+            elif ahead <= _AHEAD_WINDOWS:
+                self._arrived.setdefault(window.window_id, {})[window.feed_id] = values
+                if self._pause_s() == 0.0:
+                    self._changed.notify_all()
+
+    def publish_due(self) -> bool:
+        """Publish the next snapshot if it is due; whether it was. The tick's one step."""
+        with self._changed:
+            self._follow_clock()
+            if self._pause_s() > 0.0:
+                return False
+            window_id = self._pacing.next_window
+            arrived = self._arrived.pop(window_id, {})
+            self._pacing.advance()
+        self._publish(window_id, arrived)
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if self.publish_due():
+                    continue
+            except Exception:
+                _log.exception("a window is left without a snapshot")
+            with self._changed:
+                pause_s = self._pause_s()
+                if pause_s > 0.0 and not self._stopping:
+                    self._changed.wait(min(pause_s, _LONGEST_WAIT_S))
+
+    def _follow_clock(self) -> None:
+        said = self._pacing.follow(self._clock.unix_ns())
+        if said is None:
+            return
+        _log.warning("the clock or the tick %s: snapshots go on from the time now", said)
+        first = self._pacing.next_window
+        self._arrived = {
+            window_id: values
+            for window_id, values in self._arrived.items()
+            if first <= window_id <= first + _AHEAD_WINDOWS
+        }
+
+    def _pause_s(self) -> float:
+        """Seconds until the next snapshot is due."""
+        monotonic_s = self._clock.monotonic_s()
+        arrived = self._arrived.get(self._pacing.next_window, {})
+        awaited = [
+            feed_id for feed_id, feed in self._waveforms.items() if feed.is_live(monotonic_s)
+        ]
+        return self._pacing.pause_s(
+            self._clock.unix_ns(),
+            awaited=bool(awaited),
+            complete=all(feed_id in arrived for feed_id in awaited),
+        )
+
+    def _publish(self, window_id: int, arrived: dict[str, FeedValues]) -> None:
+        monotonic_s = self._clock.monotonic_s()
+        feeds = tuple(
+            [
+                self._feed_values(feed_id, window_id, arrived, monotonic_s)
+                for feed_id in self._feed_ids
+            ]
+        )
+        self.store.publish(
+            Snapshot(
+                window_id=window_id,
+                time_bound_s=self._bound(monotonic_s),
+                total=total_of(feeds),
+                feeds=feeds,
+                loops=tuple([loop.values() for loop in self._loops]),
+                silicon=tuple([sensor.values() for sensor in self._silicon]),
+            )
+        )
+
+    def _feed_values(
+        self, feed_id: str, window_id: int, arrived: dict[str, FeedValues], monotonic_s: float
+    ) -> FeedValues:
+        meter = self._meters.get(feed_id)
+        if meter is not None:
+            values = meter.values()
+            self._keep(feed_id, meter_record(window_id, values))
+            return values
+        return arrived.get(feed_id) or self._waveforms[feed_id].missing(monotonic_s)
+
+    def _keep(self, feed_id: str, record: WindowRecord) -> None:
+        """The ring first: what the history lacks after a crash is taken from there."""
+        self._rings[feed_id].append(record)
+        self.history.add(feed_id, record)
+
+    def _bound(self, monotonic_s: float) -> float | None:
+        if self._bound_read_at is None or monotonic_s - self._bound_read_at >= _BOUND_INTERVAL_S:
+            self._bound_s = self._time_bound()
+            self._bound_read_at = monotonic_s
+        return self._bound_s
+
+    def _recover(self, feed_id: str) -> tuple[float, float]:
+        """Take into the history what only the ring holds; energy totals (import, export) in J."""
+        stored = self.history.energies(feed_id)
+        for record in unwritten(self._rings[feed_id], self.history.last_window(feed_id)):
+            self.history.add(feed_id, record)
+        found = self.history.energies(feed_id)
+        return larger(stored[0], found[0]) or 0.0, larger(stored[1], found[1]) or 0.0

@@ -1,0 +1,14 @@
+"""The telemetry's view of the driver engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drivers.reading import Reading
+
+
+class EngineLike(Protocol):
+    """Field devices whose latest readings can be asked for at any time."""
+
+    def reading(self, device_id: str, point: str) -> Reading:
+        """The latest reading, in the canonical unit; KeyError for an unknown device or point."""

@@ -1,0 +1,125 @@
+"""Coolant loops and silicon temperatures: the configured points as values of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bmc_ext.config import LoopConfig, PointRef, SiliconConfig
+from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow, is_liquid
+from bmc_ext.domain.power import worst_quality
+from bmc_ext.domain.snapshot import LoopValues, SiliconValues
+from bmc_ext.errors import ConfigurationError
+from bmc_ext.telemetry.engine_port import EngineLike
+from drivers.reading import Quality, Reading
+
+SINGLE_PHASE_LIQUID = "single-phase-liquid"
+"""The phase state that this can prove."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A configured point, or none, and the canonical unit that its readings must have."""
+
+    engine: EngineLike | None
+    ref: PointRef | None
+    unit: str
+
+    def read(self) -> Reading:
+        if self.engine is None or self.ref is None:
+            return Reading(None, self.unit, Quality.ABSENT)
+        try:
+            return self.engine.reading(self.ref.device, self.ref.point)
+        except KeyError:  # the device was removed while running
+            return Reading(None, self.unit, Quality.ABSENT)
+
+
+class CoolantLoop:
+    """One loop's points and fluid.
+
+    Raises ConfigurationError for an unknown fluid, and for a point that its device lacks or that
+    measures something else.
+    """
+
+    def __init__(self, config: LoopConfig, engine: EngineLike | None) -> None:
+        place = f"loops/{config.id}"
+        try:
+            self._fluid: Fluid = fluid(config.fluid)
+        except ValueError as error:
+            raise ConfigurationError(f"{place}: {error}") from error
+        self._config = config
+        self._supply = _checked(engine, config.supply, "Cel", place)
+        self._return = _checked(engine, config.return_, "Cel", place)
+        self._flow = _checked(engine, config.flow, "L/min", place)
+        self._pressure = _checked(engine, config.pressure, "bar", place)
+        self._pump_speed = _checked(engine, config.pump_speed, "%", place)
+        self._pump_setpoint = _checked(engine, config.pump_setpoint, "%", place)
+
+    def values(self) -> LoopValues:
+        """The loop now. Its quality is the worst of supply, return and flow."""
+        supply, return_, flow = self._supply.read(), self._return.read(), self._flow.read()
+        pressure = self._pressure.read()
+        heat = self._heat(supply, return_, flow)
+        return LoopValues(
+            loop_id=self._config.id,
+            fluid=self._config.fluid,
+            quality=worst_quality([supply.quality, return_.quality, flow.quality]),
+            supply=supply,
+            return_=return_,
+            flow=flow,
+            pressure=pressure,
+            pump_speed=self._pump_speed.read(),
+            pump_setpoint=self._pump_setpoint.read(),
+            heat_w=None if heat is None else heat.heat_w,
+            heat_uncertainty_w=None if heat is None else heat.uncertainty_w,
+            phase_state=_phase_state(supply, return_, pressure),
+        )
+
+    def _heat(self, supply: Reading, return_: Reading, flow: Reading) -> Heat | None:
+        """None unless all inputs are known and within the fluid's range."""
+        if supply.value is None or return_.value is None or flow.value is None:
+            return None
+        try:
+            return heat_flow(
+                self._fluid,
+                flow_lpm=flow.value,
+                supply_c=supply.value,
+                return_c=return_.value,
+                flow_uncertainty_lpm=flow.uncertainty,
+                supply_uncertainty_c=supply.uncertainty,
+                return_uncertainty_c=return_.uncertainty,
+            )
+        except ValueError:
+            return None
+
+
+class SiliconSensor:
+    """One junction temperature; raises ConfigurationError like CoolantLoop."""
+
+    def __init__(self, config: SiliconConfig, engine: EngineLike | None) -> None:
+        self._id = config.id
+        self._point = _checked(engine, config.temperature, "Cel", f"silicon/{config.id}")
+
+    def values(self) -> SiliconValues:
+        """The temperature now."""
+        return SiliconValues(self._id, self._point.read())
+
+
+def _phase_state(supply: Reading, return_: Reading, pressure: Reading) -> str | None:
+    """Liquid where the hotter end is below saturation; None where that is not known."""
+    if supply.value is None or return_.value is None or pressure.value is None:
+        return None
+    hottest_c = max(supply.value, return_.value)
+    return SINGLE_PHASE_LIQUID if is_liquid(hottest_c, pressure.value) else None
+
+
+def _checked(engine: EngineLike | None, ref: PointRef | None, unit: str, place: str) -> _Point:
+    if engine is not None and ref is not None:
+        try:
+            reading = engine.reading(ref.device, ref.point)
+        except KeyError as error:
+            raise ConfigurationError(f"{place}: {error.args[0]}") from error
+        if reading.unit != unit:
+            raise ConfigurationError(
+                f"{place}: {ref.device}/{ref.point} is in {reading.unit}, not in {unit}"
+            )
+    return _Point(engine, ref, unit)

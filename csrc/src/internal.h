@@ -1,0 +1,160 @@
+/* What the parts of the library share; not installed. */
+#ifndef DCPI_INTERNAL_H
+#define DCPI_INTERNAL_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dcpi_sampling.h"
+
+/* IEC 61000-4-30:2015 5.1.1: 50 Hz - 15 % to 60 Hz + 15 %. */
+#define FREQUENCY_MIN_HZ 42.5
+#define FREQUENCY_MAX_HZ 69.0
+/* So that noise does not push a frequency on the limit over it. */
+#define FREQUENCY_MARGIN_HZ 0.005
+/* Harmonics are reported up to this share of the rate: above, the anti-aliasing filter rules. */
+#define REACHABLE_SHARE 0.49
+/* Above it squares still fit, but nothing is a voltage or a current any more. */
+#define VALUE_LIMIT 1e15
+/* The fundamental holds at least this share of the AC power, or there is no line frequency. */
+#define FUNDAMENTAL_SHARE_MIN 0.15
+#define TWO_PI 6.283185307179586476925
+
+/* Lane of the voltage of phase k is k, of its current LANE_CURRENT + k. */
+enum { LANE_CURRENT = 4, LANE_COSINE = 3, LANE_SINE = 7 };
+
+enum { CHANNELS_MAX = 2 * DCPI_PHASES_MAX, TRACK_SEGMENTS_MAX = 28 };
+
+typedef struct {
+    double re, im;
+} phasor;
+
+/* Where a channel stands before its frequency is known; all over the whole window. */
+typedef struct {
+    double mean;
+    double mean_square;
+    double variance; /* mean square without the mean */
+    double peak;     /* largest magnitude */
+    int32_t clipped; /* samples that stand at the end of a range */
+    int32_t finite;
+} channel_level;
+
+typedef struct {
+    channel_level voltage, current;
+    double mean_power; /* plain mean of v*i */
+} phase_level;
+
+/* A rotating unit vector, tabulated for one block of samples. */
+typedef struct {
+    double step_cosine[DCPI_BLOCK], step_sine[DCPI_BLOCK];
+    double turns_per_sample;
+} rotor;
+
+/* The Hann window over whole periods, |n - centre| < half. */
+typedef struct {
+    double centre; /* in samples */
+    double length; /* in samples */
+    int32_t first, last;
+} span;
+
+/* Half-periods of the window, for its stationarity. */
+typedef struct {
+    double start;  /* in samples, of the first one */
+    double length; /* in samples, of each */
+    int32_t count;
+} segments;
+
+/* Hann-weighted means over whole periods. */
+typedef struct {
+    double voltage_square[DCPI_PHASES_MAX];
+    double current_square[DCPI_PHASES_MAX];
+    double power[DCPI_PHASES_MAX];
+    double voltage_cross[DCPI_PHASES_MAX]; /* of phases k and k+1 */
+    double current_cross[DCPI_PHASES_MAX];
+} weighted_means;
+
+/* rms phasors of one channel; order 0 is the mean. */
+typedef struct {
+    phasor order[DCPI_ORDERS];
+} spectrum;
+
+typedef struct {
+    double frequency_hz;
+    int32_t h_max;
+    weighted_means means;
+    spectrum voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
+} folded;
+
+/* How far the fundamental strays from a constant phasor, relative to it. */
+typedef struct {
+    double largest;     /* magnitude */
+    double largest_arc; /* across the phasor: its phase, in rad */
+    double roundness;   /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
+} stray;
+
+/* levels.c */
+void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
+                     double *out);
+void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
+                      phase_level *level);
+
+/* rotor.c */
+void dcpi_rotor_init(rotor *rotor, double turns_per_sample);
+void dcpi_rotor_block(const rotor *rotor, double start, int32_t count, double *cosine,
+                      double *sine);
+span dcpi_span(const dcpi_window *window, double frequency_hz);
+
+/* frequency.c */
+typedef enum { LINE_FOUND, LINE_ABSENT, LINE_ELSEWHERE } line_verdict;
+line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double variance,
+                                 dcpi_workspace *workspace, double *frequency_hz);
+
+/* fold.c */
+void dcpi_fold(const dcpi_window *window, const phase_level *levels, double frequency_hz,
+               dcpi_workspace *workspace, folded *result);
+
+/* track.c */
+segments dcpi_segments(const dcpi_window *window, double frequency_hz);
+void dcpi_track_block(const segments *segments, int32_t start, int32_t count,
+                      dcpi_workspace *workspace);
+stray dcpi_stray(const segments *segments, const dcpi_workspace *workspace, int lane,
+                 phasor fundamental);
+
+/* power.c */
+void dcpi_phase_unknown(dcpi_phase *phase);
+void dcpi_phase_plain(const phase_level *level, dcpi_phase *phase);
+void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const folded *folded,
+                      int index, dcpi_phase *phase);
+
+/* total.c */
+void dcpi_total_power(const dcpi_window *window, const folded *folded, const dcpi_phase *phases,
+                      dcpi_total *total, uint32_t *flags);
+
+static inline double square(double x) {
+    return x * x;
+}
+
+static inline double magnitude(phasor z) {
+    return sqrt(z.re * z.re + z.im * z.im);
+}
+
+/* z * conj(w) */
+static inline phasor times_conjugate(phasor z, phasor w) {
+    phasor product = {z.re * w.re + z.im * w.im, z.im * w.re - z.re * w.im};
+    return product;
+}
+
+static inline int channel_lane(const dcpi_window *window, int channel) {
+    return channel < window->phases ? channel : LANE_CURRENT + channel - window->phases;
+}
+
+/* Clones for wider vectors, chosen at load time where the loader can. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) &&       \
+    !defined(DCPI_NO_CLONES)
+#define WIDER_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define WIDER_CLONES
+#endif
+
+#endif

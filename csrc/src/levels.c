@@ -1,0 +1,186 @@
+/* Reading samples, plain means over the window, clipping and what is no number. */
+#include <float.h>
+
+#include "internal.h"
+
+/* A converter that clips stands still while the wave would go on. In a run of r equal samples at
+ * the extreme a parabola in steps of q falls by at most 9 q over r samples on either side, and a
+ * fourth-order flat top by 82 q; beyond a hundred steps it was cut. */
+enum { CLIP_STEPS = 100, CLIP_RUN_MIN = 3 };
+
+/* A range ends far from zero: a half-wave current stands at zero without being clipped. */
+static const double CLIP_LEVEL_SHARE = 0.01;
+
+typedef struct {
+    double low, high;  /* extremes */
+    double sum, squares;
+    double products;   /* with the other channel of the phase */
+    double finite_sum; /* 0, or NaN as soon as one sample is not finite */
+} extent;
+
+static void convert(const float *from, int32_t count, double *to) {
+    for (int32_t k = 0; k < count; k++)
+        to[k] = (double)from[k];
+}
+
+static void copy(const double *from, int32_t count, double *to) {
+    for (int32_t k = 0; k < count; k++)
+        to[k] = from[k];
+}
+
+/* Channels 0 to phases-1 are voltages, the rest currents. */
+void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
+                     double *out) {
+    int is_current = channel >= window->phases;
+    int row = is_current ? channel - window->phases : channel;
+    const void *base = is_current ? window->current : window->voltage;
+    size_t offset = (size_t)row * (size_t)window->samples + (size_t)start;
+    if (is_current ? window->current_is_float32 : window->voltage_is_float32)
+        convert((const float *)base + offset, count, out);
+    else
+        copy((const double *)base + offset, count, out);
+}
+
+static double sample_at(const dcpi_window *window, int channel, int32_t index) {
+    double value;
+    dcpi_read_block(window, channel, index, 1, &value);
+    return value;
+}
+
+/* Extremes on eight independent lanes, so that the compiler can use vectors of any width. */
+WIDER_CLONES static void extend(const double *x, const double *other, int32_t count,
+                                extent *extent) {
+    double low[8], high[8];
+    for (int lane = 0; lane < 8; lane++) {
+        low[lane] = extent->low;
+        high[lane] = extent->high;
+    }
+    for (int32_t k = 0; k + 8 <= count; k += 8) {
+        for (int lane = 0; lane < 8; lane++) {
+            double value = x[k + lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+        }
+    }
+    for (int32_t k = count & ~7; k < count; k++) {
+        low[0] = x[k] < low[0] ? x[k] : low[0];
+        high[0] = x[k] > high[0] ? x[k] : high[0];
+    }
+    for (int lane = 0; lane < 8; lane++) {
+        extent->low = low[lane] < extent->low ? low[lane] : extent->low;
+        extent->high = high[lane] > extent->high ? high[lane] : extent->high;
+    }
+    double sum = 0, squares = 0, products = 0, finite_sum = 0;
+    for (int32_t k = 0; k < count; k++) {
+        sum += x[k];
+        squares += x[k] * x[k];
+        products += x[k] * other[k];
+        finite_sum += x[k] * 0.0;
+    }
+    extent->sum += sum;
+    extent->squares += squares;
+    extent->products += products;
+    extent->finite_sum += finite_sum;
+}
+
+/* Smallest difference between neighbours that is not zero: the converter's step, or less. */
+static double smallest_step(const dcpi_window *window, int channel) {
+    double block[DCPI_BLOCK];
+    double smallest = DBL_MAX, before = sample_at(window, channel, 0);
+    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
+        int32_t left = window->samples - start;
+        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
+        dcpi_read_block(window, channel, start, count, block);
+        for (int32_t k = 0; k < count; k++) {
+            double step = fabs(block[k] - before);
+            if (step > 0 && step < smallest)
+                smallest = step;
+            before = block[k];
+        }
+    }
+    return smallest;
+}
+
+/* Whether the wave would have gone on beyond the run [first, first + length). */
+static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t length,
+                  double step) {
+    int32_t before = first - length, after = first + 2 * length - 1;
+    double level = sample_at(window, channel, first);
+    double fall_before = DBL_MAX, fall_after = DBL_MAX;
+    if (before >= 0)
+        fall_before = fabs(level - sample_at(window, channel, before));
+    if (after < window->samples)
+        fall_after = fabs(level - sample_at(window, channel, after));
+    double fall = fall_before < fall_after ? fall_before : fall_after;
+    return fall < DBL_MAX && fall > CLIP_STEPS * step;
+}
+
+/* Samples of the run that ends before `end` if it was cut, else 0; `step` is found once, when needed. */
+static int32_t cut_run(const dcpi_window *window, int channel, int32_t end, int32_t length,
+                       double *step) {
+    if (length < CLIP_RUN_MIN)
+        return 0;
+    if (*step <= 0)
+        *step = smallest_step(window, channel);
+    return is_cut(window, channel, end - length, length, *step) ? length : 0;
+}
+
+static int32_t clipped_at(const dcpi_window *window, int channel, double level, double *step) {
+    double block[DCPI_BLOCK];
+    int32_t run = 0, clipped = 0;
+    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
+        int32_t left = window->samples - start;
+        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
+        dcpi_read_block(window, channel, start, count, block);
+        for (int32_t k = 0; k < count; k++) {
+            if (block[k] == level) {
+                run++;
+            } else if (run) {
+                clipped += cut_run(window, channel, start + k, run, step);
+                run = 0;
+            }
+        }
+    }
+    return clipped + cut_run(window, channel, window->samples, run, step);
+}
+
+static channel_level level_of(const dcpi_window *window, int channel, const extent *extent) {
+    double count = window->samples;
+    channel_level level = {0};
+    level.finite = extent->finite_sum == 0 && extent->high <= VALUE_LIMIT &&
+                   extent->low >= -VALUE_LIMIT;
+    if (!level.finite)
+        return level;
+    level.mean = extent->sum / count;
+    level.mean_square = extent->squares / count;
+    level.variance = fmax(level.mean_square - square(level.mean), 0);
+    level.peak = fmax(fabs(extent->low), fabs(extent->high));
+    /* Rounding leaves this much of a constant. */
+    if (level.variance < 1e-14 * level.mean_square)
+        level.variance = 0;
+    if (level.variance == 0)
+        return level;
+    double step = 0;
+    if (fabs(extent->high) > CLIP_LEVEL_SHARE * level.peak)
+        level.clipped += clipped_at(window, channel, extent->high, &step);
+    if (fabs(extent->low) > CLIP_LEVEL_SHARE * level.peak)
+        level.clipped += clipped_at(window, channel, extent->low, &step);
+    return level;
+}
+
+void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
+                      phase_level *level) {
+    extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0, 0}, current = voltage;
+    double *v = workspace->channels, *i = workspace->lanes;
+    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
+        int32_t left = window->samples - start;
+        int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
+        dcpi_read_block(window, phase, start, count, v);
+        dcpi_read_block(window, window->phases + phase, start, count, i);
+        extend(v, i, count, &voltage);
+        extend(i, v, count, &current);
+    }
+    level->voltage = level_of(window, phase, &voltage);
+    level->current = level_of(window, window->phases + phase, &current);
+    level->mean_power = voltage.products / window->samples;
+}

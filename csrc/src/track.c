@@ -1,0 +1,111 @@
+/* The fundamental's phasor from each period, every half-period: a stationary window repeats it.
+ *
+ * A box of one period is blind to harmonics. Each half-period is summed once, samples on a border
+ * are shared out by the part of their cell on either side, and two neighbours make a period. */
+#include "internal.h"
+
+_Static_assert((TRACK_SEGMENTS_MAX + 2) * 2 * DCPI_LANES <= DCPI_TRACK_CELLS, "the track fits");
+
+enum { RE = 0, IM = DCPI_LANES, SEGMENT = 2 * DCPI_LANES };
+
+/* Segment 0 lies before the first border, segment count + 1 behind the last. */
+segments dcpi_segments(const dcpi_window *window, double frequency_hz) {
+    double half_period = 0.5 * window->sample_rate_hz / frequency_hz;
+    double half_periods = floor(window->samples / half_period);
+    /* Long windows: boxes of several periods. */
+    double periods = ceil(half_periods / TRACK_SEGMENTS_MAX);
+    segments segments;
+    segments.length = half_period * periods;
+    segments.count = (int32_t)floor(window->samples / segments.length);
+    segments.start = 0.5 * (window->samples - segments.count * segments.length) - 0.5;
+    return segments;
+}
+
+static void add_piece(const double *x, const dcpi_workspace *workspace, int32_t from, int32_t to,
+                      double share, double *sums) {
+    double re = 0, im = 0;
+    for (int32_t k = from; k < to; k++) {
+        re += x[k] * workspace->cosine[k];
+        im -= x[k] * workspace->sine[k];
+    }
+    sums[RE] += share * re;
+    sums[IM] += share * im;
+}
+
+/* Every lane's samples from..to of the block into one segment. */
+static void add_lanes(dcpi_workspace *workspace, int32_t from, int32_t to, double share,
+                      int32_t segment) {
+    for (int lane = 0; lane < DCPI_LANES; lane++)
+        add_piece(workspace->channels + lane * DCPI_BLOCK, workspace, from, to, share,
+                  workspace->track + segment * SEGMENT + lane);
+}
+
+void dcpi_track_block(const segments *segments, int32_t start, int32_t count,
+                      dcpi_workspace *workspace) {
+    int32_t from = 0;
+    int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
+    if (segment < 0)
+        segment = 0;
+    while (from < count && segment <= segments->count) {
+        double border = segments->start + segment * segments->length;
+        int32_t sample = (int32_t)floor(border + 0.5) - start;
+        if (sample >= count)
+            break;
+        double share = border + 0.5 - (sample + start);
+        add_lanes(workspace, from, sample, 1, segment);
+        add_lanes(workspace, sample, sample + 1, share, segment);
+        add_lanes(workspace, sample, sample + 1, 1 - share, segment + 1);
+        from = sample + 1;
+        segment++;
+    }
+    add_lanes(workspace, from, count, 1, segment);
+}
+
+/* rms phasor of one period's box. */
+static phasor box(const segments *segments, const dcpi_workspace *workspace, int lane,
+                  int32_t segment) {
+    const double *first = workspace->track + segment * SEGMENT + lane;
+    double scale = M_SQRT1_2 / segments->length;
+    return (phasor){scale * (first[RE] + first[SEGMENT + RE]),
+                    scale * (first[IM] + first[SEGMENT + IM])};
+}
+
+/* What the box leaves when the constant fundamental is taken off, relative to it. */
+static phasor stray_at(const segments *segments, const dcpi_workspace *workspace, int lane,
+                       phasor fundamental, int32_t segment) {
+    phasor measured = box(segments, workspace, lane, segment);
+    phasor of_cosine = box(segments, workspace, LANE_COSINE, segment);
+    phasor of_sine = box(segments, workspace, LANE_SINE, segment);
+    phasor left = {
+        measured.re - M_SQRT2 * (fundamental.re * of_cosine.re - fundamental.im * of_sine.re),
+        measured.im - M_SQRT2 * (fundamental.re * of_cosine.im - fundamental.im * of_sine.im)};
+    double norm = square(fundamental.re) + square(fundamental.im);
+    phasor relative = times_conjugate(left, fundamental);
+    return (phasor){relative.re / norm, relative.im / norm};
+}
+
+/* Smaller over larger axis of the ellipse with this covariance, squared. */
+static double ellipse_ratio(double xx, double yy, double xy) {
+    double middle = 0.5 * (xx + yy);
+    double radius = sqrt(square(0.5 * (xx - yy)) + square(xy));
+    return middle + radius > 0 ? fmax(middle - radius, 0) / (middle + radius) : 0;
+}
+
+stray dcpi_stray(const segments *segments, const dcpi_workspace *workspace, int lane,
+                 phasor fundamental) {
+    stray stray = {0, 0, 0};
+    double x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+    int32_t boxes = segments->count - 1;
+    for (int32_t segment = 1; segment <= boxes; segment++) {
+        phasor at = stray_at(segments, workspace, lane, fundamental, segment);
+        stray.largest = fmax(stray.largest, magnitude(at));
+        stray.largest_arc = fmax(stray.largest_arc, fabs(at.im));
+        x += at.re / boxes;
+        y += at.im / boxes;
+        xx += at.re * at.re / boxes;
+        yy += at.im * at.im / boxes;
+        xy += at.re * at.im / boxes;
+    }
+    stray.roundness = ellipse_ratio(xx - x * x, yy - y * y, xy - x * y);
+    return stray;
+}

@@ -1,0 +1,60 @@
+"""The arithmetic of a serial bus: how long a poll takes on the wire, and whether all fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drivers.errors import BusOverloadError
+
+# Modbus over Serial Line V1.02, 2.5.1: request 8 bytes, response 5 bytes around the registers.
+_REQUEST_BYTES = 8
+_RESPONSE_OVERHEAD_BYTES = 5
+# 2.5.1.1: frames are set apart by 3.5 characters, fixed at 1.75 ms above 19200 Bd.
+_SILENCE_CHARACTERS = 3.5
+_FAST_SILENCE_S = 0.00175
+_FAST_BAUD = 19200
+
+
+def wire_time_s(registers: int, baud: int, framing: str = "8N1") -> float:
+    """Seconds that one read of so many registers keeps the line busy, the device's own time apart."""
+    bits = 1 + int(framing[0]) + (framing[1] != "N") + int(framing[2])
+    characters = _REQUEST_BYTES + _RESPONSE_OVERHEAD_BYTES + 2 * registers
+    silence_s = _FAST_SILENCE_S if baud > _FAST_BAUD else _SILENCE_CHARACTERS * bits / baud
+    return characters * bits / baud + 2 * silence_s
+
+
+@dataclass(frozen=True, slots=True)
+class PollLoad:
+    """One device's group on a serial bus; `reads` are the register counts of its reads."""
+
+    device: str
+    group: str
+    reads: tuple[int, ...]
+    every_s: float
+    turnaround_s: float
+
+    def duration_s(self, baud: int, framing: str) -> float:
+        """How long one poll keeps the bus."""
+        return sum(wire_time_s(count, baud, framing) + self.turnaround_s for count in self.reads)
+
+
+def bus_utilisation(loads: Sequence[PollLoad], baud: int, framing: str) -> float:
+    """The share of the bus that the polls take; above 1 they do not fit."""
+    return sum(load.duration_s(baud, framing) / load.every_s for load in loads)
+
+
+def check_bus_fits(bus: str, baud: int, framing: str, loads: Sequence[PollLoad]) -> None:
+    """Raise BusOverloadError, with the arithmetic, when the polls do not fit the bus."""
+    total = bus_utilisation(loads, baud, framing)
+    if total <= 1.0:
+        return
+    terms = "; ".join(
+        f"{load.device} {load.group}: {sum(load.reads)} registers in {len(load.reads)} reads take "
+        f"{1000 * load.duration_s(baud, framing):.0f} ms of every {1000 * load.every_s:.0f} ms"
+        for load in loads
+    )
+    raise BusOverloadError(
+        f"{bus} at {baud} Bd {framing} cannot carry its polls, they take {100 * total:.0f} % of it: "
+        f"{terms}. Raise the baud rate, lengthen the groups' intervals or split the bus."
+    )

@@ -1,0 +1,311 @@
+"""One polled device: its groups, the arrays of their last values, and Readings on access."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.codec import QUALITIES, BlockCodec, PointCodec
+from drivers.profile_types import Accuracy, Group, Point, Profile
+from drivers.read_plan import ReadBlock, plan_reads
+from drivers.reading import Quality, Reading
+
+# A dead device is noticed within 1 s: without any exchange for this long its values are unknown.
+_SILENCE_LIMIT_S = 0.95
+# A device whose groups are slower than this is asked in between, only to see that it lives.
+HEARTBEAT_S = 0.5
+# Weight of the newest interval in the average of the observed refresh intervals.
+_INTERVAL_WEIGHT = 0.25
+
+
+class DeviceSettings(Protocol):
+    """What the engine must know of a device; bmc_ext's DeviceConfig is one."""
+
+    @property
+    def id(self) -> str:
+        """The name that readings are asked by."""
+
+    @property
+    def profile(self) -> str:
+        """A profile's id, or the path of its file."""
+
+    @property
+    def target(self) -> str:
+        """`tcp://HOST:PORT` or `serial:///dev/NAME?baud=9600`."""
+
+    @property
+    def unit(self) -> int:
+        """The Modbus unit."""
+
+    @property
+    def ct_ratio(self) -> float:
+        """Primary over secondary of the current transformers."""
+
+    @property
+    def pt_ratio(self) -> float:
+        """Primary over secondary of the voltage transformers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """Settings of a device that no configuration file names; satisfies DeviceSettings."""
+
+    id: str
+    profile: str
+    target: str
+    unit: int = 1
+    ct_ratio: float = 1.0
+    pt_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatistics:
+    """What happened since the device was added; `last_error` is None while it answers."""
+
+    polls: int = 0
+    errors: int = 0
+    missed_slots: int = 0
+    writes: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One read of a group; arrays by point. Wall times are Unix seconds."""
+
+    values: NDArray[np.float64]
+    qualities: NDArray[np.uint8]
+    measured_at: float
+    measured_monotonic: float
+    changed_at: NDArray[np.float64]
+    changed_monotonic: NDArray[np.float64]
+    intervals_s: NDArray[np.float64]
+
+    def followed_by(
+        self, values: NDArray[np.float64], qualities: NDArray[np.uint8], wall: float, now: float
+    ) -> _Sample:
+        """The next read, with what changed since this one."""
+        # NaN differs from itself: absent after absent is no change.
+        differs = (values != self.values) & ~(np.isnan(values) & np.isnan(self.values))
+        if not differs.any():
+            return replace(self, qualities=qualities, measured_at=wall, measured_monotonic=now)
+        observed = now - self.changed_monotonic
+        smoothed = self.intervals_s + _INTERVAL_WEIGHT * (observed - self.intervals_s)
+        smoothed = np.where(np.isnan(smoothed), observed, smoothed)
+        return _Sample(
+            values,
+            qualities,
+            wall,
+            now,
+            np.where(differs, wall, self.changed_at),
+            np.where(differs, now, self.changed_monotonic),
+            np.where(differs, smoothed, self.intervals_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _PointFacts:
+    """What every Reading of a point repeats; uncertainty = relative * |value| + absolute."""
+
+    unit: str
+    source_s: float
+    relative: float
+    absolute: float | None
+
+
+class PolledGroup:
+    """A group of one device: its reads and its newest sample, which is replaced, never changed."""
+
+    def __init__(
+        self, profile: Profile, group: Group, every_s: float, codecs: list[PointCodec]
+    ) -> None:
+        points = [codec.point for codec in codecs]
+        plan = plan_reads(points, profile.transport)
+        self.name = group.name
+        self.every_s = every_s
+        self.stale_after_s = group.stale_after_s
+        self.blocks = plan.blocks
+        self.points = points
+        self.failure: str | None = None
+        self._codec = BlockCodec(codecs, plan.positions)
+        self._facts = [_facts(codec, group.source_s) for codec in codecs]
+        self._sample: _Sample | None = None
+
+    def accept(self, data: bytes, wall: float, now: float) -> None:
+        """Take the joined data of a poll; `wall` in Unix seconds, `now` monotonic."""
+        values, qualities = self._codec.decode(data)
+        last = self._sample
+        if last is None:
+            unknown = np.full(len(values), np.nan)
+            first = np.full(len(values), wall)
+            self._sample = _Sample(values, qualities, wall, now, first, unknown, unknown)
+        else:
+            self._sample = last.followed_by(values, qualities, wall, now)
+        self.failure = None
+
+    def reading(self, row: int, now: float, *, lost: bool) -> Reading:
+        """The Reading of a point; `lost` is whether the device is out of reach."""
+        facts = self._facts[row]
+        sample = self._sample
+        lost = lost or self.failure is not None
+        if sample is None:
+            quality = Quality.COMM_ERROR if lost else Quality.STALE
+            return Reading(None, facts.unit, quality, source_interval_s=facts.source_s)
+        quality = QUALITIES[sample.qualities[row]]
+        if lost:
+            quality = Quality.COMM_ERROR
+        elif now - sample.measured_monotonic > self.stale_after_s:
+            quality = Quality.STALE
+        value = float(sample.values[row]) if quality is Quality.OK else None
+        interval_s = float(sample.intervals_s[row])
+        return Reading(
+            value,
+            facts.unit,
+            quality,
+            sample.measured_at,
+            float(sample.changed_at[row]),
+            facts.source_s,
+            None if math.isnan(interval_s) else interval_s,
+            _uncertainty(value, facts),
+        )
+
+
+def _facts(codec: PointCodec, source_s: float) -> _PointFacts:
+    accuracy = codec.point.accuracy
+    if accuracy is None:
+        return _PointFacts(codec.unit, source_s, 0.0, None)
+    gain = abs(codec.to_canonical(1.0) - codec.to_canonical(0.0))
+    absolute = (
+        accuracy.absolute + accuracy.pct_range / 100.0 * _span(codec.point, accuracy)
+    ) * gain
+    return _PointFacts(codec.unit, source_s, accuracy.pct_reading / 100.0, absolute)
+
+
+def _span(point: Point, accuracy: Accuracy) -> float:
+    """The width of the range; percent of range without one is refused when a profile is loaded."""
+    if point.range is None or not accuracy.pct_range:
+        return 0.0
+    return point.range[1] - point.range[0]
+
+
+def _uncertainty(value: float | None, facts: _PointFacts) -> float | None:
+    if value is None or facts.absolute is None:
+        return None
+    return abs(value) * facts.relative + facts.absolute
+
+
+class FieldDevice:
+    """A device that a bus owner polls and everybody may read.
+
+    Only the bus owner calls the methods that change it; readers see whole samples.
+    """
+
+    def __init__(self, settings: DeviceSettings, profile: Profile, *, serial: bool) -> None:
+        self.id = settings.id
+        self.unit = settings.unit
+        self.profile = profile
+        self.timeout_s = profile.transport.timeout_s
+        self.failure: str | None = None
+        self.failures_in_a_row = 0
+        self.removed = False
+        self.statistics = DeviceStatistics()
+        self.codecs = {
+            name: PointCodec(point, settings.ct_ratio, settings.pt_ratio)
+            for name, point in profile.points.items()
+        }
+        self.groups = [
+            _polled_group(profile, group, serial, list(self.codecs.values()))
+            for group in profile.groups.values()
+            if any(point.group == group.name for point in profile.points.values())
+        ]
+        self._index = {
+            point.name: (group, row)
+            for group in self.groups
+            for row, point in enumerate(group.points)
+        }
+        self.heartbeat_s: float | None = None
+        self.slowest_answer_s = 0.0
+        self._last_exchange = -math.inf
+
+    @property
+    def fastest_s(self) -> float:
+        """The shortest interval at which the device is asked anything."""
+        fastest = min(group.every_s for group in self.groups)
+        return fastest if self.heartbeat_s is None else min(fastest, self.heartbeat_s)
+
+    @property
+    def heartbeat_block(self) -> ReadBlock:
+        """The cheapest read that shows that the device lives."""
+        point = min(self.profile.points.values(), key=lambda point: point.registers)
+        return ReadBlock(point.fc, point.address, point.registers)
+
+    @property
+    def silence_limit_s(self) -> float:
+        """After so long without an exchange the device's values are unknown."""
+        return max(_SILENCE_LIMIT_S, self.fastest_s + self.timeout_s + 0.1)
+
+    def group_of(self, point: str) -> PolledGroup:
+        """The group that polls a point."""
+        return self._index[point][0]
+
+    def answered(self, now: float) -> None:
+        """The device answered something; `now` is monotonic."""
+        self._last_exchange = now
+
+    def recovered(self) -> None:
+        """The device is reachable."""
+        self.failure = None
+        self.failures_in_a_row = 0
+        self.statistics = replace(self.statistics, last_error=None)
+
+    def failed(self, reason: str) -> None:
+        """The device is out of reach: all its values are unknown from now on."""
+        self.failure = reason
+        self.failures_in_a_row += 1
+        self.count(errors=1, last_error=reason)
+
+    def count(
+        self,
+        *,
+        polls: int = 0,
+        errors: int = 0,
+        missed_slots: int = 0,
+        writes: int = 0,
+        last_error: str | None = None,
+    ) -> None:
+        """Add to the statistics."""
+        was = self.statistics
+        self.statistics = DeviceStatistics(
+            was.polls + polls,
+            was.errors + errors,
+            was.missed_slots + missed_slots,
+            was.writes + writes,
+            last_error if last_error is not None else was.last_error,
+        )
+
+    def reading(self, point: str, now: float) -> Reading:
+        """The Reading of a point at monotonic time `now`; KeyError names device and point."""
+        try:
+            group, row = self._index[point]
+        except KeyError:
+            raise KeyError(
+                f"device {self.id!r} ({self.profile.id}) has no point {point!r}"
+            ) from None
+        lost = self.failure is not None or now - self._last_exchange > self.silence_limit_s
+        return group.reading(row, now, lost=lost)
+
+    def readings(self, now: float) -> dict[str, Reading]:
+        """All points, in the profile's order."""
+        return {point: self.reading(point, now) for point in self.profile.points}
+
+
+def _polled_group(
+    profile: Profile, group: Group, serial: bool, codecs: list[PointCodec]
+) -> PolledGroup:
+    members = [codec for codec in codecs if codec.point.group == group.name]
+    every_s = group.serial_every_s if serial else group.every_s
+    return PolledGroup(profile, group, every_s, members)

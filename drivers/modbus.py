@@ -1,0 +1,200 @@
+"""Modbus transports: TCP through pyModbusTCP, RTU through minimalmodbus on pyserial.
+
+Registers travel as bytes, high byte first. A transport has one owner; it opens itself when it is
+used and closes itself after every time-out and malformed reply, so that a late reply can never be
+taken for the answer to the next question.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Protocol
+
+import minimalmodbus
+import serial
+from pyModbusTCP.client import ModbusClient
+
+from drivers.bus_load import wire_time_s
+from drivers.codec import bytes_to_registers, registers_to_bytes
+from drivers.errors import TransportError
+from drivers.target import SerialTarget, TcpTarget
+
+# Modbus Application Protocol V1.1b3, chapter 6.
+_WRITE_SINGLE = 6
+_WRITE_MULTIPLE = 16
+
+# After a failed exchange a serial line must be quiet this long before it is used again.
+_QUIET_S = 0.02
+
+
+class Transport(Protocol):
+    """What the owner of a bus needs from its wire; all raise TransportError."""
+
+    def open(self) -> None:
+        """Connect unless connected; the error's `connected` is False."""
+
+    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
+        """`count` registers by function 3 or 4, as 2 * count bytes."""
+
+    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
+        """Write registers by function 6 or 16."""
+
+    def close(self) -> None:
+        """Disconnect; a no-op when disconnected."""
+
+
+class TcpTransport:
+    """One connection to a Modbus TCP device or gateway."""
+
+    def __init__(self, target: TcpTarget) -> None:
+        self._name = target.bus
+        try:
+            # The time-out is set before every use; the default of 30 s would stop the bus.
+            self._client = ModbusClient(
+                target.host, target.port, timeout=0.3, auto_open=False, auto_close=False
+            )
+        except ValueError as error:
+            raise TransportError(f"{self._name}: {error}", connected=False) from error
+
+    def open(self) -> None:
+        """Connect unless connected."""
+        if self._client.is_open:
+            return
+        try:
+            connected = self._client.open()
+        except OSError as error:
+            raise TransportError(f"{self._name}: {error}", connected=False) from error
+        if not connected:
+            raise TransportError(f"{self._name}: connection refused", connected=False)
+
+    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
+        """See Transport."""
+        reply = self._exchange(unit, struct.pack(">BHH", fc, address, count), timeout_s)
+        if len(reply) != 2 + 2 * count or reply[0] != fc or reply[1] != 2 * count:
+            self._client.close()
+            raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
+        return reply[2:]
+
+    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
+        """See Transport."""
+        request = _write_request(fc, address, registers)
+        reply = self._exchange(unit, request, timeout_s)
+        if reply != request[:5]:
+            self._client.close()
+            raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
+
+    def close(self) -> None:
+        """See Transport."""
+        self._client.close()
+
+    def _exchange(self, unit: int, request: bytes, timeout_s: float) -> bytes:
+        self._client.timeout = timeout_s
+        self._client.unit_id = unit
+        self.open()
+        reply: bytes | None = self._client.custom_request(request)
+        if reply is not None:
+            return reply
+        code = int(self._client.last_except)
+        if code:
+            raise TransportError(
+                f"{self._name} unit {unit}: {self._client.last_except_as_txt} (exception {code})",
+                exception_code=code,
+            )
+        self._client.close()
+        raise TransportError(f"{self._name} unit {unit}: {self._client.last_error_as_txt}")
+
+
+class SerialTransport:
+    """One serial line with its Modbus RTU devices; `baud` and `framing` are decided."""
+
+    def __init__(self, target: SerialTarget, baud: int, framing: str) -> None:
+        self._path = target.path
+        self._baud = baud
+        self._framing = framing
+        self._instrument: minimalmodbus.Instrument | None = None
+
+    def open(self) -> None:
+        """Open the line unless it is open."""
+        if self._instrument is not None:
+            return
+        try:
+            line = serial.Serial(
+                port=self._path,
+                baudrate=self._baud,
+                bytesize=8,
+                parity=self._framing[1],
+                stopbits=int(self._framing[2]),
+                exclusive=True,
+            )
+        except (OSError, ValueError) as error:
+            raise TransportError(f"{self._path}: {error}", connected=False) from error
+        self._instrument = minimalmodbus.Instrument(line, 1)
+
+    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
+        """See Transport."""
+        instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
+        try:
+            return registers_to_bytes(instrument.read_registers(address, count, fc))
+        except OSError as error:
+            raise self._failure(unit, error) from error
+
+    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
+        """See Transport."""
+        count = len(registers) // 2
+        instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
+        numbers = bytes_to_registers(registers)
+        try:
+            if fc == _WRITE_SINGLE:
+                instrument.write_register(address, numbers[0], functioncode=_WRITE_SINGLE)
+            else:
+                instrument.write_registers(address, numbers)
+        except OSError as error:
+            raise self._failure(unit, error) from error
+
+    def close(self) -> None:
+        """See Transport."""
+        if self._instrument is not None:
+            self._instrument.serial.close()
+            self._instrument = None
+
+    def _prepare(self, unit: int, timeout_s: float) -> minimalmodbus.Instrument:
+        self.open()
+        assert self._instrument is not None
+        self._instrument.address = unit
+        self._instrument.serial.timeout = timeout_s
+        return self._instrument
+
+    def _failure(self, unit: int, error: OSError) -> TransportError:
+        text = f"{self._path} unit {unit}: {error}"
+        if isinstance(error, minimalmodbus.SlaveReportedException):
+            # minimalmodbus keeps the code in words only; any device exception is treated alike.
+            return TransportError(text, exception_code=_DEVICE_FAILURE)
+        if isinstance(error, minimalmodbus.ModbusException):
+            self._drain()
+        else:
+            self.close()
+        return TransportError(text)
+
+    def _drain(self) -> None:
+        """Read away what still comes, until the line is quiet."""
+        assert self._instrument is not None
+        line = self._instrument.serial
+        line.timeout = _QUIET_S
+        deadline = time.monotonic() + 10 * _QUIET_S
+        try:
+            while line.read(256) and time.monotonic() < deadline:
+                pass
+        except OSError:
+            self.close()
+
+
+# Modbus Application Protocol V1.1b3, chapter 7: server device failure.
+_DEVICE_FAILURE = 4
+
+
+def _write_request(fc: int, address: int, registers: bytes) -> bytes:
+    if fc == _WRITE_SINGLE:
+        return struct.pack(">BH", fc, address) + registers
+    count = len(registers) // 2
+    return struct.pack(">BHHB", _WRITE_MULTIPLE, address, count, len(registers)) + registers

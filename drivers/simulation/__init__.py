@@ -1,0 +1,15 @@
+"""Simulated devices: a profile turned round, served over Modbus TCP or RTU."""
+
+from drivers.simulation.behaviour import SimulatedBehaviour
+from drivers.simulation.device import RefusedRequestError, SimulatedDevice
+from drivers.simulation.rtu_server import ModbusRtuServer, PseudoTerminal
+from drivers.simulation.tcp_server import ModbusTcpServer
+
+__all__ = [
+    "ModbusRtuServer",
+    "ModbusTcpServer",
+    "PseudoTerminal",
+    "RefusedRequestError",
+    "SimulatedBehaviour",
+    "SimulatedDevice",
+]

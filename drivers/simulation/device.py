@@ -1,0 +1,124 @@
+"""One simulated device: the register image that its profile describes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from drivers.codec import PointCodec, bytes_to_registers, registers_to_bytes
+from drivers.profile import Point, Profile
+
+# Exception codes of the Modbus Application Protocol V1.1b3, chapter 7.
+ILLEGAL_FUNCTION = 1
+ILLEGAL_ADDRESS = 2
+ILLEGAL_VALUE = 3
+
+
+class RefusedRequestError(Exception):
+    """A request that the device answers with an exception; `code` is the Modbus exception code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"Modbus exception {code}")
+        self.code = code
+
+
+class SimulatedDevice:
+    """A device's registers, set and read by point in canonical units.
+
+    `ct_ratio` and `pt_ratio` are the instrument transformers in front of it: with them `set` takes
+    line values. `on_write(point, value)` is called, from a server's thread, after a master wrote a
+    point. `silent` answers nothing, `ignores_writes` acknowledges writes and does nothing,
+    `delay_s` answers late.
+    """
+
+    def __init__(self, profile: Profile, *, ct_ratio: float = 1.0, pt_ratio: float = 1.0) -> None:
+        self.profile = profile
+        self.on_write: Callable[[str, float], None] | None = None
+        self.silent = False
+        self.ignores_writes = False
+        self.delay_s = 0.0
+        self._lock = threading.Lock()
+        self._codecs = {
+            name: PointCodec(point, ct_ratio, pt_ratio) for name, point in profile.points.items()
+        }
+        # Per function code, register by address: only what the profile maps exists.
+        self._registers: dict[int, dict[int, int]] = {3: {}, 4: {}}
+        for point in profile.points.values():
+            for address in range(point.address, point.address + point.registers):
+                self._registers[point.fc][address] = 0
+        self._spans = {
+            fc: range(min(image, default=0), max(image, default=-1) + 1)
+            for fc, image in self._registers.items()
+        }
+
+    def set(self, point: str, value: float | None) -> None:
+        """Set a point to a canonical value, or to the device's own sign for absent with None.
+
+        KeyError names an unknown point; ValueError a point that has no sign for absent.
+        """
+        self.update({point: value})
+
+    def update(self, values: Mapping[str, float | None]) -> None:
+        """Set several points at once: no master sees some of them old and some new."""
+        encoded = [
+            (self.profile.point(name), self._encode(name, value)) for name, value in values.items()
+        ]
+        with self._lock:
+            for point, registers in encoded:
+                image = self._registers[point.fc]
+                for offset, register in enumerate(registers):
+                    image[point.address + offset] = register
+
+    def get(self, point: str) -> float | None:
+        """What the registers of a point say, canonical; None when absent or impossible."""
+        spec = self.profile.point(point)
+        with self._lock:
+            image = self._registers[spec.fc]
+            registers = [image[spec.address + offset] for offset in range(spec.registers)]
+        return self._codecs[point].decode(registers_to_bytes(registers))[0]
+
+    def read_registers(self, fc: int, address: int, count: int) -> list[int]:
+        """What a master's read is answered with; raises RefusedRequestError as the device would."""
+        if fc not in self._registers:
+            raise RefusedRequestError(ILLEGAL_FUNCTION)
+        if not 1 <= count <= self.profile.transport.max_regs:
+            raise RefusedRequestError(ILLEGAL_VALUE)
+        image = self._registers[fc]
+        wanted = range(address, address + count)
+        with self._lock:
+            if self.profile.transport.gap_readable:
+                if wanted[0] not in self._spans[fc] or wanted[-1] not in self._spans[fc]:
+                    raise RefusedRequestError(ILLEGAL_ADDRESS)
+                return [image.get(register, 0) for register in wanted]
+            try:
+                return [image[register] for register in wanted]
+            except KeyError:
+                raise RefusedRequestError(ILLEGAL_ADDRESS) from None
+
+    def write_registers(self, address: int, registers: list[int]) -> None:
+        """A master's write of holding registers; raises RefusedRequestError as the device would."""
+        written = range(address, address + len(registers))
+        points = [point for point in self.profile.points.values() if _covers(point, written)]
+        if sum(point.registers for point in points) != len(registers):
+            raise RefusedRequestError(ILLEGAL_ADDRESS)
+        if self.ignores_writes:
+            return
+        with self._lock:
+            self._registers[3].update(zip(written, registers, strict=True))
+        for point in points:
+            value = self.get(point.name)
+            if self.on_write is not None and value is not None:
+                self.on_write(point.name, value)
+
+    def _encode(self, name: str, value: float | None) -> list[int]:
+        codec = self._codecs[self.profile.point(name).name]
+        return bytes_to_registers(codec.encode_absent() if value is None else codec.encode(value))
+
+
+def _covers(point: Point, written: range) -> bool:
+    """Whether a writable point lies wholly inside the written registers."""
+    return (
+        point.write is not None
+        and point.address in written
+        and point.address + point.registers - 1 in written
+    )

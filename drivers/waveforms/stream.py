@@ -1,0 +1,190 @@
+"""Waveforms over TCP: the protocol dcpi-waveform/1.
+
+The server speaks, the client listens. On connect one JSON line of at most 4096 bytes:
+
+    {"protocol": "dcpi-waveform/1", "phases": 3, "sample_rate_hz": 12800,
+     "epoch_ns": <UTC ns of sample 0>, "dtype": "<f4"}
+
+then frames at true time, at least one in 100 ms: a header of 16 bytes, little-endian (`DCPW`,
+u32 number of samples n, u64 index of the first), and 2 × phases × n little-endian float32, one
+channel after the other: v1 v2 v3 i1 i2 i3, in V and A.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+
+import numpy as np
+
+from drivers.errors import TransportError
+from drivers.waveforms.block import Block
+
+PROTOCOL = "dcpi-waveform/1"
+SILENCE_S = 1.0
+"""A server that sends nothing for this long is lost: ten of its blocks are missing."""
+
+_FRAME = struct.Struct("<4sIQ")
+_MAGIC = b"DCPW"
+_MAX_GREETING_BYTES = 4096
+_MAX_PHASES = 3
+_MAX_RATE_HZ = 1_000_000.0
+_MAX_BLOCK_S = 1.0
+_CONNECT_TIMEOUT_S = 1.0
+_WIRE_DTYPE = np.dtype("<f4")
+
+
+class StreamSource:
+    """One dcpi-waveform/1 server as a WaveformSource."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.phases = 0
+        self.sample_rate_hz = 0.0
+        self.epoch_ns = 0
+        self._host = host
+        self._port = port
+        self._connection: socket.socket | None = None
+        self._header = bytearray(_FRAME.size)
+        self._payload = bytearray()
+        self._payload_bytes = 0
+        self._filled = 0
+        self._in_payload = False
+        self._next_index = 0
+        self._heard_at = 0.0
+        self._timeout_s = -1.0
+
+    def open(self) -> None:
+        """Connect and read the greeting; raises TransportError naming the server and the reason."""
+        self.close()
+        try:
+            connection = socket.create_connection((self._host, self._port), _CONNECT_TIMEOUT_S)
+        except OSError as error:
+            raise TransportError(f"{self._peer}: {error.strerror or error}") from error
+        try:
+            self._greet(_read_greeting(connection, self._peer))
+        except OSError as error:
+            connection.close()
+            raise TransportError(f"{self._peer}: no greeting: {error}") from error
+        except TransportError:
+            connection.close()
+            raise
+        # A blocking socket with a kernel time-out: one system call for a whole frame (MSG_WAITALL).
+        connection.settimeout(None)
+        self._connection = connection
+        self._timeout_s = -1.0
+        self._filled = 0
+        self._in_payload = False
+        self._next_index = 0
+        self._heard_at = time.monotonic()
+
+    def read(self, timeout_s: float) -> Block | None:
+        """The next block, or None; raises TransportError on loss, silence or a broken frame."""
+        if self._connection is None:
+            raise TransportError(f"{self._peer}: not open")
+        if timeout_s != self._timeout_s:
+            self._set_timeout(self._connection, timeout_s)
+        if not self._in_payload:
+            if not self._fill(self._connection, memoryview(self._header)):
+                return None
+            self._begin_payload()
+        payload = memoryview(self._payload)[: self._payload_bytes]
+        if not self._fill(self._connection, payload):
+            return None
+        self._in_payload = False
+        samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
+        first = self._next_index
+        self._next_index += samples.shape[1]
+        return Block(first, samples.astype(np.float32, copy=False))
+
+    def close(self) -> None:
+        """Close the connection, if any."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _peer(self) -> str:
+        return f"waveform stream {self._host}:{self._port}"
+
+    def _set_timeout(self, connection: socket.socket, timeout_s: float) -> None:
+        # timeval of zero would mean to wait for ever (socket(7), SO_RCVTIMEO).
+        microseconds = max(1, round(timeout_s * 1e6))
+        timeval = struct.pack("@ll", *divmod(microseconds, 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        self._timeout_s = timeout_s
+
+    def _fill(self, connection: socket.socket, target: memoryview) -> bool:
+        """Receive into `target` from where the last call stopped; False when time ran out."""
+        try:
+            count = connection.recv_into(target[self._filled :], 0, socket.MSG_WAITALL)
+        except BlockingIOError:
+            if time.monotonic() - self._heard_at > SILENCE_S:
+                raise TransportError(f"{self._peer}: silent for {SILENCE_S:g} s") from None
+            return False
+        except OSError as error:
+            raise TransportError(f"{self._peer}: {error.strerror or error}") from error
+        if count == 0:
+            raise TransportError(f"{self._peer}: the server closed the connection")
+        self._heard_at = time.monotonic()
+        self._filled += count
+        if self._filled < len(target):
+            return False
+        self._filled = 0
+        return True
+
+    def _begin_payload(self) -> None:
+        magic, count, first_index = _FRAME.unpack(self._header)
+        if magic != _MAGIC:
+            raise TransportError(f"{self._peer}: a frame begins with {magic!r}, not {_MAGIC!r}")
+        if not 0 < count <= self.sample_rate_hz * _MAX_BLOCK_S:
+            raise TransportError(
+                f"{self._peer}: a frame of {count} samples; 1 to {_MAX_BLOCK_S:g} s are allowed"
+            )
+        if first_index < self._next_index:
+            raise TransportError(
+                f"{self._peer}: the sample index went back from {self._next_index} to {first_index}"
+            )
+        self._next_index = first_index
+        self._payload_bytes = 2 * self.phases * count * _WIRE_DTYPE.itemsize
+        if len(self._payload) < self._payload_bytes:
+            self._payload = bytearray(self._payload_bytes)
+        self._in_payload = True
+
+    def _greet(self, line: bytes) -> None:
+        try:
+            greeting = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise TransportError(f"{self._peer}: the greeting is not JSON: {error}") from error
+        if not isinstance(greeting, dict) or greeting.get("protocol") != PROTOCOL:
+            raise TransportError(f"{self._peer}: the greeting does not name {PROTOCOL}")
+        if greeting.get("dtype") != "<f4":
+            raise TransportError(f"{self._peer}: dtype {greeting.get('dtype')!r} is not '<f4'")
+        phases = greeting.get("phases")
+        if type(phases) is not int or not 1 <= phases <= _MAX_PHASES:
+            raise TransportError(f"{self._peer}: phases {phases!r} is not 1 to {_MAX_PHASES}")
+        rate = greeting.get("sample_rate_hz")
+        if not isinstance(rate, int | float) or not 1.0 <= rate <= _MAX_RATE_HZ:
+            raise TransportError(
+                f"{self._peer}: sample_rate_hz {rate!r} is not 1 to {_MAX_RATE_HZ:g}"
+            )
+        epoch = greeting.get("epoch_ns")
+        if type(epoch) is not int or not 0 <= epoch < 2**63:
+            raise TransportError(f"{self._peer}: epoch_ns {epoch!r} is not a UTC time in ns")
+        self.phases, self.sample_rate_hz, self.epoch_ns = phases, float(rate), epoch
+
+
+def _read_greeting(connection: socket.socket, peer: str) -> bytes:
+    """The first line, byte for byte: what follows it belongs to the first frame."""
+    line = bytearray()
+    deadline = time.monotonic() + _CONNECT_TIMEOUT_S
+    while not line.endswith(b"\n"):
+        if len(line) >= _MAX_GREETING_BYTES:
+            raise TransportError(f"{peer}: the greeting exceeds {_MAX_GREETING_BYTES} bytes")
+        connection.settimeout(max(1e-3, deadline - time.monotonic()))
+        byte = connection.recv(1)
+        if not byte:
+            raise TransportError(f"{peer}: the server closed the connection")
+        line += byte
+    return bytes(line)

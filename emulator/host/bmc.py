@@ -1,0 +1,209 @@
+"""sushy-tools as the host BMC: validated requests in, mended bodies out, reads from memory."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from bmc_ext.clock import Clock, SystemClock
+from bmc_ext.redfish.host import HostError, HostResponse
+from bmc_ext.state import StateDirectory
+from emulator.host.machines import (
+    STOCK_CHASSIS,
+    STOCK_SYSTEM,
+    HostChassis,
+    HostSystem,
+    check_machines,
+)
+from emulator.host.mending import mend
+from emulator.host.routes import COLLECTIONS, ROOT, Route, find
+from emulator.host.store import HostStore, Section
+from emulator.host.sushy import SushyApp
+
+_LOG = logging.getLogger(__name__)
+
+_CLOCK_KEY: Final = "clock"
+
+
+class SushyHost:
+    """A mock host BMC (the port `bmc_ext.redfish.host.HostBMC`); all methods are thread-safe.
+
+    Its state lives in `<name>.sqlite` of the state directory, and power changes take effect
+    `power_delay_s` after they were asked for. Each instance is a BMC of its own, also within one
+    process. A GET is answered from memory; any write drops all that is remembered, so that the
+    next GET shows it. ValueError for machines without a canonical UUID of their own.
+    """
+
+    def __init__(
+        self,
+        state: StateDirectory,
+        *,
+        name: str = "host",
+        systems: Sequence[HostSystem] = (STOCK_SYSTEM,),
+        chassis: Sequence[HostChassis] = (STOCK_CHASSIS,),
+        power_delay_s: float = 0.0,
+        clock: Clock | None = None,
+    ) -> None:
+        check_machines("systems", [system.uuid for system in systems])
+        check_machines("chassis", [one.uuid for one in chassis])
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._bodies: dict[str, bytes] = {}
+        self._store = HostStore(state, name)
+        self._app = SushyApp(
+            self._store, str(state.path), systems, chassis, power_delay_s, self._now_s
+        )
+        self._members = {
+            "Systems": tuple(system.uuid for system in systems),
+            "Chassis": tuple(one.uuid for one in chassis),
+            "Managers": self._app.managers,
+        }
+        self._settings = Section(self._store)
+        self._settings.make_permanent(None, "manager")
+        self._next_power_change_s = self._app.power.settle()
+
+    def members(self, collection: str) -> tuple[str, ...]:
+        """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
+        return self._members.get(collection, ())
+
+    def warm_up(self) -> None:
+        """Render what a client asks for first, once."""
+        for collection in COLLECTIONS:
+            for member in self._members[collection]:
+                self.handle("GET", f"{ROOT}{collection}/{member}", "", None)
+
+    def close(self) -> None:
+        """Close the state."""
+        self._store.close()
+
+    def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
+        """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
+
+        HostError with 404 where nothing lives, 405 for a method that the resource does not take,
+        400 naming the property that is wrong, 500 where sushy-tools fails all the same.
+        """
+        path = path.rstrip("/")
+        route, ids = self._route(path)
+        if method not in route.methods:
+            allowed = ", ".join(route.methods)
+            raise HostError(405, f"{path} does not take {method}, only {allowed}")
+        if method == "GET":
+            return HostResponse(200, self._with_time(route, self._read(route, path)), {})
+        content: object = {} if body is None else body
+        route.writes[method](content, "")
+        assert isinstance(content, dict)
+        with self._lock:
+            try:
+                self._write(method, route, path, ids, content)
+            finally:
+                self._bodies.clear()
+                self._next_power_change_s = self._app.power.settle()
+        return HostResponse(204, None, {})
+
+    def _now_s(self) -> float:
+        return self._clock.unix_ns() / 1e9
+
+    def _route(self, path: str) -> tuple[Route, dict[str, Any]]:
+        found = find(path)
+        if found is None or not self._exist(found[1]):
+            raise HostError(404, f"nothing lives at {path}")
+        return found
+
+    def _exist(self, ids: dict[str, Any]) -> bool:
+        return all(ids[name] in self._members[name] for name in COLLECTIONS if name in ids)
+
+    def _is_served(self, path: str) -> bool:
+        found = find(path.rstrip("/"))
+        return found is not None and found[0].reads and self._exist(found[1])
+
+    def _read(self, route: Route, path: str) -> dict[str, Any]:
+        if self._now_s() >= self._next_power_change_s:
+            with self._lock:
+                self._next_power_change_s = self._app.power.settle()
+                self._bodies.clear()
+        data = self._bodies.get(path)
+        if data is None:
+            with self._lock:
+                data = self._bodies[path] = orjson.dumps(self._render(route, path))
+        body: dict[str, Any] = orjson.loads(data)
+        return body
+
+    def _render(self, route: Route, path: str) -> dict[str, Any]:
+        body = mend(self._ask("GET", path, None), self._is_served)
+        if route.name == "system":
+            boot_enabled = self._app.power.get_boot_enabled(body["Id"])
+            body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled
+        return body
+
+    def _write(
+        self, method: str, route: Route, path: str, ids: dict[str, Any], body: dict[str, Any]
+    ) -> None:
+        """Do a checked write; the caller holds the lock."""
+        if route.name == "manager":
+            self._set_time(body)
+            return
+        if route.name == "system" and "Boot" in body:
+            self._set_boot(path, ids["Systems"], body)
+        elif route.name == "insert media":
+            self._ask(method, path, _without_secret(body))
+        else:
+            self._ask(method, path, body)
+
+    def _set_boot(self, path: str, system: str, body: dict[str, Any]) -> None:
+        """Change a system; for how many boots an override holds is kept by us, not by sushy-tools."""
+        boot = dict(body["Boot"])
+        enabled = boot.pop("BootSourceOverrideEnabled", None)
+        if boot or "IndicatorLED" in body:
+            self._ask("PATCH", path, {**body, "Boot": boot})
+        if enabled is not None:
+            self._app.power.set_boot_enabled(system, enabled)
+
+    def _ask(self, method: str, path: str, body: object | None) -> dict[str, Any]:
+        """What sushy-tools answers; its refusals become HostError, a redirect is nothing there."""
+        status, data = self._app.request(method, path, body)
+        if status < 300:
+            answer: dict[str, Any] = json.loads(data) if data else {}
+            return answer
+        if status < 400 or status == 404:
+            raise HostError(404, f"nothing lives at {path}")
+        _LOG.warning("host BMC: %s %s: %d %s", method, path, status, data.decode(errors="replace"))
+        raise HostError(status, _message(data))
+
+    def _with_time(self, route: Route, body: dict[str, Any]) -> dict[str, Any]:
+        """A manager's body with the time of now: it is the one thing that is never remembered."""
+        if route.name == "manager":
+            ahead_s, offset = self._settings.get(_CLOCK_KEY, (0.0, "+00:00"))
+            zone = datetime.datetime.strptime(offset, "%z").tzinfo
+            moment = datetime.datetime.fromtimestamp(self._now_s() + ahead_s, zone)
+            body["DateTime"] = moment.isoformat(timespec="seconds")
+            body["DateTimeLocalOffset"] = offset
+        return body
+
+    def _set_time(self, body: dict[str, Any]) -> None:
+        """Set the managers' clock: how far it is ahead of ours, and its offset from UTC."""
+        ahead_s, offset = self._settings.get(_CLOCK_KEY, (0.0, "+00:00"))
+        if "DateTime" in body:
+            moment = datetime.datetime.fromisoformat(body["DateTime"])
+            ahead_s = moment.timestamp() - self._now_s()
+        self._settings[_CLOCK_KEY] = (ahead_s, body.get("DateTimeLocalOffset", offset))
+
+
+def _without_secret(body: dict[str, Any]) -> dict[str, Any]:
+    """An InsertMedia request without its password: nothing is fetched, so nothing needs it."""
+    known = {name: value for name, value in body.items() if name != "Password"}
+    if known.get("UserName"):
+        known["Password"] = "unused"  # sushy-tools takes both or none
+    return known
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode(errors="replace")

@@ -1,0 +1,106 @@
+"""What sushy-tools' bodies say wrongly, put right before they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.host.routes import BOOT_ENABLED, BOOT_MODES, BOOT_TARGETS, RESET_TYPES
+
+Body = dict[str, Any]
+
+
+def mend(body: Body, is_served: Callable[[str], bool]) -> Body:
+    """The body without dead links, wrong names and placeholders; changes it in place.
+
+    `is_served` tells whether something answers at a URI.
+    """
+    _mend_everywhere(body)
+    kind = str(body.get("@odata.type", "")).removeprefix("#").partition(".")[0]
+    special = _SPECIAL.get(kind)
+    if special is not None:
+        special(body)
+    _drop_dead_links(body, is_served)
+    return body
+
+
+def _mend_everywhere(value: object) -> None:
+    """Drop @Redfish.Copyright, which belongs to mockups, and spell HealthRollup rightly."""
+    if isinstance(value, dict):
+        value.pop("@Redfish.Copyright", None)
+        if "HealthRollUp" in value:
+            value["HealthRollup"] = value.pop("HealthRollUp")
+        for inner in value.values():
+            _mend_everywhere(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _mend_everywhere(inner)
+
+
+def _drop_dead_links(value: object, is_served: Callable[[str], bool]) -> None:
+    """Take out members and list entries that are nothing but a link nobody answers."""
+
+    def dead(inner: object) -> bool:
+        return (
+            isinstance(inner, dict)
+            and inner.keys() == {"@odata.id"}
+            and not is_served(str(inner["@odata.id"]).partition("#")[0])
+        )
+
+    if isinstance(value, dict):
+        for name in [name for name, inner in value.items() if dead(inner)]:
+            del value[name]
+        for inner in value.values():
+            _drop_dead_links(inner, is_served)
+    elif isinstance(value, list):
+        value[:] = [inner for inner in value if not dead(inner)]
+        for inner in value:
+            _drop_dead_links(inner, is_served)
+
+
+def _mend_system(body: Body) -> None:
+    boot = body["Boot"]
+    # Only there because the template prints Python's None, and for UEFI HTTP boot, which would
+    # make the emulator download what a client names.
+    boot.pop("HttpBootUri", None)
+    boot.pop("UefiTargetBootSourceOverride", None)  # for a target that is not on offer
+    boot["BootSourceOverrideTarget@Redfish.AllowableValues"] = list(BOOT_TARGETS)
+    boot["BootSourceOverrideMode@Redfish.AllowableValues"] = list(BOOT_MODES)
+    boot["BootSourceOverrideEnabled@Redfish.AllowableValues"] = list(BOOT_ENABLED)
+    reset = body["Actions"]["#ComputerSystem.Reset"]
+    reset["ResetType@Redfish.AllowableValues"] = list(RESET_TYPES)
+
+
+def _mend_chassis(body: Body) -> None:
+    body["@odata.type"] = "#Chassis.v1_7_0.Chassis"  # the first version that has UUID
+
+
+def _mend_manager(body: Body) -> None:
+    if body.get("ServiceEntryPointUUID") is None:
+        body.pop("ServiceEntryPointUUID", None)
+
+
+def _mend_thermal(body: Body) -> None:
+    for temperature in body["Temperatures"]:
+        temperature["SensorNumber"] = int(temperature["SensorNumber"])
+    for fan in body["Fans"]:
+        fan.pop("Redundancy", None)  # points at a member of this body that is not there
+
+
+def _mend_medium(body: Body) -> None:
+    if not body["Inserted"]:
+        body["ConnectedVia"] = "NotConnected"
+    for name in ("Image", "ImageName", "UserName"):
+        body[name] = body[name] or None
+    body["Password"] = None  # never shown (schema VirtualMedia)
+    body.pop("VerifyCertificate", None)  # nothing is fetched, so there is nothing to verify
+    body["Actions"].pop("Oem", None)
+
+
+_SPECIAL: dict[str, Callable[[Body], None]] = {
+    "ComputerSystem": _mend_system,
+    "Chassis": _mend_chassis,
+    "Manager": _mend_manager,
+    "Thermal": _mend_thermal,
+    "VirtualMedia": _mend_medium,
+}

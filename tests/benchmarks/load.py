@@ -1,0 +1,162 @@
+"""A small load generator: closed loop on keep-alive connections, or paced; latencies in seconds.
+
+It runs as its own process (`python -m tests.benchmarks.load`), so that the server under test does
+not share an interpreter with it, and prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import selectors
+import socket
+import ssl
+import statistics
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Connection:
+    """One keep-alive connection that has at most one request under way."""
+
+    def __init__(self, url: str, headers: list[str], body: bytes) -> None:
+        parts = urlsplit(url)
+        method = "POST" if body else "GET"
+        lines = [f"{method} {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *headers]
+        if body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        self._request = "\r\n".join([*lines, "", ""]).encode() + body
+        self._address = (parts.hostname or "127.0.0.1", parts.port or 443)
+        self._tls = parts.scheme == "https"
+        self.socket = self._open()
+        self._left = 0
+        self._head = b""
+        self.sent_s = 0.0
+        self.reopened = 0
+
+    def _open(self) -> socket.socket:
+        plain = socket.create_connection(self._address, timeout=10)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._tls:
+            return plain
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(plain)
+
+    def send(self) -> None:
+        """Send the request, on a new connection where the server has closed the old one."""
+        self._head, self._left = b"", -1
+        self.sent_s = time.perf_counter()
+        self.socket.sendall(self._request)
+
+    def receive(self) -> int | None:
+        """Take what is there; the status once the answer is complete."""
+        data = self.socket.recv(262144)
+        if not data:
+            self._end_of_stream()
+            return None
+        if self._left < 0:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
+                return None
+            self._left = _length(self._head[:end]) - (len(self._head) - end - 4)
+        else:
+            self._left -= len(data)
+        return int(self._head[9:12]) if self._left <= 0 else None
+
+    def _end_of_stream(self) -> None:
+        """Werkzeug closes after each answer: open again and repeat."""
+        self.socket.close()
+        self.socket = self._open()
+        self.reopened += 1
+        self.send()
+
+
+def _length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise ValueError(f"no Content-Length in {head!r}")
+
+
+def closed_loop(connections: list[Connection], seconds: float) -> list[float]:
+    """As fast as the server answers, for so long; the latencies."""
+    selector = selectors.DefaultSelector()
+    for connection in connections:
+        connection.send()
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for key, _ in selector.select(1):
+            connection = key.data
+            before = connection.socket
+            status = connection.receive()
+            if status is not None:
+                _expect(status)
+                latencies.append(time.perf_counter() - connection.sent_s)
+                connection.send()
+            if connection.socket is not before:
+                selector.unregister(before)
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+    return latencies
+
+
+def paced(connection: Connection, seconds: float, rate_hz: float) -> list[float]:
+    """So many requests a second; latency counts from the moment that a request was due."""
+    latencies: list[float] = []
+    start = time.perf_counter()
+    for count in range(int(seconds * rate_hz)):
+        due = start + count / rate_hz
+        delay = due - time.perf_counter()
+        if delay > 0:
+            time.sleep(delay)
+        connection.send()
+        status = None
+        while status is None:
+            status = connection.receive()
+        _expect(status)
+        latencies.append(time.perf_counter() - due)
+    return latencies
+
+
+def _expect(status: int) -> None:
+    if status != 200:
+        raise SystemExit(f"load: the server answered {status}")
+
+
+def summary(latencies: list[float], seconds: float) -> dict[str, Any]:
+    """Requests a second and percentiles in ms."""
+    cuts = statistics.quantiles(latencies, n=100)
+    return {
+        "requests_per_s": len(latencies) / seconds,
+        "p50_ms": cuts[49] * 1e3,
+        "p99_ms": cuts[98] * 1e3,
+        "count": len(latencies),
+    }
+
+
+def main() -> None:
+    """Parse the command line, load, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rate", type=float, help="requests a second, on one connection")
+    parser.add_argument("--header", action="append", default=[])
+    arguments = parser.parse_args()
+    count = 1 if arguments.rate else arguments.connections
+    connections = [Connection(arguments.url, arguments.header, b"") for _ in range(count)]
+    if arguments.rate:
+        latencies = paced(connections[0], arguments.seconds, arguments.rate)
+    else:
+        latencies = closed_loop(connections, arguments.seconds)
+    print(json.dumps(summary(latencies, arguments.seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The six endpoints of DCPI Table 3, live, on both faces."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+from e2e.emulator_client import COMMAND, Running, wait_for
+from emulator.plant.client import PlantControl
+
+import schemas
+
+HOME = "/redfish/v1/dcpi"
+
+
+@pytest.fixture(scope="module")
+def plant(bmc: Running) -> PlantControl:
+    """The truth behind the running BMC."""
+    return PlantControl(bmc.state_dir / "plant" / "control.sock")
+
+
+def test_service_root_links_dcpi(bmc: Running) -> None:
+    """ServiceRoot.Oem.DCPI leads to the DCPI service with its capabilities."""
+    root = bmc.ask("GET", "/redfish/v1/", auth=False).body
+    link = root["Oem"]["DCPI"]["Service"]["@odata.id"]
+    assert link == HOME
+    service = bmc.get(link)
+    assert "power_realtime" in service["Capabilities"]
+    assert service["ControlMode"] == "act"
+
+
+def test_measured_power_is_the_plants_power(bmc: Running, plant: PlantControl) -> None:
+    """Every hall's power agrees with the plant's truth within 1 %."""
+    before, body, after = plant.truth(), bmc.get(f"{HOME}/power/realtime"), plant.truth()
+    assert body["Quality"] == "ok"
+    for feed in body["Feeds"]:
+        if feed["Source"] != "waveform":
+            continue
+        low, high = sorted(t["feeds"][feed["FeedId"]]["p_w"] for t in (before, after))
+        slack = 0.01 * abs(high)
+        assert low - slack <= feed["PowerWatts"] <= high + slack
+        assert len(feed["Phases"]) == 3
+        assert sum(p["PowerWatts"] for p in feed["Phases"]) == pytest.approx(feed["PowerWatts"])
+
+
+def test_both_faces_show_one_window(bmc: Running) -> None:
+    """Redfish and message of the same WindowId carry the same numbers."""
+
+    def pair():
+        redfish = bmc.get(f"{HOME}/power/realtime")
+        message = bmc.get("/dcpi/power/realtime")
+        same = redfish["WindowId"] == message["window_id"]
+        return (redfish, message) if same else None
+
+    redfish, message = wait_for(pair, 5, "two answers of one window")
+    assert redfish["Total"]["PowerWatts"] == pytest.approx(message["total"]["power_mw"] * 1e6)
+    schemas.validator("messages/power_realtime").validate(message)
+
+
+@pytest.mark.parametrize("what", ["power/realtime", "thermal/status", "grid/status"])
+def test_aliases_link_within_their_tree(bmc: Running, what: str) -> None:
+    """Below an alias every link stays below that alias."""
+    for alias in ("/redfish/v1/Oem/DCPI", "/redfish/v1/Chassis/DCPI/Oem/DCPI"):
+        body = bmc.get(f"{alias}/{what}")
+        assert body["@odata.id"] == f"{alias}/{what}"
+        assert f'"{HOME}' not in json.dumps(body)
+
+
+def test_thermal_status_agrees_with_the_plant(bmc: Running, plant: PlantControl) -> None:
+    """Flow, temperatures and heat of every loop are the plant's, within the sensors' class."""
+    body = bmc.get(f"{HOME}/thermal/status")
+    truth = plant.truth()["loops"]
+    assert len(body["Loops"]) == len(truth) == 24
+    for loop in body["Loops"]:
+        real = truth[loop["SystemId"]]
+        assert loop["FlowLitersPerMinute"] == pytest.approx(real["flow_lpm"], rel=0.03)
+        assert loop["SupplyTemperatureCelsius"] == pytest.approx(real["supply_c"], abs=0.6)
+        assert loop["HeatWatts"] == pytest.approx(real["heat_w"], rel=0.12)
+
+
+def test_the_drafts_workload_is_approved_with_conditions(bmc: Running) -> None:
+    """The draft's 180 MW announcement, made current by our own command, is capped but approved."""
+    example = subprocess.run(
+        [COMMAND, "workload", "example", "--now"], capture_output=True, check=True
+    ).stdout
+    answer = bmc.ask("POST", f"{HOME}/workload/announce", raw=example)
+    assert answer.status == 200
+    schemas.validator("messages/infrastructure_response").validate(answer.body)
+    assert answer.body["approval_status"] == "approved_with_conditions"
+    assert 90 <= answer.body["conditions"]["max_power_mw"] < 180
+    workload = bmc.get(answer.headers["location"])
+    assert workload["WorkloadState"] == "Scheduled"
+    again = bmc.ask("POST", "/dcpi/workload/announce", raw=example)
+    assert again.body["conditions"] == answer.body["conditions"]
+    changed = json.loads(example)
+    changed["power_profile"]["peak_power_mw"] = 170
+    assert bmc.ask("POST", f"{HOME}/workload/announce", changed).status == 409
+
+
+def test_a_started_workload_draws_its_power(bmc: Running, plant: PlantControl) -> None:
+    """The power of an approved workload reaches the meters at its start."""
+    idle_w = bmc.get(f"{HOME}/power/realtime")["Total"]["PowerWatts"]
+    answer = bmc.ask("POST", f"{HOME}/workload/announce", announcement("soon", 20, in_s=2))
+    assert answer.body["approval_status"] == "approved", answer.body
+    wait_for(
+        lambda: (bmc.get(f"{HOME}/power/realtime")["Total"]["PowerWatts"] or 0) > idle_w + 12e6,
+        20,
+        "12 MW more at the meters",
+    )
+    assert bmc.get(f"{HOME}/workloads/soon")["WorkloadState"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("peak_mw", "in_s", "why"), [(400, 60, "larger than the site"), (10, -7200, "in the past")]
+)
+def test_an_impossible_workload_gets_an_alternative(
+    bmc: Running, peak_mw: float, in_s: float, why: str
+) -> None:
+    """A workload that cannot run is rejected with an alternative that is then approved."""
+    message = announcement(f"no-{peak_mw}", peak_mw, in_s=in_s)
+    answer = bmc.ask("POST", f"{HOME}/workload/announce", message)
+    assert answer.status == 200
+    assert answer.body["approval_status"] == "rejected", why
+    alternative = answer.body["alternative"]
+    message["workload_id"] += "-again"
+    message["power_profile"]["peak_power_mw"] = alternative["max_power_mw"]
+    message["power_profile"]["start_time_estimate"] = alternative["start_time"]
+    again = bmc.ask("POST", f"{HOME}/workload/announce", message)
+    assert again.body["approval_status"].startswith("approved"), again.body
+    assert bmc.ask("DELETE", again.headers["location"]).status in (204, 405)
+
+
+def test_thermal_control_moves_the_water(bmc: Running, plant: PlantControl) -> None:
+    """A target flow is accepted by the drive and then seen by the flow sensor and the plant."""
+    system = "liquid_cooling_loop_f"
+    message = {
+        "dcpi_version": "1.0",
+        "message_type": "thermal_control",
+        "timestamp": stamp(0),
+        "cooling_commands": [{"system_id": system, "target_flow_rate_lpm": 4200}],
+    }
+    answer = bmc.ask("POST", f"{HOME}/thermal/control", message)
+    assert answer.status == 200
+    schemas.validator("messages/thermal_control_response").validate(answer.body)
+    setting = answer.body["outcomes"][0]["settings"][0]
+    assert setting["status"] == "accepted"
+
+    def flow_lpm() -> float:
+        loops = {loop["SystemId"]: loop for loop in bmc.get(f"{HOME}/thermal/status")["Loops"]}
+        return loops[system]["FlowLitersPerMinute"] or 0
+
+    wait_for(lambda: abs(flow_lpm() - 4200) < 300, 15, "the flow sensor near 4200 L/min")
+    assert plant.truth()["loops"][system]["flow_lpm"] == pytest.approx(4200, rel=0.07)
+
+
+def test_a_dead_drive_is_reported_as_not_set(bmc: Running, plant: PlantControl) -> None:
+    """A command to a drive that does not answer is never called accepted."""
+    plant.device_stop("hall_1_pump_2")
+    try:
+        message = {
+            "dcpi_version": "1.0",
+            "message_type": "thermal_control",
+            "timestamp": stamp(0),
+            "cooling_commands": [{"system_id": "liquid_cooling_loop_b", "pump_speed_percent": 70}],
+        }
+        answer = bmc.ask("POST", "/dcpi/thermal/control", message)
+        setting = answer.body["outcomes"][0]["settings"][0]
+        assert setting["status"] in ("comm_error", "not_set")
+        assert setting["accepted"] is None
+    finally:
+        plant.device_start("hall_1_pump_2")
+
+
+def test_grid_signal_is_reflected_in_status(bmc: Running) -> None:
+    """A signalled import limit shows in grid/status; an impossible reduction is refused."""
+    signal = {
+        "dcpi_version": "1.0",
+        "message_type": "grid_signal",
+        "timestamp": stamp(0),
+        "signal_id": "sig-1",
+        "carbon_intensity_g_co2_kwh": 310,
+        "valid_until": stamp(600),
+    }
+    assert bmc.ask("POST", f"{HOME}/grid/signal", signal).body["status"] == "accepted"
+    assert bmc.get(f"{HOME}/grid/status")["CarbonIntensityGramsPerkWh"] == 310
+    request = {
+        "dcpi_version": "1.0",
+        "message_type": "demand_response_request",
+        "timestamp": stamp(0),
+        "event_id": "too-much",
+        "event_type": "load_reduction",
+        "start_time": stamp(60),
+        "duration_hours": 1,
+        "target_reduction_mw": 9000,
+    }
+    answer = bmc.ask("POST", "/dcpi/grid/signal", request)
+    assert answer.body["status"] == "refused"
+    assert "9000" in answer.body["reasons"][0]
+
+
+def announcement(workload_id: str, peak_mw: float, *, in_s: float) -> dict[str, object]:
+    """A small workload that starts in `in_s` seconds and lasts ten minutes."""
+    return {
+        "dcpi_version": "1.0",
+        "message_type": "workload_announcement",
+        "timestamp": stamp(0),
+        "workload_id": workload_id,
+        "power_profile": {
+            "peak_power_mw": peak_mw,
+            "baseline_power_mw": peak_mw,
+            "ramp_rate_mw_per_sec": 20,
+            "duration_estimate_sec": 600,
+            "start_time_estimate": stamp(in_s),
+        },
+    }
+
+
+def stamp(in_s: float) -> str:
+    """UTC in `in_s` seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + in_s))

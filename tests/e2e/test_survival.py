@@ -1,0 +1,88 @@
+"""Faults: dead meters, killed services, kill -9."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from e2e.emulator_client import Running, emulator, wait_for
+from e2e.test_endpoints import announcement
+from emulator.plant.client import PlantControl
+
+HOME = "/redfish/v1/dcpi"
+
+
+def feed(bmc: Running, feed_id: str) -> dict:
+    """One feed of power/realtime."""
+    feeds = bmc.get(f"{HOME}/power/realtime")["Feeds"]
+    return next(f for f in feeds if f["FeedId"] == feed_id)
+
+
+def ready(bmc: Running) -> bool:
+    """Whether every feed is good."""
+    answer = bmc.ask("GET", f"{HOME}/power/realtime")
+    return answer.status == 200 and answer.body["Quality"] == "ok"
+
+
+def test_a_killed_meter_is_comm_error_and_comes_back(bmc: Running) -> None:
+    """A dead meter is null with comm-error within 1 s; all else goes on; it is back within 5 s."""
+    plant = PlantControl(bmc.state_dir / "plant" / "control.sock")
+    meter = "meter_cooling"
+    plant.device_stop(meter)
+    try:
+        started = time.monotonic()
+        wait_for(lambda: feed(bmc, "cooling")["Quality"] == "comm-error", 3, "comm-error")
+        assert time.monotonic() - started < 1.5
+        assert feed(bmc, "cooling")["PowerWatts"] is None
+        assert feed(bmc, "hall_1")["Quality"] == "ok"
+        assert plant.truth()["feeds"]["cooling"]["p_w"] > 0
+        grid = bmc.get(f"{HOME}/grid/status")
+        assert grid["ImportPowerWatts"] is None
+    finally:
+        plant.device_start(meter)
+    wait_for(lambda: feed(bmc, "cooling")["Quality"] == "ok", 5, "the meter is back")
+
+
+def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    """After kill -9 accounts, workloads, energy and history up to the last second are there."""
+    account = {"UserName": "ops", "Password": "night-shift", "RoleId": "Operator"}
+    with emulator(tmp_path) as bmc:
+        wait_for(lambda: ready(bmc), 10, "quality ok")
+        assert bmc.ask("POST", "/redfish/v1/AccountService/Accounts", account).status == 201
+        message = announcement("survivor", 7, in_s=600)
+        decided = bmc.ask("POST", f"{HOME}/workload/announce", message).body
+        time.sleep(2.5)
+        energy_kwh = feed(bmc, "hall_1")["EnergyImportkWh"]
+        assert energy_kwh > 0
+        killed_s = time.time()
+        bmc.kill()
+    with emulator(tmp_path) as bmc:
+        wait_for(lambda: ready(bmc), 10, "quality ok again")
+        workload = bmc.get(f"{HOME}/workloads/survivor")
+        assert workload["ApprovalStatus"] == decided["approval_status"]
+        again = bmc.ask("POST", f"{HOME}/workload/announce", message).body
+        assert again["approval_status"] == decided["approval_status"]
+        bmc.user, bmc.password = "ops", "night-shift"
+        assert feed(bmc, "hall_1")["EnergyImportkWh"] >= energy_kwh
+        start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(killed_s - 2))
+        history = bmc.get(f"{HOME}/power/history?feed=hall_1&start={start}")
+        first = history["Points"][0]["Start"]
+        assert first <= time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(killed_s)) + ".000Z"
+
+
+def test_sigterm_ends_cleanly_and_leaves_no_plant(tmp_path: Path) -> None:
+    """SIGTERM ends the service with status 0 within seconds, and its plant with it."""
+    with emulator(tmp_path) as bmc:
+        wait_for(lambda: ready(bmc), 10, "quality ok")
+        plant = PlantControl(tmp_path / "plant" / "control.sock")
+        assert plant.truth()
+        assert bmc.stop() in (0, -15)
+        with pytest.raises(Exception, match=r".+"):
+            plant.truth()
+
+
+def test_a_second_service_on_the_same_state_is_refused(bmc: Running) -> None:
+    """Two services cannot share a state directory."""
+    with pytest.raises(AssertionError, match="in use by another"):
+        Running("emulate", "--port", 0, "--state-dir", bmc.state_dir)
