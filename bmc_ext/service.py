@@ -54,10 +54,12 @@ class Service:
         self.config = config
         self.clock = clock or SystemClock()
         self.state = state or StateDirectory(config.state_dir)
-        self.accounts = Accounts(self.state)
-        self.sessions = Sessions(config.listen.session_timeout_s)
+        self.accounts = Accounts(self.state, clock=self.clock)
+        self.sessions = Sessions(
+            config.listen.session_timeout_s, self.clock, is_current=self.accounts.is_current
+        )
         self.accounts.observe(self.sessions.close_of)
-        self.audit = AuditLog(config.state_dir / "audit")
+        self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
         self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
         self.collector = Collector(config, self.engine, self.state, self.clock)
         self.samplers = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
-SOURCES = ["levels.c", "rotor.c", "frequency.c", "fold.c", "track.c", "power.c", "total.c", "analyze.c"]
+SOURCES = sorted(path.name for path in (ROOT / "src").glob("*.c"))
 
 # Reassociation lets sums be vectorised; NaN and infinity keep their meaning, unlike -ffast-math.
 COMPILE_ARGS = [

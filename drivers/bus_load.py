@@ -17,7 +17,7 @@ _FAST_BAUD = 19200
 
 
 def wire_time_s(registers: int, baud: int, framing: str = "8N1") -> float:
-    """Seconds that one read of so many registers keeps the line busy, the device's own time apart."""
+    """Seconds that one read of so many registers keeps the line busy, the device itself apart."""
     bits = 1 + int(framing[0]) + (framing[1] != "N") + int(framing[2])
     characters = _REQUEST_BYTES + _RESPONSE_OVERHEAD_BYTES + 2 * registers
     silence_s = _FAST_SILENCE_S if baud > _FAST_BAUD else _SILENCE_CHARACTERS * bits / baud
@@ -55,6 +55,6 @@ def check_bus_fits(bus: str, baud: int, framing: str, loads: Sequence[PollLoad])
         for load in loads
     )
     raise BusOverloadError(
-        f"{bus} at {baud} Bd {framing} cannot carry its polls, they take {100 * total:.0f} % of it: "
-        f"{terms}. Raise the baud rate, lengthen the groups' intervals or split the bus."
+        f"{bus} at {baud} Bd {framing} cannot carry its polls, they take {100 * total:.0f} % of "
+        f"its time: {terms}. Raise the baud rate, lengthen the groups' intervals or split the bus."
     )

@@ -64,7 +64,7 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatistics:
-    """What happened since the device was added; `last_error` is None while it answers."""
+    """What happened since the device was added; `last_error` is the newest one's text."""
 
     polls: int = 0
     errors: int = 0
@@ -228,7 +228,6 @@ class FieldDevice:
             for row, point in enumerate(group.points)
         }
         self.heartbeat_s: float | None = None
-        self.slowest_answer_s = 0.0
         self._last_exchange = -math.inf
 
     @property
@@ -253,14 +252,13 @@ class FieldDevice:
         return self._index[point][0]
 
     def answered(self, now: float) -> None:
-        """The device answered something; `now` is monotonic."""
+        """The device answered something, or is watched from now on; `now` is monotonic."""
         self._last_exchange = now
 
     def recovered(self) -> None:
         """The device is reachable."""
         self.failure = None
         self.failures_in_a_row = 0
-        self.statistics = replace(self.statistics, last_error=None)
 
     def failed(self, reason: str) -> None:
         """The device is out of reach: all its values are unknown from now on."""

@@ -25,15 +25,16 @@ class Fluid:
 
     def density_kg_per_m3(self, temperature_c: float) -> float:
         """Density in kg/m³; ValueError outside the fluid's range."""
-        self._check(temperature_c)
+        self.check(temperature_c)
         return _polynomial(self.density, temperature_c)
 
     def specific_heat_j_per_kg_k(self, temperature_c: float) -> float:
         """Specific heat at constant pressure in J/(kg·K); ValueError outside the fluid's range."""
-        self._check(temperature_c)
+        self.check(temperature_c)
         return _polynomial(self.specific_heat, temperature_c)
 
-    def _check(self, temperature_c: float) -> None:
+    def check(self, temperature_c: float) -> None:
+        """ValueError when the temperature in Cel is outside the fluid's range."""
         if not self.min_c <= temperature_c <= self.max_c:
             raise ValueError(
                 f"{temperature_c} Cel is outside the range of {self.name}, "
@@ -90,6 +91,7 @@ def volumetric_heat_j_per_m3_k(coolant: Fluid, supply_c: float, return_c: float)
     k = ρ(supply)·cp(mean temperature): the form of EN 1434-1 with the flow sensor in the cold pipe.
     ValueError outside the fluid's range.
     """
+    coolant.check(return_c)
     mean_c = (supply_c + return_c) / 2
     return coolant.density_kg_per_m3(supply_c) * coolant.specific_heat_j_per_kg_k(mean_c)
 

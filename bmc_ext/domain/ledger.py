@@ -7,6 +7,7 @@ without the workloads that are known here, cooling included.
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -146,16 +147,36 @@ def limit_at(limits: Sequence[LimitStep], moment_s: float) -> float:
     return limits[max(0, index)].limit_w
 
 
-def base_load(previous_w: float | None, measured_w: float, workloads_w: float) -> float:
-    """The load in W that is not the known workloads', of which up to `workloads_w` may draw now.
+def peak_reserved_w(reservations: Iterable[Reservation], now_s: float) -> float:
+    """The most IT power in W that is promised at any one moment from `now_s` on."""
+    changes = _changes([r for r in reservations if r.end_s is None or r.end_s > now_s], now_s)
+    promised = itertools.accumulate(changes[moment_s][0] for moment_s in sorted(changes))
+    return max(promised, default=0.0)
 
-    Taken as unchanged since it was last seen without them, unless the measurement says otherwise:
-    it is never above what is measured, nor below that less all that the workloads may draw. Without
-    a previous value it is what is measured: nothing is credited that was not seen.
+
+class BaseLoad:
+    """What the facility draws, or heats, without the known workloads, in W; followed over time.
+
+    It is taken as unchanged since it was last seen without them, unless the measurement says
+    otherwise: it is never above what is measured, nor below that less all that the workloads may
+    draw. Before anything was seen nothing is credited to the workloads. The one thing this cannot
+    see is other load that grows while a workload draws less than it may.
     """
-    if previous_w is None:
-        return measured_w
-    return min(max(previous_w, measured_w - workloads_w), measured_w)
+
+    def __init__(self, value_w: float | None = None) -> None:
+        self.value_w = value_w
+        self._drawn_w = 0.0
+
+    def follow(self, measured_w: float, workloads_w: float) -> float:
+        """The base load under a measurement, of which the workloads may account for so much."""
+        before_w = measured_w if self.value_w is None else self.value_w
+        self.value_w = min(max(before_w, measured_w - workloads_w), measured_w)
+        self._drawn_w = measured_w - self.value_w
+        return self.value_w
+
+    def assume(self, estimated_w: float) -> float:
+        """The base load where part of the measurement is an estimate; nothing is learnt from it."""
+        return max(self.value_w or 0.0, estimated_w - self._drawn_w)
 
 
 def _changes(held: Sequence[Reservation], now_s: float) -> dict[float, tuple[float, float]]:

@@ -7,7 +7,9 @@ not fit is to be ignored like any unknown member.
 
 from __future__ import annotations
 
+import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -37,18 +39,23 @@ _KINDS = {
 
 
 def validate(document: object, message_type: str, *, strict: bool = False) -> dict[str, Any]:
-    """The message that `document` is, unchanged.
+    """The message in `document`, which itself stays as it is.
 
-    Members that Annex A does not know may hold anything, see `ignored_members`; with `strict` they
-    keep to the types of the draft. Raises MessageError with the pointer of the first offending
-    member: the missing one where one is missing. ValueError when there is no such message type.
+    A member that Annex A does not know and that breaks its type in the draft is left out, see
+    `ignored_members`; with `strict` it is an error. Raises MessageError with the pointer of the
+    first offending member: the missing one where one is missing. ValueError when there is no such
+    message type.
     """
     message = _message(document)
     _validator(message_type)
     message_type_of(message, (message_type,))
-    schema = f"{message_type}.full" if strict and message_type in FULL else message_type
-    _raise_first(_validator(schema).iter_errors(message))
-    return message
+    _raise_first(_validator(message_type).iter_errors(message))
+    if message_type not in FULL:
+        return message
+    faults = list(_validator(f"{message_type}.full").iter_errors(message))
+    if strict:
+        _raise_first(faults)
+    return _without(message, faults)
 
 
 def message_type_of(document: object, expected: Collection[str]) -> str:
@@ -62,11 +69,11 @@ def message_type_of(document: object, expected: Collection[str]) -> str:
 
 
 def ignored_members(document: object, message_type: str) -> tuple[str, ...]:
-    """Pointers of the members of a valid message that break the draft's types: not to be used."""
+    """Pointers of the members that `validate` leaves out of a valid message of that type."""
     if message_type not in FULL:
         return ()
     faults = _validator(f"{message_type}.full").iter_errors(_message(document))
-    return tuple(dict.fromkeys(pointer(fault.absolute_path) for fault in faults))
+    return tuple(dict.fromkeys(pointer(_member_of(fault)) for fault in faults))
 
 
 def _message(document: object) -> dict[str, Any]:
@@ -83,6 +90,21 @@ def _one_of(message: dict[str, Any], name: str, expected: Collection[str]) -> st
         choices = " or ".join(expected)
         raise MessageError(f"{name} is {_shown(value)}, not {choices}", pointer((name,)))
     return value
+
+
+def _without(message: dict[str, Any], faults: Iterable[ValidationError]) -> dict[str, Any]:
+    """A copy less the members that the faults name; the same message when there are none."""
+    places = {_member_of(fault) for fault in faults}
+    kept = copy.deepcopy(message) if places else message
+    for *parents, name in places:
+        holder = functools.reduce(lambda value, key: value[key], parents, kept)
+        holder.pop(name, None)
+    return kept
+
+
+def _member_of(fault: ValidationError) -> tuple[str, ...]:
+    """The names that lead to the member at fault; to the whole array where it is an item of one."""
+    return tuple(itertools.takewhile(lambda key: isinstance(key, str), fault.absolute_path))
 
 
 def _raise_first(faults: Iterable[ValidationError]) -> None:

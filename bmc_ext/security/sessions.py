@@ -22,10 +22,10 @@ _TOKEN_BYTES: Final = 32  # 256 bits
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One open session; `created_s` is Unix time; only `open` returns one with its token."""
+    """One open session; `created_s` is Unix time; `token` is empty but in what `open` returns."""
 
     id: str
-    token: str | None
+    token: str
     username: str
     created_s: float
 
@@ -151,4 +151,4 @@ def _digest(token: str) -> bytes:
 def _public(entry: _Open) -> Session:
     identity = entry.identity
     assert identity.session_id is not None
-    return Session(identity.session_id, None, identity.username, entry.created_s)
+    return Session(identity.session_id, "", identity.username, entry.created_s)

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from bmc_ext.domain.power import FeedValues, PhaseValues, add_known
+from bmc_ext.domain.power import FeedValues, PhaseValues
 from bmc_ext.domain.snapshot import WINDOW_S
 from bmc_ext.sampling import Analysis, Flag, PhaseAnalysis
 from bmc_ext.sampling.sampler import Window
@@ -44,11 +44,12 @@ class WaveformFeed:
             return self._unknown(window, Quality.OUT_OF_RANGE if whole else Quality.STALE, flags)
         analysis = window.analysis
         flags += flag_names(analysis.flags)
-        p_w = _known(analysis.total.p_w)
-        p_mean_w = add_known([_known(phase.p_mean_w) for phase in analysis.phases])
+        p_w, p_mean_w = _known(analysis.total.p_w), _known(analysis.total.p_mean_w)
+        if p_mean_w is not None:
+            # Also where the frequency is unknown: the plain mean holds without one.
+            self._count_energy(p_mean_w)
         if p_w is None or p_mean_w is None:
             return self._unknown(window, Quality.OUT_OF_RANGE, flags)
-        self._count_energy(p_mean_w)
         self._measured_at = window.window_id / WINDOWS_PER_SECOND
         values = self._values(analysis, p_w, flags)
         return values, _record(window.window_id, values, p_mean_w)

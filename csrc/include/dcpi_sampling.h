@@ -40,16 +40,16 @@ typedef enum {
 
 /* What is wrong with a window or a phase; values that it makes meaningless are NaN. */
 typedef enum {
-    DCPI_NO_SIGNAL = 1,               /* no line-frequency voltage; magnitudes are plain means */
-    DCPI_CLIPPED = 2,                 /* samples stand at the end of a range: magnitudes are low */
-    DCPI_NOT_FINITE = 4,              /* NaN, infinite or beyond 1e15: the phase is void */
-    DCPI_FREQUENCY_OUT_OF_RANGE = 8,  /* not 42.5 to 69 Hz, or beyond 15 % of the nominal one */
-    DCPI_NON_STATIONARY = 16,         /* step, ramp, modulation or phase jump */
-    DCPI_INTERHARMONIC = 32,          /* a tone beside the fundamental that is no harmonic */
-    DCPI_TOO_SHORT = 64,              /* under three periods of 42.5 Hz, or too few samples */
-    DCPI_LIMITED_ORDER = 128,         /* the rate does not reach order 50 */
-    DCPI_NO_CURRENT = 256,            /* no line-frequency current: ratios to it are NaN */
-    DCPI_REVERSED_SEQUENCE = 512      /* negative above positive sequence voltage */
+    DCPI_NO_SIGNAL = 1,              /* no line-frequency voltage; magnitudes are plain means */
+    DCPI_CLIPPED = 2,                /* samples stand at the end of a range: magnitudes are low */
+    DCPI_NOT_FINITE = 4,             /* NaN, infinite or beyond 1e15: the phase is void */
+    DCPI_FREQUENCY_OUT_OF_RANGE = 8, /* not 42.5 to 69 Hz, or beyond 15 % of the nominal one */
+    DCPI_NON_STATIONARY = 16,        /* step, ramp, modulation or phase jump */
+    DCPI_INTERHARMONIC = 32,         /* a tone beside the fundamental that is no harmonic */
+    DCPI_TOO_SHORT = 64,             /* under three periods of 42.5 Hz, or too few samples */
+    DCPI_LIMITED_ORDER = 128,        /* the rate does not reach order 50 */
+    DCPI_NO_CURRENT = 256,           /* no line-frequency current: ratios to it are NaN */
+    DCPI_REVERSED_SEQUENCE = 512     /* negative above positive sequence voltage */
 } dcpi_flag;
 
 /* Sizes of the workspace; private to the library. */
@@ -92,30 +92,30 @@ typedef struct {
 
 /* One phase. Unknown is NaN. */
 typedef struct {
-    double v_rms, i_rms;         /* V, A; with DC and all harmonics */
-    double v_dc, i_dc;           /* V, A */
-    double p_w, p_mean_w;        /* W; weighted over whole periods, and plain mean of v*i */
-    double s_va;                 /* VA: v_rms * i_rms */
-    double q1_var;               /* var: Im(V1 * conj(I1)), inductive positive */
-    double p1_w, s1_va;          /* W, VA of the fundamental */
-    double n_va;                 /* VA: sqrt(s^2 - p^2) */
-    double di_va, dv_va, sh_va;  /* VA: V1*I_H, V_H*I1, V_H*I_H */
-    double pf, dpf;              /* p/s and p1/s1, signed */
-    double v1_rms, i1_rms;       /* V, A of the fundamental */
-    double phi1_deg;             /* angle of V1 minus angle of I1, -180 to 180 */
-    double thd_v_percent;        /* harmonics 2 to h_max over the fundamental */
-    double thd_i_percent;        /* the same of the current */
-    double thdr_v_percent;       /* harmonics over the rms without DC */
-    double thdr_i_percent;       /* the same of the current */
-    double tdd_percent;          /* current harmonics over the demand current */
-    double k_factor;             /* sum h^2*I_h^2 / sum I_h^2 */
-    double crest_v, crest_i;     /* peak over rms */
+    double v_rms, i_rms;                 /* V, A; with DC and all harmonics */
+    double v_dc, i_dc;                   /* V, A */
+    double p_w, p_mean_w;                /* W; weighted over whole periods, and plain mean of v*i */
+    double s_va;                         /* VA: v_rms * i_rms */
+    double q1_var;                       /* var: Im(V1 * conj(I1)), inductive positive */
+    double p1_w, s1_va;                  /* W, VA of the fundamental */
+    double n_va;                         /* VA: sqrt(s^2 - p^2) */
+    double di_va, dv_va, sh_va;          /* VA: V1*I_H, V_H*I1, V_H*I_H */
+    double pf, dpf;                      /* p/s and p1/s1, signed */
+    double v1_rms, i1_rms;               /* V, A of the fundamental */
+    double phi1_deg;                     /* angle of V1 minus angle of I1, -180 to 180 */
+    double thd_v_percent;                /* harmonics 2 to h_max over the fundamental */
+    double thd_i_percent;                /* the same of the current */
+    double thdr_v_percent;               /* harmonics over the rms without DC */
+    double thdr_i_percent;               /* the same of the current */
+    double tdd_percent;                  /* current harmonics over the demand current */
+    double k_factor;                     /* sum h^2*I_h^2 / sum I_h^2 */
+    double crest_v, crest_i;             /* peak over rms */
     double v_harmonics_rms[DCPI_ORDERS]; /* V; index is the order */
     double i_harmonics_rms[DCPI_ORDERS]; /* A */
     double v_harmonics_deg[DCPI_ORDERS]; /* of the cosine at the first sample */
     double i_harmonics_deg[DCPI_ORDERS];
     uint32_t flags;
-    int32_t h_max;               /* highest order below 0.49 of the rate; 0: frequency unknown */
+    int32_t h_max; /* highest order below 0.49 of the rate; 0: frequency unknown */
     int32_t v_clipped_samples;
     int32_t i_clipped_samples;
 } dcpi_phase;
@@ -123,10 +123,10 @@ typedef struct {
 /* All phases together. Sums are NaN when a phase is void; the rest needs three phases. */
 typedef struct {
     double p_w, p_mean_w, q1_var;
-    double s_va;           /* arithmetic: sum of the phases' */
-    double s_effective_va; /* IEEE 1459-2010 3.2.3.1, effective */
-    double pf;             /* p_w / s_va */
-    double pf_effective;   /* p_w / s_effective_va */
+    double s_va;                                       /* arithmetic: sum of the phases' */
+    double s_effective_va;                             /* IEEE 1459-2010 3.2.3.1, effective */
+    double pf;                                         /* p_w / s_va */
+    double pf_effective;                               /* p_w / s_effective_va */
     double v_positive_rms, v_negative_rms, v_zero_rms; /* V, symmetrical components of V1 */
     double i_positive_rms, i_negative_rms, i_zero_rms; /* A */
     double u2_percent, u0_percent; /* negative, zero over positive sequence voltage */

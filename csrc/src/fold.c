@@ -2,17 +2,17 @@
  *
  * Each sample, weighted by a Hann window over whole periods, is spread over FOLD_TAPS of FOLD_BINS
  * bins of one period (a non-uniform Fourier transform of type 1: A. Dutt, V. Rokhlin, SIAM J. Sci.
- * Comput. 14(6), 1993; L. Greengard, J.-Y. Lee, SIAM Review 46(3), 2004). One short transform across
- * the channels then gives every order; dividing by the kernel's transform undoes the spreading.
- * Voltage and current of a phase are the real and imaginary part of one complex lane. */
+ * Comput. 14(6), 1993; L. Greengard, J.-Y. Lee, SIAM Review 46(3), 2004). One short transform
+ * across the channels then gives every order; dividing by the kernel's transform undoes the
+ * spreading. Voltage and current of a phase are the real and imaginary part of one complex lane. */
 #include <string.h>
 
 #include "internal.h"
 #include "tables.h"
 
 _Static_assert((FOLD_BINS + FOLD_TAPS) * DCPI_LANES <= DCPI_GRID_CELLS, "the grid fits");
-_Static_assert(FOLD_TAPS * DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the taps fit");
-_Static_assert(DCPI_LANES * DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the lanes fit");
+_Static_assert(FOLD_TAPS *DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the taps fit");
+_Static_assert(DCPI_LANES *DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the lanes fit");
 
 enum { LANES = DCPI_LANES, HALF = DCPI_LANES / 2 };
 
@@ -95,8 +95,7 @@ static void divide_means(weighted_means *sums, double weight_sum) {
 /* One radix-4 butterfly across the lanes; bins a quarter of the transform apart. */
 static inline void butterfly(double *restrict first, int quarter, int turn) {
     const double *cosine = fold_sine + FOLD_BINS / 4;
-    double *a = first, *b = a + quarter * LANES, *c = b + quarter * LANES,
-           *d = c + quarter * LANES;
+    double *a = first, *b = a + quarter * LANES, *c = b + quarter * LANES, *d = c + quarter * LANES;
     for (int lane = 0; lane < HALF; lane++) {
         int im = lane + HALF;
         double sum_re = a[lane] + c[lane], sum_im = a[im] + c[im];
@@ -168,7 +167,7 @@ static void load_lanes(const dcpi_window *window, const phase_level *levels, int
     memcpy(workspace->channels + LANE_SINE * DCPI_BLOCK, workspace->sine, sizeof workspace->sine);
 }
 
-static double hann_block(const rotor *hann, const span *span, int32_t start, int32_t count,
+static double hann_block(const rotor_table *hann, const hann_span *span, int32_t start, int32_t count,
                          dcpi_workspace *workspace) {
     double *cosine = workspace->lanes, *sine = workspace->lanes + DCPI_BLOCK;
     double sum = 0;
@@ -197,11 +196,11 @@ static int32_t highest_order(const dcpi_window *window, double frequency_hz) {
 }
 
 void dcpi_fold(const dcpi_window *window, const phase_level *levels, double frequency_hz,
-               dcpi_workspace *workspace, folded *result) {
+               dcpi_workspace *workspace, fold_result *result) {
     double turns_per_sample = frequency_hz / window->sample_rate_hz;
-    span span = dcpi_span(window, frequency_hz);
-    segments segments = dcpi_segments(window, frequency_hz);
-    rotor line, hann;
+    hann_span span = dcpi_span(window, frequency_hz);
+    segment_grid segments = dcpi_segments(window, frequency_hz);
+    rotor_table line, hann;
     dcpi_rotor_init(&line, turns_per_sample);
     dcpi_rotor_init(&hann, 1 / span.length);
     memset(result, 0, sizeof *result);

@@ -1,10 +1,10 @@
 /* Frequency of the line, from one channel.
  *
  * First a coarse search on decimated samples, then Newton steps: demodulated with the frequency f,
- * the signal is weighted with the even window e = (1 + cos a)^2 and the odd one o = sin a (1 + cos a),
- * a = 2 pi t / T, over the whole periods T that fit. Both windows' transforms vanish at multiples of
- * 1/T from the third on, so DC, the mirror image and all harmonics drop out as f becomes right, and
- * what remains is the phase's slope: df = (2/T) Im(O/E). */
+ * the signal is weighted with the even window e = (1 + cos a)^2 and the odd one o = sin a (1 + cos
+ * a), a = 2 pi t / T, over the whole periods T that fit. Both windows' transforms vanish at
+ * multiples of 1/T from the third on, so DC, the mirror image and all harmonics drop out as f
+ * becomes right, and what remains is the phase's slope: df = (2/T) Im(O/E). */
 #include "internal.h"
 
 /* The coarse search looks at a tenth of a second at about this rate. */
@@ -157,8 +157,8 @@ WIDER_CLONES static void add_slope(const double *x, const double *c, const doubl
 
 static double newton_step(const dcpi_window *window, int channel, double frequency_hz,
                           dcpi_workspace *workspace) {
-    span span = dcpi_span(window, frequency_hz);
-    rotor line, hann;
+    hann_span span = dcpi_span(window, frequency_hz);
+    rotor_table line, hann;
     dcpi_rotor_init(&line, frequency_hz / window->sample_rate_hz);
     dcpi_rotor_init(&hann, 1 / span.length);
     double *hann_cosine = workspace->taps, *hann_sine = workspace->taps + DCPI_BLOCK;

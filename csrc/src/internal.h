@@ -49,21 +49,21 @@ typedef struct {
 typedef struct {
     double step_cosine[DCPI_BLOCK], step_sine[DCPI_BLOCK];
     double turns_per_sample;
-} rotor;
+} rotor_table;
 
 /* The Hann window over whole periods, |n - centre| < half. */
 typedef struct {
     double centre; /* in samples */
     double length; /* in samples */
     int32_t first, last;
-} span;
+} hann_span;
 
 /* Half-periods of the window, for its stationarity. */
 typedef struct {
     double start;  /* in samples, of the first one */
     double length; /* in samples, of each */
     int32_t count;
-} segments;
+} segment_grid;
 
 /* Hann-weighted means over whole periods. */
 typedef struct {
@@ -77,21 +77,21 @@ typedef struct {
 /* rms phasors of one channel; order 0 is the mean. */
 typedef struct {
     phasor order[DCPI_ORDERS];
-} spectrum;
+} order_phasors;
 
 typedef struct {
     double frequency_hz;
     int32_t h_max;
     weighted_means means;
-    spectrum voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
-} folded;
+    order_phasors voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
+} fold_result;
 
 /* How far the fundamental strays from a constant phasor, relative to it. */
 typedef struct {
     double largest;     /* magnitude */
     double largest_arc; /* across the phasor: its phase, in rad */
     double roundness;   /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
-} stray;
+} stray_shape;
 
 /* levels.c */
 void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
@@ -100,10 +100,10 @@ void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *work
                       phase_level *level);
 
 /* rotor.c */
-void dcpi_rotor_init(rotor *rotor, double turns_per_sample);
-void dcpi_rotor_block(const rotor *rotor, double start, int32_t count, double *cosine,
+void dcpi_rotor_init(rotor_table *rotor, double turns_per_sample);
+void dcpi_rotor_block(const rotor_table *rotor, double start, int32_t count, double *cosine,
                       double *sine);
-span dcpi_span(const dcpi_window *window, double frequency_hz);
+hann_span dcpi_span(const dcpi_window *window, double frequency_hz);
 
 /* frequency.c */
 typedef enum { LINE_FOUND, LINE_ABSENT, LINE_ELSEWHERE } line_verdict;
@@ -112,23 +112,37 @@ line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double 
 
 /* fold.c */
 void dcpi_fold(const dcpi_window *window, const phase_level *levels, double frequency_hz,
-               dcpi_workspace *workspace, folded *result);
+               dcpi_workspace *workspace, fold_result *result);
 
 /* track.c */
-segments dcpi_segments(const dcpi_window *window, double frequency_hz);
-void dcpi_track_block(const segments *segments, int32_t start, int32_t count,
+segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
+void dcpi_track_block(const segment_grid *segments, int32_t start, int32_t count,
                       dcpi_workspace *workspace);
-stray dcpi_stray(const segments *segments, const dcpi_workspace *workspace, int lane,
+stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
                  phasor fundamental);
+
+/* steadiness.c */
+
+/* How far a period's phasor may stray from the window's: a step of 0.8 % or of half a degree. */
+#define UNSTEADY_STRAY 0.004
+
+typedef struct {
+    uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC */
+    double arc;     /* largest stray of the phase in rad */
+} steady_verdict;
+
+steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *folded,
+                           const dcpi_workspace *workspace, int channel);
 
 /* power.c */
 void dcpi_phase_unknown(dcpi_phase *phase);
 void dcpi_phase_plain(const phase_level *level, dcpi_phase *phase);
-void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const folded *folded,
-                      int index, dcpi_phase *phase);
+void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const fold_result *folded,
+                      int index, uint32_t voltage_flags, uint32_t current_flags, dcpi_phase *phase);
 
 /* total.c */
-void dcpi_total_power(const dcpi_window *window, const folded *folded, const dcpi_phase *phases,
+void dcpi_total_unknown(dcpi_total *total);
+void dcpi_total_power(const dcpi_window *window, const fold_result *folded, const dcpi_phase *phases,
                       dcpi_total *total, uint32_t *flags);
 
 static inline double square(double x) {

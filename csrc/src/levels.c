@@ -12,11 +12,11 @@ enum { CLIP_STEPS = 100, CLIP_RUN_MIN = 3 };
 static const double CLIP_LEVEL_SHARE = 0.01;
 
 typedef struct {
-    double low, high;  /* extremes */
+    double low, high; /* extremes */
     double sum, squares;
     double products;   /* with the other channel of the phase */
     double finite_sum; /* 0, or NaN as soon as one sample is not finite */
-} extent;
+} sample_extent;
 
 static void convert(const float *from, int32_t count, double *to) {
     for (int32_t k = 0; k < count; k++)
@@ -49,7 +49,7 @@ static double sample_at(const dcpi_window *window, int channel, int32_t index) {
 
 /* Extremes on eight independent lanes, so that the compiler can use vectors of any width. */
 WIDER_CLONES static void extend(const double *x, const double *other, int32_t count,
-                                extent *extent) {
+                                sample_extent *extent) {
     double low[8], high[8];
     for (int lane = 0; lane < 8; lane++) {
         low[lane] = extent->low;
@@ -115,7 +115,8 @@ static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t
     return fall < DBL_MAX && fall > CLIP_STEPS * step;
 }
 
-/* Samples of the run that ends before `end` if it was cut, else 0; `step` is found once, when needed. */
+/* Samples of the run that ends before `end` if it was cut, else 0; `step` is found once, when
+ * needed. */
 static int32_t cut_run(const dcpi_window *window, int channel, int32_t end, int32_t length,
                        double *step) {
     if (length < CLIP_RUN_MIN)
@@ -144,11 +145,11 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
     return clipped + cut_run(window, channel, window->samples, run, step);
 }
 
-static channel_level level_of(const dcpi_window *window, int channel, const extent *extent) {
+static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent) {
     double count = window->samples;
     channel_level level = {0};
-    level.finite = extent->finite_sum == 0 && extent->high <= VALUE_LIMIT &&
-                   extent->low >= -VALUE_LIMIT;
+    level.finite =
+        extent->finite_sum == 0 && extent->high <= VALUE_LIMIT && extent->low >= -VALUE_LIMIT;
     if (!level.finite)
         return level;
     level.mean = extent->sum / count;
@@ -170,7 +171,7 @@ static channel_level level_of(const dcpi_window *window, int channel, const exte
 
 void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
                       phase_level *level) {
-    extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0, 0}, current = voltage;
+    sample_extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0, 0}, current = voltage;
     double *v = workspace->channels, *i = workspace->lanes;
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;

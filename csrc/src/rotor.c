@@ -1,7 +1,7 @@
 /* Rotating unit vectors, and the span of whole periods that the Hann window covers. */
 #include "internal.h"
 
-void dcpi_rotor_init(rotor *rotor, double turns_per_sample) {
+void dcpi_rotor_init(rotor_table *rotor, double turns_per_sample) {
     rotor->turns_per_sample = turns_per_sample;
     rotor->step_cosine[0] = 1;
     rotor->step_sine[0] = 0;
@@ -17,7 +17,7 @@ void dcpi_rotor_init(rotor *rotor, double turns_per_sample) {
 }
 
 /* Cosine and sine at `start` samples and the next ones; `start` may be a fraction. */
-void dcpi_rotor_block(const rotor *rotor, double start, int32_t count, double *cosine,
+void dcpi_rotor_block(const rotor_table *rotor, double start, int32_t count, double *cosine,
                       double *sine) {
     double turns = rotor->turns_per_sample * start;
     double angle = TWO_PI * (turns - floor(turns));
@@ -30,10 +30,10 @@ void dcpi_rotor_block(const rotor *rotor, double start, int32_t count, double *c
 
 /* As many whole periods as fit, in the middle of the window: then every harmonic stands on a zero
  * of the Hann window's transform. */
-span dcpi_span(const dcpi_window *window, double frequency_hz) {
+hann_span dcpi_span(const dcpi_window *window, double frequency_hz) {
     double period = window->sample_rate_hz / frequency_hz;
     double periods = floor(window->samples / period);
-    span span;
+    hann_span span;
     span.centre = 0.5 * (window->samples - 1);
     span.length = period * periods;
     span.first = (int32_t)ceil(span.centre - 0.5 * span.length);

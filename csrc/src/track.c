@@ -9,12 +9,12 @@ _Static_assert((TRACK_SEGMENTS_MAX + 2) * 2 * DCPI_LANES <= DCPI_TRACK_CELLS, "t
 enum { RE = 0, IM = DCPI_LANES, SEGMENT = 2 * DCPI_LANES };
 
 /* Segment 0 lies before the first border, segment count + 1 behind the last. */
-segments dcpi_segments(const dcpi_window *window, double frequency_hz) {
+segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz) {
     double half_period = 0.5 * window->sample_rate_hz / frequency_hz;
     double half_periods = floor(window->samples / half_period);
     /* Long windows: boxes of several periods. */
     double periods = ceil(half_periods / TRACK_SEGMENTS_MAX);
-    segments segments;
+    segment_grid segments;
     segments.length = half_period * periods;
     segments.count = (int32_t)floor(window->samples / segments.length);
     segments.start = 0.5 * (window->samples - segments.count * segments.length) - 0.5;
@@ -40,7 +40,7 @@ static void add_lanes(dcpi_workspace *workspace, int32_t from, int32_t to, doubl
                   workspace->track + segment * SEGMENT + lane);
 }
 
-void dcpi_track_block(const segments *segments, int32_t start, int32_t count,
+void dcpi_track_block(const segment_grid *segments, int32_t start, int32_t count,
                       dcpi_workspace *workspace) {
     int32_t from = 0;
     int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
@@ -62,7 +62,7 @@ void dcpi_track_block(const segments *segments, int32_t start, int32_t count,
 }
 
 /* rms phasor of one period's box. */
-static phasor box(const segments *segments, const dcpi_workspace *workspace, int lane,
+static phasor box(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
                   int32_t segment) {
     const double *first = workspace->track + segment * SEGMENT + lane;
     double scale = M_SQRT1_2 / segments->length;
@@ -71,7 +71,7 @@ static phasor box(const segments *segments, const dcpi_workspace *workspace, int
 }
 
 /* What the box leaves when the constant fundamental is taken off, relative to it. */
-static phasor stray_at(const segments *segments, const dcpi_workspace *workspace, int lane,
+static phasor stray_at(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
                        phasor fundamental, int32_t segment) {
     phasor measured = box(segments, workspace, lane, segment);
     phasor of_cosine = box(segments, workspace, LANE_COSINE, segment);
@@ -91,9 +91,9 @@ static double ellipse_ratio(double xx, double yy, double xy) {
     return middle + radius > 0 ? fmax(middle - radius, 0) / (middle + radius) : 0;
 }
 
-stray dcpi_stray(const segments *segments, const dcpi_workspace *workspace, int lane,
+stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
                  phasor fundamental) {
-    stray stray = {0, 0, 0};
+    stray_shape stray = {0, 0, 0};
     double x = 0, y = 0, xx = 0, yy = 0, xy = 0;
     int32_t boxes = segments->count - 1;
     for (int32_t segment = 1; segment <= boxes; segment++) {

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -34,17 +35,17 @@ _CLOCK_KEY: Final = "clock"
 class SushyHost:
     """A mock host BMC (the port `bmc_ext.redfish.host.HostBMC`); all methods are thread-safe.
 
-    Its state lives in `<name>.sqlite` of the state directory, and power changes take effect
-    `power_delay_s` after they were asked for. Each instance is a BMC of its own, also within one
-    process. A GET is answered from memory; any write drops all that is remembered, so that the
-    next GET shows it. ValueError for machines without a canonical UUID of their own.
+    Its state lives in `directory`, which it alone uses until `close`, and power changes take
+    effect `power_delay_s` after they were asked for. Each instance is a BMC of its own, also
+    within one process. A GET is answered from memory; any write drops all that is remembered, so
+    that the next GET shows it. ValueError for machines without a canonical UUID of their own,
+    StateError for a directory that cannot be used.
     """
 
     def __init__(
         self,
-        state: StateDirectory,
+        directory: Path,
         *,
-        name: str = "host",
         systems: Sequence[HostSystem] = (STOCK_SYSTEM,),
         chassis: Sequence[HostChassis] = (STOCK_CHASSIS,),
         power_delay_s: float = 0.0,
@@ -55,9 +56,10 @@ class SushyHost:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._bodies: dict[str, bytes] = {}
-        self._store = HostStore(state, name)
+        self._state = StateDirectory(directory)
+        self._store = HostStore(self._state)
         self._app = SushyApp(
-            self._store, str(state.path), systems, chassis, power_delay_s, self._now_s
+            self._store, str(directory), systems, chassis, power_delay_s, self._now_s
         )
         self._members = {
             "Systems": tuple(system.uuid for system in systems),
@@ -79,8 +81,9 @@ class SushyHost:
                 self.handle("GET", f"{ROOT}{collection}/{member}", "", None)
 
     def close(self) -> None:
-        """Close the state."""
+        """Close the state and leave its directory to others."""
         self._store.close()
+        self._state.close()
 
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
@@ -156,7 +159,7 @@ class SushyHost:
             self._ask(method, path, body)
 
     def _set_boot(self, path: str, system: str, body: dict[str, Any]) -> None:
-        """Change a system; for how many boots an override holds is kept by us, not by sushy-tools."""
+        """Change a system; sushy-tools does not know for how many boots an override holds."""
         boot = dict(body["Boot"])
         enabled = boot.pop("BootSourceOverrideEnabled", None)
         if boot or "IndicatorLED" in body:

@@ -50,14 +50,17 @@ def boolean(value: object, pointer: str) -> None:
 
 
 def text(value: object, pointer: str) -> None:
-    """A string of at most 255 characters."""
-    if not isinstance(value, str) or len(value) > 255:
-        _refuse(pointer, "is not a string of at most 255 characters")
+    """A printable string of at most 255 characters."""
+    if not isinstance(value, str) or len(value) > 255 or not value.isprintable():
+        _refuse(pointer, "is not a printable string of at most 255 characters")
 
 
 def image(value: object, pointer: str) -> None:
     """The URI of a medium."""
-    parts = urlsplit(value) if isinstance(value, str) and len(value) <= 2048 else None
+    try:
+        parts = urlsplit(value) if isinstance(value, str) and value.isprintable() else None
+    except ValueError:
+        parts = None
     if parts is None or parts.scheme not in _IMAGE_SCHEMES or not parts.netloc:
         _refuse(pointer, f"is not a URI with a host and one of {', '.join(_IMAGE_SCHEMES)}")
 

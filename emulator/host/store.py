@@ -25,14 +25,14 @@ CREATE TABLE IF NOT EXISTS host_state (
 class HostStore:
     """Sections of keys and values; StateError where the file cannot be used."""
 
-    def __init__(self, state: StateDirectory, name: str) -> None:
+    def __init__(self, state: StateDirectory) -> None:
         self._lock = threading.Lock()
-        self._database = state.database(name, durable=False)
+        self._database = state.database("host", durable=False)
         try:
             self._database.execute(_SCHEMA)
         except sqlite3.Error as error:
             self._database.close()
-            raise StateError(f"{state.path / name}.sqlite: {error}") from error
+            raise StateError(f"{state.path}/host.sqlite: {error}") from error
 
     def load(self, section: str) -> dict[str, str]:
         """All of a section, as JSON texts."""

@@ -1,4 +1,7 @@
-"""The battery: state of charge, losses, and the local control that needs no one above it. Powers in W."""
+"""The battery: state of charge, losses, and local control that needs no one above it.
+
+Powers in W, energies in J.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Battery:
         return self._inverter_w + self.standby_w
 
     def step(self, frequency_hz: float, others_w: float, limit_w: float) -> None:
-        """Advance by one step; `others_w` is what the rest of the site draws, `limit_w` its contract."""
+        """Advance by one step; `others_w` is the rest of the site, `limit_w` its contract."""
         wanted_w = min(
             self._droop_w(frequency_hz) + self._restore_w(),
             limit_w - others_w - self.standby_w,

@@ -15,7 +15,7 @@ STEP_S = 0.01
 """Length of one physics step in s."""
 
 _FAN_TIME_S = 20.0  # fans and facility pumps follow the heat
-_COOLING_PF, _BATTERY_PF = 0.93, 0.995  # drives with line reactors; an active inverter
+_METERED_PF = {"cooling": 0.93, "battery": 0.995}  # drives with line reactors; an active inverter
 
 
 class Campus:
@@ -92,12 +92,12 @@ class Campus:
 
     def metered(self, feed_id: str) -> MeteredFeed:
         """The state of a metered feed, `cooling` or `battery`. Unknown: KeyError."""
-        power_w, power_factor, plate = {
-            "cooling": (self.cooling_power_w, _COOLING_PF, self.facility.cooling_feed),
-            "battery": (self.battery.power_w, _BATTERY_PF, self.facility.battery),
-        }[feed_id]
-        phase_v = plate.voltage_v / math.sqrt(3) * self.grid.voltage_pu
-        return MeteredFeed(power_w, power_factor, phase_v)
+        line_v = self.facility.metered[feed_id].voltage_v * self.grid.voltage_pu
+        return MeteredFeed(
+            power_w=self.feed_powers_w()[feed_id],
+            power_factor=_METERED_PF[feed_id],
+            phase_voltage_v=line_v / math.sqrt(3),
+        )
 
     def _count_energy(self) -> None:
         for feed_id, power_w in (powers := self.feed_powers_w()).items():

@@ -27,7 +27,8 @@ def perturbed(
 class MeanReverting:
     """An Ornstein-Uhlenbeck process round zero, in its exact discrete form.
 
-    x' = a·x + sigma·√(1 − a²)·ξ with a = exp(−step/time constant) (Gillespie, Phys. Rev. E 54, 1996).
+    x' = a·x + sigma·√(1 − a²)·ξ with a = exp(−step/time constant) (Gillespie, Phys. Rev. E 54,
+    2084, 1996).
     """
 
     def __init__(self, *, sigma: float, time_constant_s: float, step_s: float, size: int) -> None:

@@ -21,14 +21,19 @@ WATER_J_PER_M3_K = 4.147e6
 """ρ·cp of water at 40 °C (IAPWS-95, as CoolProp gives it)."""
 
 _LPM_PER_M3_S = 60_000.0
-_SUPPLY_CELLS, _RETURN_CELLS = 6, 8  # a chain of well-mixed cells delays like a pipe with some mixing
+_SUPPLY_CELLS, _RETURN_CELLS = (
+    6,
+    8,
+)  # a chain of well-mixed cells delays like a pipe with some mixing
 _EXCHANGER, _SUPPLY_END = 0, _SUPPLY_CELLS
 _PLATES, _RETURN_END = _SUPPLY_CELLS + 1, _SUPPLY_CELLS + 1 + _RETURN_CELLS
 
 _PUMP_TIME_S, _FLOW_TIME_S = 0.5, 0.3  # inertia of rotor and of the water column
 _CURVATURE = 0.05  # a real pump's flow falls a little below proportional at part speed
 _NATURAL_CIRCULATION = 0.002  # of rated flow: hot water rises even past a stopped pump
-_FILM_EXPONENT = 0.6  # Nu ~ Re^0.8 (Dittus-Boelter), in series with a fixed chip-to-plate resistance
+_FILM_EXPONENT = (
+    0.6  # Nu ~ Re^0.8 (Dittus-Boelter), in series with a fixed chip-to-plate resistance
+)
 _EXCHANGER_EXPONENT = 0.5  # likewise with a fixed facility-water side
 _LIMITER_GAIN, _LIMITER_RESET_S = 1.0, 20.0  # %/K; slow, for the water takes 20 s round the loop
 _VALVE_GAIN_PER_K, _VALVE_RESET_S, _VALVE_STROKE_S = 0.04, 20.0, 20.0
@@ -38,8 +43,9 @@ _WATER_SIGMA_K, _WATER_TIME_S = 0.3, 600.0
 class Coolant:
     """The loops of all halls and the silicon they cool.
 
-    `reference_percent` is what the drives were told; the rest is state: `speed_percent`, `flow_m3_s`, `temperature_c` (ring position, loop), `silicon_c` (per hall),
-    `rejected_w` (per loop, into facility water) and the running totals `absorbed_j`, `rejected_j`.
+    `reference_percent` is what the drives were told; the rest is state: `speed_percent`,
+    `flow_m3_s`, `temperature_c` (ring position, loop), `silicon_c` (per hall), `rejected_w` (per
+    loop, into facility water) and the running totals `absorbed_j` and `rejected_j`.
     """
 
     def __init__(self, facility: Facility, seed: int, step_s: float, hall_heat_w: Array) -> None:
@@ -69,6 +75,7 @@ class Coolant:
         self.flow_m3_s = self._flow_at(self.speed_percent)
         self.temperature_c = np.empty((_RETURN_END + 1, loops))
         self.silicon_c = np.empty(halls)
+        self._valve = self._valve_integral = np.zeros(loops)
         self.rejected_w = np.zeros(loops)
         self.absorbed_j = self.rejected_j = 0.0
         self._settle(hall_heat_w)
@@ -81,12 +88,14 @@ class Coolant:
     @property
     def supply_c(self) -> Array:
         """Temperature at the exchanger's outlet, where the supply sensor sits."""
-        return self.temperature_c[_EXCHANGER]
+        supply_c: Array = self.temperature_c[_EXCHANGER]
+        return supply_c
 
     @property
     def return_c(self) -> Array:
         """Temperature at the end of the return pipe, where the return sensor sits."""
-        return self.temperature_c[_RETURN_END]
+        return_c: Array = self.temperature_c[_RETURN_END]
+        return return_c
 
     @property
     def pressure_bar(self) -> Array:
@@ -143,12 +152,14 @@ class Coolant:
 
     def _turn_pumps(self) -> None:
         wanted = np.minimum(self.reference_percent + self._limiter_percent(), 100.0)
-        self.speed_percent += (wanted - self.speed_percent) * -math.expm1(-self._step_s / _PUMP_TIME_S)
+        self.speed_percent += (wanted - self.speed_percent) * -math.expm1(
+            -self._step_s / _PUMP_TIME_S
+        )
         aim = self._flow_at(self.speed_percent)
         self.flow_m3_s += (aim - self.flow_m3_s) * -math.expm1(-self._step_s / _FLOW_TIME_S)
 
     def _limiter_percent(self) -> Array:
-        """What the pumps' own return temperature limiters add: proportional-integral, never negative."""
+        """Speed that the pumps' own return temperature limiters add (proportional-integral)."""
         excess = _LIMITER_GAIN * (self.return_c - self._protection_c)
         integral = self._limiter_integral + excess * (self._step_s / _LIMITER_RESET_S)
         self._limiter_integral = np.clip(integral, 0.0, 100.0)

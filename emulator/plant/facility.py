@@ -1,4 +1,4 @@
-"""A facility's nameplates, read from one YAML file; powers in W, temperatures in °C, volumes in L."""
+"""A facility's nameplates, read from one YAML file: W, V, VA, J, °C, bar, L and L/min."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from emulator.plant.errors import FacilityError
 
 _SHIPPED = Path(__file__).parent / "facilities"
 _MAX_LOOPS = len(string.ascii_lowercase)  # loops are lettered
+_MAX_LOOPS_PER_HALL = 6  # a temperature module has seven channels, one is the silicon's
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,11 @@ class Facility:
     waveform: WaveformPlate
 
     @property
+    def metered(self) -> dict[str, CoolingFeedPlate | BatteryPlate]:
+        """The feeds that a meter measures; every hall has a feed with a waveform stream instead."""
+        return {"cooling": self.cooling_feed, "battery": self.battery}
+
+    @property
     def hall_ids(self) -> tuple[str, ...]:
         """`hall_1`, `hall_2`, …: the halls and their incomer feeds."""
         return tuple(f"hall_{number}" for number in range(1, self.halls.count + 1))
@@ -184,10 +190,15 @@ _T = TypeVar("_T")
 def _facility(document: object, origin: str) -> Facility:
     members = _members(document, set(_SECTIONS), origin)
     facility = Facility(
-        **{name: _section(kind, members[name], f"{origin}: {name}") for name, kind in _SECTIONS.items()}
+        **{
+            name: _section(kind, members[name], f"{origin}: {name}")
+            for name, kind in _SECTIONS.items()
+        }
     )
     if facility.halls.count * facility.loops.per_hall > _MAX_LOOPS:
         raise FacilityError(f"{origin}: loops/per_hall: at most {_MAX_LOOPS} loops in all")
+    if facility.loops.per_hall > _MAX_LOOPS_PER_HALL:
+        raise FacilityError(f"{origin}: loops/per_hall: at most {_MAX_LOOPS_PER_HALL}")
     for name in ("initial_soc", "one_way_efficiency"):
         if getattr(facility.battery, name) > 1:
             raise FacilityError(f"{origin}: battery/{name}: above 1")
@@ -197,7 +208,10 @@ def _facility(document: object, origin: str) -> Facility:
 def _members(document: object, wanted: set[str], origin: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise FacilityError(f"{origin}: not a mapping")
-    for problem, names in (("missing", wanted - set(document)), ("unknown", set(document) - wanted)):
+    for problem, names in (
+        ("missing", wanted - set(document)),
+        ("unknown", set(document) - wanted),
+    ):
         if names:
             raise FacilityError(f"{origin}: {problem}: {', '.join(sorted(map(str, names)))}")
     return document
@@ -207,7 +221,10 @@ def _section(kind: type[_T], document: object, place: str) -> _T:
     fields = {field.name: field.type for field in dataclasses.fields(kind)}  # type: ignore[arg-type] # always a dataclass
     members = _members(document, set(fields), place)
     return kind(
-        **{name: _value(members[name], str(wanted), f"{place}/{name}") for name, wanted in fields.items()}
+        **{
+            name: _value(members[name], str(wanted), f"{place}/{name}")
+            for name, wanted in fields.items()
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""The electrical side: the grid, the halls' incomers as phasors up to the 25th harmonic, and the metered feeds.
+"""The electrical side: grid, halls' incomers as phasors up to the 25th harmonic, metered feeds.
 
 Phasors are RMS values of x(t) = √2·Re Σ X_h·exp(j·h·θ(t)); currents flow into the site.
 """
@@ -27,13 +27,22 @@ _FREQUENCY_SPAN_HZ = 0.05
 _VOLTAGE_WALK = (0.004, 120.0)  # sigma relative to nominal, time constant in s
 _PHASE_UNBALANCE = 0.1  # of the plant's ±3 % spread: ±0.3 % between phases
 
-# Model of power supplies with active correction: distortion and displacement are worst at light load
-# because filter capacitors and switching noise stay while the fundamental shrinks.
+# Model of power supplies with active correction: distortion and displacement are worst at light
+# load because filter capacitors and switching noise stay while the fundamental shrinks.
 _LIGHT_LOAD = 0.25  # of rated power, over which the light-load part fades by 1/e
 _FULL_PERCENT = (2.4, 1.6, 1.1, 0.8, 0.5, 0.4, 0.3, 0.25)
 _LIGHT_PERCENT = (12.0, 7.0, 4.0, 3.0, 1.6, 1.2, 0.8, 0.6)
 _FULL_DPF, _LIGHT_DPF = 0.99, 0.045
-_BACKGROUND_PERCENT = (0.6, 0.4, 0.15, 0.1, 0.05, 0.05, 0.03, 0.03)  # of nominal voltage, others' doing
+_BACKGROUND_PERCENT = (
+    0.6,
+    0.4,
+    0.15,
+    0.1,
+    0.05,
+    0.05,
+    0.03,
+    0.03,
+)  # of nominal voltage, others' doing
 
 
 class Grid:

@@ -1,12 +1,13 @@
 """The campus' meters, sensors and drives: register images that follow the physics.
 
-Each device measures in its own interval with its own errors, within the class that its maker states.
+Each device measures in its own interval with its own errors, within its maker's class.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,6 @@ from emulator.plant.instrument import Instruments
 
 TICK_S = 0.1
 """How often `measure` is to be called; faster devices than this are not needed."""
-
-METERED_FEEDS = ("cooling", "battery")
 
 _PIPE_M2 = 0.0314  # DN 200, for the flow meter's velocity
 _LPM_PER_M3_S = 60_000.0
@@ -51,8 +50,21 @@ def temperatures_of(hall_id: str, side: str) -> str:
     return f"{hall_id}_{side}_temperature"
 
 
+@dataclass(slots=True)
+class _Task:
+    """A kind of device and its measuring interval; `measure` takes the time since the last one."""
+
+    measure: Callable[[float], None]
+    interval_s: float
+    elapsed_s: float = 0.0
+
+    def run(self) -> None:
+        self.measure(self.elapsed_s)
+        self.elapsed_s = 0.0
+
+
 class FieldDevices:
-    """All simulated devices by identity in `devices`; `measure` brings their registers up to date."""
+    """All simulated devices by identity, in `devices`; `measure` refreshes their registers."""
 
     def __init__(self, campus: Campus, seed: int) -> None:
         self._campus = campus
@@ -60,7 +72,6 @@ class FieldDevices:
         chance = functools.partial(generator, seed)
         loops, halls = len(facility.loop_ids), facility.halls.count
         self.devices: dict[str, SimulatedDevice] = {}
-        self._elapsed_s: dict[str, float] = {}
         self._add_loop_devices()
         self._add_temperature_modules()
         self._add_meters()
@@ -76,29 +87,23 @@ class FieldDevices:
         self._silicon = Instruments(chance("silicon"), halls, offset=0.12, noise=0.02)
         self._water = thermometers(chance("facility water"), halls)
         # Energy meter of class 1 (IEC 62053-21).
-        self._power = Instruments(chance("meters"), len(METERED_FEEDS), gain=0.006)
-        for measure in self._schedule():
-            measure(TICK_S)
+        self._power = Instruments(chance("meters"), len(facility.metered), gain=0.006)
+        self._tasks = [
+            _Task(self._measure_temperatures, TICK_S),
+            _Task(self._measure_pressures, TICK_S),
+            _Task(self._measure_pumps, TICK_S),
+            _Task(self._measure_flows, load_profile("oem.tuf2000m").groups["fast"].source_s),
+            _Task(self._measure_meters, load_profile("eastron.sdm630").groups["fast"].source_s),
+        ]
+        for task in self._tasks:
+            task.run()
 
     def measure(self) -> None:
-        """Advance all devices by TICK_S; those whose own interval has passed take a new value."""
-        for measure, interval_s in self._schedule().items():
-            name = measure.__name__
-            elapsed_s = self._elapsed_s.get(name, 0.0) + TICK_S
-            if elapsed_s < interval_s - TICK_S / 2:
-                self._elapsed_s[name] = elapsed_s
-                continue
-            self._elapsed_s[name] = 0.0
-            measure(elapsed_s)
-
-    def _schedule(self) -> dict[Callable[[float], None], float]:
-        return {
-            self._measure_temperatures: TICK_S,
-            self._measure_pressures: TICK_S,
-            self._measure_pumps: TICK_S,
-            self._measure_flows: load_profile("oem.tuf2000m").groups["fast"].source_s,
-            self._measure_meters: load_profile("eastron.sdm630").groups["fast"].source_s,
-        }
+        """Let TICK_S pass: devices whose own interval is over take a new value."""
+        for task in self._tasks:
+            task.elapsed_s += TICK_S
+            if task.elapsed_s > task.interval_s - TICK_S / 2:
+                task.run()
 
     def _add_loop_devices(self) -> None:
         flow, pressure, pump = map(load_profile, ("oem.tuf2000m", "keller.33x", "danfoss.fc102"))
@@ -125,10 +130,7 @@ class FieldDevices:
 
     def _add_meters(self) -> None:
         profile = load_profile("eastron.sdm630")
-        facility = self._campus.facility
-        for feed_id, plate in zip(
-            METERED_FEEDS, (facility.cooling_feed, facility.battery), strict=True
-        ):
+        for feed_id, plate in self._campus.facility.metered.items():
             self.devices[meter_of(feed_id)] = SimulatedDevice(
                 profile, ct_ratio=plate.ct_ratio, pt_ratio=plate.pt_ratio
             )
@@ -188,9 +190,10 @@ class FieldDevices:
 
     def _measure_meters(self, elapsed_s: float) -> None:
         campus = self._campus
-        true_w = np.array([campus.metered(feed_id).power_w for feed_id in METERED_FEEDS])
+        feed_ids = list(campus.facility.metered)
+        true_w = np.array([campus.metered(feed_id).power_w for feed_id in feed_ids])
         shown_w = self._power.measure(true_w, elapsed_s)
-        for feed_id, power_w in zip(METERED_FEEDS, shown_w, strict=True):
+        for feed_id, power_w in zip(feed_ids, shown_w, strict=True):
             self.devices[meter_of(feed_id)].update(self._meter_values(feed_id, float(power_w)))
 
     def _meter_values(self, feed_id: str, power_w: float) -> dict[str, float]:

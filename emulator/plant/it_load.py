@@ -1,4 +1,7 @@
-"""IT power of the halls: a background that nobody announced, and announced AI workloads. Powers in W."""
+"""IT power of the halls: a background that nobody announced, and announced AI workloads.
+
+Powers in W, times in Unix seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from numpy.typing import NDArray
 from emulator.plant.chance import MeanReverting, generator, perturbed
 from emulator.plant.facility import HallPlate
 
-# Levels between baseline (0) and peak (1) after 100 ms traces of 8 H100 in training: a checkpoint or
-# a wait draws about a fifth of the GPUs' limit, and nodes swing by half of it within a second.
+# Levels between baseline (0) and peak (1) after 100 ms traces of 8 H100 in training: a checkpoint
+# or a wait draws about a fifth of the GPUs' limit, and nodes swing by half of it within a second.
 _COMPUTE_LEVEL, _EXCHANGE_LEVEL, _CHECKPOINT_LEVEL = 1.0, 0.5, 0.1
 _EXCHANGE_SHARE = 0.15  # of an iteration
 
@@ -109,7 +112,9 @@ class Workloads:
     def _level(self, age_s: NDArray[np.float64]) -> NDArray[np.float64]:
         iteration = np.mod(age_s, self._iteration_s) / self._iteration_s
         level = np.where(iteration < 1 - _EXCHANGE_SHARE, _COMPUTE_LEVEL, _EXCHANGE_LEVEL)
-        saving = np.mod(age_s, self._checkpoint_every_s) > self._checkpoint_every_s - self._checkpoint_s
+        saving = (
+            np.mod(age_s, self._checkpoint_every_s) > self._checkpoint_every_s - self._checkpoint_s
+        )
         return np.where(saving, _CHECKPOINT_LEVEL, level)
 
     def _forget_finished(self, unix_s: float) -> None:
@@ -121,7 +126,7 @@ class Workloads:
         self._rebuild(powers)
 
     def _rebuild(self, powers_w: dict[str, float]) -> None:
-        """Lay the known workloads out as arrays; a step then costs the same for one and for many."""
+        """Lay the known workloads out as arrays: a step costs the same for one and for many."""
         known = list(self._known.values())
         self._power_w = np.array([powers_w.get(each.id, 0.0) for each in known])
         self._start_s = np.array([each.start_unix_s for each in known])

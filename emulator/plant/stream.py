@@ -1,8 +1,9 @@
 """Serves one feed's samples over TCP, protocol dcpi-waveform/1.
 
 A client gets one JSON line (phases, sample_rate_hz, epoch_ns of sample 0, dtype) and then frames:
-"DCPW", number of samples, index of the first one, and the samples channel by channel as little-endian
-float32. Nothing here blocks: a client that falls behind is dropped, the others notice nothing.
+"DCPW", number of samples, index of the first one, and the samples channel by channel as
+little-endian float32. Nothing here blocks: a client that falls behind is dropped, the others notice
+nothing.
 """
 
 from __future__ import annotations

@@ -47,18 +47,14 @@ class Synthesizer:
     def __init__(self, facility: Facility, seed: int, phasors: NDArray[np.complex128]) -> None:
         per_step = facility.waveform.sample_rate_hz * STEP_S
         if per_step != int(per_step):
-            raise FacilityError(
-                f"waveform/sample_rate_hz: {facility.waveform.sample_rate_hz:g} gives no whole number "
-                f"of samples in {STEP_S:g} s"
-            )
+            rate = f"waveform/sample_rate_hz: {facility.waveform.sample_rate_hz:g}"
+            raise FacilityError(f"{rate} gives no whole number of samples in {STEP_S:g} s")
         self.samples_per_step = int(per_step)
         self._time_s = np.arange(self.samples_per_step) / facility.waveform.sample_rate_hz
         self._ramp = (np.arange(self.samples_per_step) / per_step).astype(np.float32)
         self._chance = generator(seed, "waveform noise")
         phase_v = facility.grid.phase_voltage_v
-        full_scale = np.repeat(
-            [phase_v, facility.halls.rated_power_w / (PHASES * phase_v)], PHASES
-        )
+        full_scale = np.repeat([phase_v, facility.halls.rated_power_w / (PHASES * phase_v)], PHASES)
         noise = full_scale * 10 ** (-facility.waveform.noise_db / 20)
         self._noise = np.tile(noise, facility.halls.count).astype(np.float32)[:, None]
         self._last = self._coefficients(phasors[None])
@@ -74,7 +70,8 @@ class Synthesizer:
         )
         joined = samples.transpose(1, 0, 2).reshape(samples.shape[1], -1)
         joined += self._noise * self._chance.standard_normal(joined.shape, dtype=np.float32)
-        return joined.reshape(-1, CHANNELS, joined.shape[1])
+        feeds: NDArray[np.float32] = joined.reshape(-1, CHANNELS, joined.shape[1])
+        return feeds
 
     def _waves(self, intervals: Sequence[Interval]) -> NDArray[np.float32]:
         """cos(h·θ) and then sin(h·θ) of every order, shape (intervals, 2·orders, samples)."""

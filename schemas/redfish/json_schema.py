@@ -57,7 +57,9 @@ _STATUS: dict[str, Any] = {
 }
 
 # Annotations that the Redfish Specification lets stand beside any member (DSP0266 9.3).
-_ANNOTATIONS = {"^([A-Za-z_][A-Za-z0-9_]*)?@(odata|Redfish|Message)\\.[A-Za-z_][A-Za-z0-9_]*$": {}}
+_ANNOTATIONS: dict[str, Any] = {
+    "^([A-Za-z_][A-Za-z0-9_]*)?@(odata|Redfish|Message)\\.[A-Za-z_][A-Za-z0-9_]*$": {}
+}
 
 
 def json_schema(csdl: str) -> dict[str, Any]:
@@ -93,21 +95,18 @@ def _with_base(
 ) -> dict[str, Any]:
     """What the standard's base types add: identity, name, and the count of a collection."""
     own, required = schema["properties"], schema.get("required", [])
-    type_member = {"@odata.type": {"const": odata_type}}
+    type_member: dict[str, Any] = {"@odata.type": {"const": odata_type}}
     if kind.tag == f"{_EDM}ComplexType":
         base, wanted = type_member, ["@odata.type"]
     elif kind.attrib["BaseType"].endswith(".ResourceCollection"):
+        without_id = {name: member for name, member in _RESOURCE.items() if name != "Id"}
         count = {"Members@odata.count": {"type": "integer", "minimum": 0}}
-        base = {**_ODATA, **type_member, **_without(_RESOURCE, "Id"), **count}
+        base = {**_ODATA, **type_member, **without_id, **count}
         wanted = ["@odata.id", "@odata.type", "Name", "Members@odata.count"]
     else:
         base = {**_ODATA, **type_member, **_RESOURCE}
         wanted = ["@odata.id", "@odata.type", "Id", "Name"]
     return {**schema, "required": [*wanted, *required], "properties": {**base, **own}}
-
-
-def _without(members: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in members.items() if key != name}
 
 
 def _definition(kind: ElementTree.Element) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def _object(kind: ElementTree.Element, actions: list[str] | None = None) -> dict
         properties["Actions"] = {
             **_texts(next(m for m in _members(kind) if m.attrib["Name"] == "Actions")),
             "type": "object",
-            "properties": {name: action for name in actions} | {"Oem": {"type": "object"}},
+            "properties": dict.fromkeys(actions, action) | {"Oem": {"type": "object"}},
             "additionalProperties": False,
         }
     schema: dict[str, Any] = {"type": "object", "properties": properties}

@@ -16,7 +16,7 @@ from bmc_ext.sampling.sampler import Window
 from bmc_ext.state import StateDirectory
 from drivers.reading import Quality, Reading
 
-START_S = 1_772_619_330
+START_S = 1_772_619_300
 """A whole minute, Unix time."""
 
 
@@ -28,12 +28,15 @@ class HandClock:
         self.monotonic = 1000.0
 
     def unix_ns(self) -> int:
+        """UTC in ns."""
         return self.now_ns
 
     def monotonic_s(self) -> float:
+        """Seconds that never step."""
         return self.monotonic
 
     def sleep(self, seconds: float) -> None:
+        """Sleeping lets the time pass."""
         self.pass_(seconds)
 
     def pass_(self, seconds: float) -> None:
@@ -62,11 +65,13 @@ class HandEngine:
         quality: Quality = Quality.OK,
         uncertainty: float | None = None,
     ) -> None:
+        """Set what a point reads."""
         self.points[device, point] = Reading(
             value, unit, quality, measured_at=START_S - 0.5, uncertainty=uncertainty
         )
 
     def reading(self, device_id: str, point: str) -> Reading:
+        """The reading, and a note that it was asked for."""
         self.asked.append(point)
         try:
             return self.points[device_id, point]
@@ -76,19 +81,25 @@ class HandEngine:
 
 @pytest.fixture
 def clock() -> HandClock:
+    """A clock at START_S."""
     return HandClock()
 
 
 @pytest.fixture
 def engine() -> HandEngine:
+    """An engine without any point."""
     return HandEngine()
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[StateDirectory]:
+    """A state directory of this test's own."""
     directory = StateDirectory(tmp_path / "state")
     yield directory
     directory.close()
+
+
+_NO_FLAG = Flag(0)
 
 
 def _phase(p_w: float, p_mean_w: float) -> SimpleNamespace:
@@ -108,7 +119,7 @@ def make_window() -> Callable[..., Window]:
         p_mean_w: float = 3000.0,
         *,
         p_w: float | None = None,
-        flags: Flag = Flag(0),
+        flags: Flag = _NO_FLAG,
         source_flags: tuple[str, ...] = (),
         analysed: bool = True,
         samples: int = 1280,
@@ -120,6 +131,7 @@ def make_window() -> Callable[..., Window]:
             phases=tuple(_phase(shown_w / 3, p_mean_w / 3) for _ in range(3)),
             total=SimpleNamespace(
                 p_w=shown_w,
+                p_mean_w=p_mean_w,
                 q1_var=0.75 * shown_w,
                 s_va=1.25 * abs(shown_w),
                 pf=math.copysign(0.8, shown_w),

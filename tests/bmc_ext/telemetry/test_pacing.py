@@ -11,7 +11,7 @@ BASE = 17_726_193_300
 
 
 def _at(windows: float) -> int:
-    return round((BASE + windows) * WINDOW_NS)
+    return BASE * WINDOW_NS + round(windows * WINDOW_NS)
 
 
 def test_a_complete_window_is_due_at_once() -> None:

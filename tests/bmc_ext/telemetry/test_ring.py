@@ -20,6 +20,7 @@ HEADER = 64
 
 @pytest.fixture
 def ring(tmp_path: Path) -> Iterator[Ring]:
+    """A ring of eight records."""
     ring = Ring(tmp_path / "ring" / "feed.ring", capacity=8)
     yield ring
     ring.close()

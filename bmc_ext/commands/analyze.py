@@ -1,0 +1,323 @@
+"""`dcpi-bmc analyze`: power quality of a recording, window by window."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from bmc_ext.sampling import Analysis, Flag
+from bmc_ext.sampling import analyze as analyze_window
+from bmc_ext.sampling.grid import WindowGrid
+from drivers.errors import RecordingError
+from drivers.waveforms.comtrade_file import Recording, read_recording
+
+_PATIENCE_S = 1.0
+"""What takes longer than this shows that it goes on."""
+_NS_PER_MS = 1_000_000
+_UNKNOWN = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """A unit that suits the largest value of a column, and its decimals for five digits."""
+
+    unit: str
+    divisor: float
+    decimals: int
+
+    def text(self, value: float) -> str:
+        if not math.isfinite(value):
+            return _UNKNOWN
+        return f"{value / self.divisor:.{self.decimals}f}"
+
+
+_Windows = list[tuple[int, Analysis]]
+
+
+def _parse_mapping(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """`VA=NAME,IA=NAME`, perhaps several times; a COMTRADE name may hold spaces, but no comma."""
+    mapping: dict[str, str] = {}
+    for part in (part for value in values for part in value.split(",")):
+        key, _, name = (text.strip() for text in part.partition("="))
+        if not key or not name:
+            raise click.BadParameter(f"{part!r} is not KEY=CHANNEL", context, parameter)
+        if key in mapping:
+            raise click.BadParameter(f"{key} is given twice", context, parameter)
+        mapping[key] = name
+    return mapping
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a window, one a line.")
+@click.option(
+    "--map",
+    "channels",
+    metavar="VA=NAME,IA=NAME",
+    multiple=True,
+    callback=_parse_mapping,
+    help="Which channel is which, by name or number, instead of the pairing that is found. "
+    "Phases: A, B, C or 1, 2, 3. All that are wanted must be named.",
+)
+@click.option(
+    "--window-ms",
+    type=click.IntRange(1, 2000),
+    default=100,
+    show_default=True,
+    help="Length of a window in milliseconds.",
+)
+def analyze(file: Path, as_json: bool, channels: dict[str, str], window_ms: int) -> None:
+    """Power quality of a recording in windows of 100 ms.
+
+    FILE is the .cfg or .cff file of a COMTRADE recording (IEEE C37.111). Voltage and current
+    channels are paired by phase, unit and circuit; the pairing is printed first.
+    """
+    with _spinner_when_slow(f"reading {file.name}"):
+        recording = read_recording(file, channels or None)
+    with _quiet_pipe():
+        if as_json:
+            _print_mapping(recording, Console(stderr=True))
+            found = _print_json(recording, window_ms)
+        else:
+            found = _print_tables(recording, window_ms)
+    if not found:
+        raise click.ClickException(f"{file}: {_why_nothing(recording, window_ms)}")
+
+
+def _why_nothing(recording: Recording, window_ms: int) -> str:
+    if recording.duration_s < window_ms / 1000:
+        length_ms = recording.duration_s * 1000
+        reason = f"the recording holds {length_ms:.1f} ms, a window is {window_ms} ms"
+    else:
+        reason = "none holds a voltage of line frequency"
+    return f"no window could be analysed: {reason}"
+
+
+def _windows(recording: Recording, window_ms: int) -> Iterator[tuple[int, Analysis]]:
+    """Index and analysis of each whole window, counted from the recording's first sample."""
+    grid = WindowGrid(recording.sample_rate_hz, 0, window_ms * _NS_PER_MS)
+    count = grid.window_of(recording.waveforms.shape[1])
+    for index in _with_progress(range(count), f"analysing {recording.path.name}"):
+        part = slice(grid.first_index(index), grid.first_index(index + 1))
+        try:
+            analysis = analyze_window(
+                recording.voltage[:, part].copy(),
+                recording.current[:, part].copy(),
+                recording.sample_rate_hz,
+                nominal_hz=recording.nominal_hz,
+            )
+        except ValueError as error:
+            raise RecordingError(f"{recording.path}: window {index}: {error}") from error
+        yield index, analysis
+
+
+def _print_json(recording: Recording, window_ms: int) -> bool:
+    """One object a line; whether any window has a frequency."""
+    found = False
+    for index, analysis in _windows(recording, window_ms):
+        found = found or math.isfinite(analysis.frequency_hz)
+        offset_ms = index * window_ms
+        document = {
+            "window": index,
+            "offset_s": offset_ms / 1000,
+            "start": _start_text(recording, offset_ms),
+            **analysis.to_dict(),
+        }
+        line = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        sys.stdout.write(line.decode() + "\n")
+    return found
+
+
+def _start_text(recording: Recording, offset_ms: int) -> str | None:
+    """Start of a window in ISO 8601, with an offset from UTC only where the recording tells it."""
+    if recording.start is None:
+        return None
+    start = recording.start + datetime.timedelta(milliseconds=offset_ms)
+    return start.isoformat(timespec="microseconds")
+
+
+def _print_tables(recording: Recording, window_ms: int) -> bool:
+    console = Console(highlight=False)
+    _print_mapping(recording, console)
+    windows = list(_windows(recording, window_ms))
+    scales = _Scales(windows)
+    for index, analysis in windows:
+        with console.capture() as captured:
+            console.print(_title(index, index * window_ms, analysis))
+            console.print(_table(recording, analysis, scales))
+        # Written here and not by rich, which ends the process itself on a broken pipe.
+        sys.stdout.write(captured.get())
+    return any(math.isfinite(analysis.frequency_hz) for _, analysis in windows)
+
+
+def _print_mapping(recording: Recording, console: Console) -> None:
+    """What the recording is, which channels were taken, and which could have been."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    nominal = f"{recording.nominal_hz:g} Hz" if recording.nominal_hz else "unknown line frequency"
+    table.add_row("recording", f"{recording.path.name} ({recording.station})")
+    table.add_row(
+        "",
+        f"{recording.sample_rate_hz:g} S/s, {nominal}, {recording.duration_s:.3f} s"
+        f" from {_start_text(recording, 0) or 'an unknown time'}",
+    )
+    for number, pair in enumerate(recording.pairs):
+        label = "channels" if number == 0 else ""
+        table.add_row(label, f"{pair.phase}  V = {pair.v_name}  I = {pair.i_name}")
+    for number, text in enumerate(recording.alternatives):
+        table.add_row("not taken" if number == 0 else "", text)
+    for number, text in enumerate(recording.notes):
+        table.add_row("note" if number == 0 else "", text)
+    with console.capture() as captured:
+        console.print(table)
+        console.print()
+    console.file.write(captured.get())
+
+
+def _title(index: int, offset_ms: int, analysis: Analysis) -> Text:
+    frequency = analysis.frequency_hz
+    parts = [
+        f"window {index}",
+        f"{offset_ms / 1000:.3f} s",
+        f"{frequency:.4f} Hz" if math.isfinite(frequency) else "no frequency",
+    ]
+    parts += [_flag_text(flag, analysis) for flag in Flag if flag & analysis.flags]
+    return Text("  ".join(parts), style="bold")
+
+
+def _flag_text(flag: Flag, analysis: Analysis) -> str:
+    """A flag, and the phases that have it where not all do."""
+    text = str(flag.name).lower().replace("_", "-")
+    phases = [f"L{n}" for n, phase in enumerate(analysis.phases, start=1) if phase.flags & flag]
+    return text if len(phases) in (0, len(analysis.phases)) else f"{text} ({' '.join(phases)})"
+
+
+class _Scales:
+    """The units of a whole recording's columns, so that its windows compare."""
+
+    def __init__(self, windows: _Windows) -> None:
+        phases = [phase for _, analysis in windows for phase in analysis.phases]
+        totals = [analysis.total.s_va for _, analysis in windows]
+        self.voltage = _scale("V", [phase.v_rms for phase in phases])
+        self.current = _scale("A", [phase.i_rms for phase in phases])
+        powers = [*totals, *(phase.s_va for phase in phases)]
+        self.active = _scale("W", powers)
+        self.reactive = _scale("var", powers)
+
+
+def _scale(unit: str, values: Sequence[float]) -> _Scale:
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    prefix, divisor = "", 1.0
+    for candidate, factor in (("k", 1e3), ("M", 1e6), ("G", 1e9)):
+        if largest >= factor:
+            prefix, divisor = candidate, factor
+    shown = largest / divisor
+    digits = 1 + math.floor(math.log10(shown)) if shown >= 1.0 else 1
+    return _Scale(prefix + unit, divisor, 5 - digits)
+
+
+def _table(recording: Recording, analysis: Analysis, scales: _Scales) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", min_width=5)
+    for heading in (
+        f"V {scales.voltage.unit}",
+        f"I {scales.current.unit}",
+        f"P {scales.active.unit}",
+        f"Q1 {scales.reactive.unit}",
+        "PF",
+        "THDv %",
+        "THDi %",
+    ):
+        table.add_column(heading, justify="right", min_width=7, no_wrap=True)
+    for pair, phase in zip(recording.pairs, analysis.phases, strict=True):
+        table.add_row(
+            pair.phase,
+            scales.voltage.text(phase.v_rms),
+            scales.current.text(phase.i_rms),
+            scales.active.text(phase.p_w),
+            scales.reactive.text(phase.q1_var),
+            _number(phase.pf, 4),
+            _number(phase.thd_v_percent, 2),
+            _number(phase.thd_i_percent, 2),
+        )
+    total = analysis.total
+    table.add_row(
+        "total",
+        "",
+        "",
+        scales.active.text(total.p_w),
+        scales.reactive.text(total.q1_var),
+        _number(total.pf, 4),
+        "",
+        "",
+    )
+    return table
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else _UNKNOWN
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """A reader that has seen enough (`| head`) ends the output without a word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
+
+
+@contextmanager
+def _spinner_when_slow(text: str) -> Iterator[None]:
+    """Show on a terminal's stderr that work goes on, once it takes longer than a second."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    status = console.status(text)
+    timer = Timer(_PATIENCE_S, status.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+
+def _with_progress(indices: range, text: str) -> Iterable[int]:
+    """The indices, with a bar on a terminal's stderr once they take longer than a second."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from indices
+        return
+    begun = time.monotonic()
+    progress = Progress(console=console, transient=True, redirect_stdout=False)
+    task = progress.add_task(text, total=len(indices))
+    try:
+        for done, index in enumerate(indices):
+            if time.monotonic() - begun > _PATIENCE_S:
+                progress.start()
+            progress.update(task, completed=done)
+            yield index
+    finally:
+        progress.stop()

@@ -1,0 +1,117 @@
+"""Analysis of one window of samples by the compiled core."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmc_ext.sampling._core import ffi, lib
+from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis, TotalAnalysis
+
+Samples = NDArray[np.float32] | NDArray[np.float64]
+
+_ARRAYS = tuple(field.name for field in fields(PhaseAnalysis) if "_harmonics_" in field.name)
+_SCALARS = tuple(
+    field.name for field in fields(PhaseAnalysis) if field.name not in {*_ARRAYS, "flags"}
+)
+_TOTALS = tuple(field.name for field in fields(TotalAnalysis))
+
+
+class _Scratch(threading.local):
+    """The core's memory, one per thread, so that windows can be analysed in parallel."""
+
+    def __init__(self) -> None:
+        self.window = ffi.new("dcpi_window *")
+        self.workspace = ffi.new("dcpi_workspace *")
+        self.analysis = ffi.new("dcpi_analysis *")
+
+
+_scratch = _Scratch()
+
+
+def analyze(
+    voltage: Samples,
+    current: Samples,
+    sample_rate_hz: float,
+    *,
+    nominal_hz: float | None = None,
+    skew_s: float | Sequence[float] = 0.0,
+    demand_current_a: float | None = None,
+) -> Analysis:
+    """Power quality of one window of one to three phases, 42.5 to 69 Hz.
+
+    `voltage` in V and `current` in A (positive into the load) are float32 or float64 of shape
+    (phases, samples) or (samples,), C-contiguous; they are read in place, without the GIL.
+    `nominal_hz` only serves to flag a frequency more than 15 % off. `skew_s` is how many seconds
+    late the current samples were taken, one value or one per phase. `demand_current_a` is the rms
+    demand current for `tdd_percent`.
+
+    ValueError names the argument that does not fit. Bad samples are no error but a `Flag`.
+    """
+    voltage_rows = _rows("voltage", voltage)
+    current_rows = _rows("current", current)
+    if voltage_rows.shape != current_rows.shape:
+        raise ValueError(f"voltage is {voltage.shape} but current is {current.shape}")
+    phases, samples = voltage_rows.shape
+    window, analysis = _scratch.window, _scratch.analysis
+    voltage_buffer = ffi.from_buffer(voltage_rows)
+    current_buffer = ffi.from_buffer(current_rows)
+    window.voltage, window.current = voltage_buffer, current_buffer
+    window.voltage_is_float32 = voltage_rows.dtype == np.float32
+    window.current_is_float32 = current_rows.dtype == np.float32
+    window.phases, window.samples = phases, samples
+    window.sample_rate_hz = sample_rate_hz
+    window.nominal_hz = 0.0 if nominal_hz is None else nominal_hz
+    window.demand_current_a = 0.0 if demand_current_a is None else demand_current_a
+    window.skew_s = _skews(skew_s, phases)
+    status = lib.dcpi_analyze(window, _scratch.workspace, analysis)
+    if status != lib.DCPI_OK:
+        raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
+    return _result(analysis)
+
+
+def _rows(name: str, samples: Samples) -> Samples:
+    """The array as (phases, samples), still without a copy."""
+    if not isinstance(samples, np.ndarray):
+        raise ValueError(f"{name} is {type(samples).__name__}, not a NumPy array")
+    if samples.dtype not in (np.float32, np.float64) or not samples.dtype.isnative:
+        raise ValueError(f"{name} has dtype {samples.dtype}, not native float32 or float64")
+    if samples.ndim not in (1, 2):
+        raise ValueError(f"{name} has {samples.ndim} dimensions, not (phases, samples) or (samples,)")
+    if not samples.flags.c_contiguous or not samples.flags.aligned:
+        raise ValueError(f"{name} is not C-contiguous and aligned")
+    if not samples.size:
+        raise ValueError(f"{name} has no samples")
+    return samples if samples.ndim == 2 else samples.reshape(1, -1)
+
+
+def _skews(skew_s: float | Sequence[float], phases: int) -> list[float]:
+    """One skew per phase that the core has."""
+    skews = [float(skew) for skew in np.atleast_1d(np.asarray(skew_s, dtype=np.float64))]
+    if len(skews) == 1:
+        skews *= phases
+    if len(skews) != phases:
+        raise ValueError(f"skew_s has {len(skews)} values for {phases} phases")
+    return (skews + [0.0] * lib.DCPI_PHASES_MAX)[: lib.DCPI_PHASES_MAX]
+
+
+def _result(analysis: Any) -> Analysis:
+    return Analysis(
+        frequency_hz=analysis.frequency_hz,
+        flags=Flag(analysis.flags),
+        phases=tuple(_phase(analysis.phase[k]) for k in range(analysis.phases)),
+        total=TotalAnalysis(**{name: getattr(analysis.total, name) for name in _TOTALS}),
+    )
+
+
+def _phase(phase: Any) -> PhaseAnalysis:
+    arrays = {name: np.array(ffi.unpack(getattr(phase, name), lib.DCPI_ORDERS)) for name in _ARRAYS}
+    for array in arrays.values():
+        array.flags.writeable = False
+    scalars = {name: getattr(phase, name) for name in _SCALARS}
+    return PhaseAnalysis(**scalars, **arrays, flags=Flag(phase.flags))

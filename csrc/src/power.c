@@ -1,0 +1,161 @@
+/* The quantities of one phase; definitions of IEEE Std 1459-2010, clause 3.1.2. */
+#include "internal.h"
+
+/* Below either share of its AC power a fundamental may be the noise's own: the Hann window lets
+ * 3/N of white noise into one order, and ten times that comes by chance once in e^10. */
+static const double PRESENT_SHARE_MIN = 0.01;
+static const double PRESENT_NOISE_SHARE = 30;
+
+void dcpi_phase_unknown(dcpi_phase *phase) {
+    double *first = &phase->v_rms, *end = phase->i_harmonics_deg + DCPI_ORDERS;
+    *phase = (dcpi_phase){0};
+    for (double *value = first; value < end; value++)
+        *value = NAN;
+}
+
+static double ratio(double value, double by) {
+    return by > 0 ? value / by : NAN;
+}
+
+/* Without a line frequency there are no whole periods: means over all samples. */
+void dcpi_phase_plain(const phase_level *level, dcpi_phase *phase) {
+    phase->v_rms = sqrt(level->voltage.mean_square);
+    phase->i_rms = sqrt(level->current.mean_square);
+    phase->v_dc = level->voltage.mean;
+    phase->i_dc = level->current.mean;
+    phase->p_w = level->mean_power;
+    phase->s_va = phase->v_rms * phase->i_rms;
+    phase->n_va = sqrt(fmax(square(phase->s_va) - square(phase->p_w), 0));
+    phase->crest_v = ratio(level->voltage.peak, phase->v_rms);
+    phase->crest_i = ratio(level->current.peak, phase->i_rms);
+}
+
+static double degrees(phasor z) {
+    return atan2(z.im, z.re) * (360 / TWO_PI);
+}
+
+/* z * exp(-j angle) */
+static phasor turned_back(phasor z, double angle) {
+    phasor turn = {cos(angle), sin(angle)};
+    return times_conjugate(z, turn);
+}
+
+static int is_present(const dcpi_window *window, const channel_level *level, double ac_square,
+                      double fundamental) {
+    double share = fmax(PRESENT_SHARE_MIN, PRESENT_NOISE_SHARE / window->samples);
+    return level->variance > 0 && square(fundamental) >= fmin(share, 0.5) * ac_square;
+}
+
+typedef struct {
+    double harmonics; /* rms of orders 2 to h_max */
+    double k_factor;
+} distortion;
+
+static distortion fill_harmonics(const order_phasors *spectrum, int32_t h_max, int is_stationary,
+                                 double *rms, double *deg) {
+    double squares = 0, weighted = 0;
+    int32_t last = is_stationary ? h_max : 1;
+    for (int32_t order = 0; order <= last; order++) {
+        rms[order] = magnitude(spectrum->order[order]);
+        deg[order] = order == 0 ? NAN : degrees(spectrum->order[order]);
+        if (order >= 2)
+            squares += square(rms[order]);
+        weighted += square(order * rms[order]);
+    }
+    if (!is_stationary)
+        return (distortion){NAN, NAN};
+    return (distortion){sqrt(squares), ratio(weighted, squares + square(rms[1]))};
+}
+
+/* A current sampled late by the skew leads by the angle of that time, at every order. */
+static double undo_skew(const fold_result *folded, int index, double skew_s, order_phasors *current) {
+    double added_power = 0;
+    for (int32_t order = 1; order <= folded->h_max; order++) {
+        double angle = TWO_PI * order * folded->frequency_hz * skew_s;
+        phasor before = current->order[order], after = turned_back(before, angle);
+        phasor voltage = folded->voltage[index].order[order];
+        added_power += times_conjugate(voltage, after).re - times_conjugate(voltage, before).re;
+        current->order[order] = after;
+    }
+    return added_power;
+}
+
+static void fill_fundamental(phasor voltage, phasor current, dcpi_phase *phase) {
+    phasor power = times_conjugate(voltage, current);
+    phase->p1_w = power.re;
+    phase->q1_var = power.im;
+    phase->s1_va = phase->v1_rms * phase->i1_rms;
+}
+
+static void fill_ratios(const phase_level *level, int has_voltage, int has_current,
+                        dcpi_phase *phase) {
+    phase->crest_v = ratio(level->voltage.peak, phase->v_rms);
+    phase->crest_i = ratio(level->current.peak, phase->i_rms);
+    if (!has_voltage || !has_current)
+        return;
+    phase->pf = ratio(phase->p_w, phase->s_va);
+    phase->dpf = ratio(phase->p1_w, phase->s1_va);
+    phase->phi1_deg = degrees((phasor){phase->p1_w, phase->q1_var});
+}
+
+static void fill_distortion(const dcpi_window *window, distortion voltage, distortion current,
+                            int has_voltage, int has_current, dcpi_phase *phase) {
+    if (has_voltage) {
+        phase->thd_v_percent = 100 * voltage.harmonics / phase->v1_rms;
+        phase->thdr_v_percent = 100 * voltage.harmonics / hypot(voltage.harmonics, phase->v1_rms);
+    }
+    if (has_current) {
+        phase->thd_i_percent = 100 * current.harmonics / phase->i1_rms;
+        phase->thdr_i_percent = 100 * current.harmonics / hypot(current.harmonics, phase->i1_rms);
+        phase->k_factor = current.k_factor;
+    }
+    phase->tdd_percent = 100 * ratio(current.harmonics, window->demand_current_a);
+}
+
+static void fill_nonfundamental(dcpi_phase *phase) {
+    double v_h = sqrt(fmax(square(phase->v_rms) - square(phase->v1_rms), 0));
+    double i_h = sqrt(fmax(square(phase->i_rms) - square(phase->i1_rms), 0));
+    phase->n_va = sqrt(fmax(square(phase->s_va) - square(phase->p_w), 0));
+    phase->di_va = phase->v1_rms * i_h;
+    phase->dv_va = v_h * phase->i1_rms;
+    phase->sh_va = v_h * i_h;
+}
+
+void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const fold_result *folded,
+                      int index, uint32_t voltage_flags, uint32_t current_flags,
+                      dcpi_phase *phase) {
+    order_phasors current = folded->current[index];
+    const order_phasors *voltage = &folded->voltage[index];
+    double v_square = folded->means.voltage_square[index];
+    double i_square = folded->means.current_square[index];
+    phase->h_max = folded->h_max;
+    phase->v_rms = sqrt(v_square);
+    phase->i_rms = sqrt(i_square);
+    phase->v_dc = voltage->order[0].re;
+    phase->i_dc = current.order[0].re;
+    phase->v1_rms = magnitude(voltage->order[1]);
+    phase->i1_rms = magnitude(current.order[1]);
+    phase->s_va = phase->v_rms * phase->i_rms;
+    phase->p_w = folded->means.power[index];
+    if (window->skew_s[index] != 0) {
+        double added_power = undo_skew(folded, index, window->skew_s[index], &current);
+        phase->p_w += added_power;
+        phase->p_mean_w += added_power;
+    }
+    int has_voltage =
+        is_present(window, &level->voltage, v_square - square(phase->v_dc), phase->v1_rms);
+    int has_current =
+        is_present(window, &level->current, i_square - square(phase->i_dc), phase->i1_rms);
+    phase->flags |= has_voltage ? voltage_flags : DCPI_NO_SIGNAL;
+    phase->flags |= has_current ? current_flags : DCPI_NO_CURRENT;
+    int v_steady = !has_voltage || !(voltage_flags & DCPI_NON_STATIONARY);
+    int i_steady = !has_current || !(current_flags & DCPI_NON_STATIONARY);
+    fill_fundamental(voltage->order[1], current.order[1], phase);
+    fill_ratios(level, has_voltage, has_current, phase);
+    fill_nonfundamental(phase);
+    distortion of_voltage = fill_harmonics(voltage, folded->h_max, v_steady, phase->v_harmonics_rms,
+                                           phase->v_harmonics_deg);
+    distortion of_current = fill_harmonics(&current, folded->h_max, i_steady,
+                                           phase->i_harmonics_rms, phase->i_harmonics_deg);
+    fill_distortion(window, of_voltage, of_current, has_voltage, has_current, phase);
+}

@@ -1,0 +1,338 @@
+"""`dcpi-bmc device`: the profiles, and the vendor's bench to look at a device or to be one."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress
+
+from drivers import cli_tables
+from drivers.engine import DeviceSpec, Engine
+from drivers.errors import DriverError, TransportError
+from drivers.modbus import SerialTransport, TcpTransport, Transport
+from drivers.probe import FoundUnit, scan
+from drivers.profile import Profile, list_profiles, load_profile
+from drivers.reading import Quality
+from drivers.simulation import (
+    ModbusRtuServer,
+    ModbusTcpServer,
+    PseudoTerminal,
+    SimulatedBehaviour,
+    SimulatedDevice,
+)
+from drivers.target import SerialTarget, TcpTarget, parse_target
+
+_STEP_S = 0.1
+_FIRST_READINGS_S = 3.0
+_REFRESH_S = 0.5
+# So many units that all answer are one device that does not look at the unit.
+_SUSPICIOUS_UNITS = 4
+
+
+class _Failure(click.ClickException):
+    """One clear line on stderr; status 1 for what ran and failed, 2 for what was asked wrongly."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class _UnitRange(click.ParamType):
+    """Units as `3` or `1-32`."""
+
+    name = "N[-M]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> range:
+        """The range of units, both ends included."""
+        first, _, last = str(value).partition("-")
+        last = last or first
+        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= 255):
+            self.fail(f"{value!r} is not a unit from 0 to 255 or a range such as 1-32", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Wrong profiles and targets are bad configuration, silence is a failure."""
+    try:
+        yield
+    except (TransportError, OSError) as error:
+        raise _Failure(str(error), 1) from error
+    except DriverError as error:
+        raise _Failure(str(error), 2) from error
+
+
+_profile_dirs = click.option(
+    "--profiles",
+    "profile_dirs",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with more profiles; looked at first.",
+)
+
+
+@click.group()
+def device() -> None:
+    """Field devices: their profiles, finding them, and simulating them."""
+
+
+@device.command("list")
+@_profile_dirs
+def list_command(profile_dirs: Sequence[Path]) -> None:
+    """List the known device profiles."""
+    with _clear_errors():
+        Console().print(cli_tables.profiles(list_profiles(profile_dirs)))
+
+
+@device.command()
+@click.argument("profile")
+@_profile_dirs
+def show(profile: str, profile_dirs: Sequence[Path]) -> None:
+    """Show PROFILE (an id or a file): its points, groups and sources."""
+    with _clear_errors():
+        for part in cli_tables.profile(load_profile(profile, profile_dirs)):
+            Console().print(part)
+
+
+@device.command()
+@click.option("--tcp", metavar="HOST[:PORT]", help="A Modbus TCP device or gateway.")
+@click.option("--serial", metavar="PORT", help="A serial line, for example /dev/ttyUSB0.")
+@click.option(
+    "--baud", type=click.IntRange(300, 4_000_000), help="Try only this rate on the serial line."
+)
+@click.option(
+    "--framing",
+    type=click.Choice(["8N1", "8N2", "8E1", "8O1"]),
+    default="8N1",
+    show_default=True,
+    help="Framing of the serial line, with --baud.",
+)
+@click.option(
+    "--unit", "units", multiple=True, type=_UnitRange(), help="Units to ask; 1-10 if not given."
+)
+@click.option("--profile", help="Read by this profile instead of identifying.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0.01, 10.0), default=0.3)
+@click.option("--follow", is_flag=True, help="Keep the readings live until Ctrl-C.")
+@_profile_dirs
+def probe(
+    tcp: str | None,
+    serial: str | None,
+    baud: int | None,
+    framing: str,
+    units: Sequence[range],
+    profile: str | None,
+    timeout_s: float,
+    follow: bool,
+    profile_dirs: Sequence[Path],
+) -> None:
+    """Find the units on a bus, identify them and show their points."""
+    if (tcp is None) == (serial is None):
+        raise _Failure("give either --tcp HOST[:PORT] or --serial PORT", 2)
+    asked = sorted({unit for part in units for unit in part} or range(1, 11))
+    with _clear_errors():
+        profiles = [load_profile(profile, profile_dirs)] if profile else list_profiles(profile_dirs)
+        lines = _lines(tcp, serial, profiles, (baud, framing) if baud else None)
+        target, found = _find(lines, asked, profiles, timeout_s)
+        _report(target, found, profiles[0] if profile else None, follow, profile_dirs)
+
+
+def _lines(
+    tcp: str | None,
+    serial: str | None,
+    profiles: Sequence[Profile],
+    setting: tuple[int, str] | None,
+) -> list[tuple[str, Transport]]:
+    """The target texts to try and their transports; a serial line may speak at several rates."""
+    if tcp is not None:
+        target = parse_target(f"tcp://{tcp}")
+        assert isinstance(target, TcpTarget)
+        return [(target.bus, TcpTransport(target))]
+    assert serial is not None
+    usual = dict.fromkeys(
+        (p.transport.baud[0], p.transport.framing) for p in profiles if "rtu" in p.transport.modes
+    )
+    settings = [setting] if setting else list(usual) or [(9600, "8N1")]
+    path = str(Path(serial).absolute())
+    return [
+        (
+            f"serial://{path}?baud={baud}&framing={framing}",
+            SerialTransport(SerialTarget(path), baud, framing),
+        )
+        for baud, framing in settings
+    ]
+
+
+def _find(
+    lines: Sequence[tuple[str, Transport]],
+    units: Sequence[int],
+    profiles: Sequence[Profile],
+    timeout_s: float,
+) -> tuple[str, list[FoundUnit]]:
+    """The first line on which anybody answers, and who does."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("asking", total=len(units) * len(lines))
+        for target, transport in lines:
+            found = []
+            with contextlib.closing(transport):
+                for unit, answer in scan(transport, units, profiles, timeout_s):
+                    progress.update(task, advance=1, description=f"{target} unit {unit}")
+                    if answer is not None:
+                        found.append(answer)
+            if found:
+                return target, found
+    asked = ", ".join(target for target, _ in lines)
+    raise TransportError(f"no unit of {units[0]}-{units[-1]} answers on {asked}")
+
+
+def _report(
+    target: str,
+    found: list[FoundUnit],
+    chosen: Profile | None,
+    follow: bool,
+    profile_dirs: Sequence[Path],
+) -> None:
+    console = Console()
+    if len(found) >= _SUSPICIOUS_UNITS and len({unit.profiles for unit in found}) == 1:
+        console.print(f"{len(found)} units answer alike: one device that ignores the unit, or more")
+        found = found[:1]
+    console.print(cli_tables.found_units(target, found))
+    specs = []
+    for unit in found:
+        best = chosen or next(iter(unit.profiles), None)
+        if best is not None:
+            separate = f"unit {unit.unit} ({best.id})"
+            specs.append(DeviceSpec(separate, str(best.path), target, unit.unit))
+    if not specs:
+        raise _Failure("no profile fits; name one with --profile to read by it", 1)
+    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
+
+
+def _show_readings(console: Console, engine: Engine, follow: bool) -> None:
+    engine.start()
+    try:
+        deadline = time.monotonic() + _FIRST_READINGS_S
+        while time.monotonic() < deadline and not _settled(engine):
+            time.sleep(_STEP_S)
+        if not follow:
+            console.print(cli_tables.readings(engine))
+            return
+        with Live(cli_tables.readings(engine), console=console) as live, _until_interrupted():
+            while True:
+                time.sleep(_REFRESH_S)
+                live.update(cli_tables.readings(engine))
+    finally:
+        engine.stop()
+
+
+def _settled(engine: Engine) -> bool:
+    """Whether every point was read once."""
+    return all(
+        reading.quality not in (Quality.STALE, Quality.COMM_ERROR)
+        for device_id in engine.device_ids
+        for reading in engine.readings(device_id).values()
+    )
+
+
+@device.command()
+@click.argument("profile")
+@click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP there.")
+@click.option("--pty", type=click.Path(path_type=Path), help="Serve Modbus RTU on a new pty.")
+@click.option("--unit", type=click.IntRange(0, 255), help="The unit; the profile's if not given.")
+@click.option(
+    "--set",
+    "fixed",
+    multiple=True,
+    metavar="POINT=VALUE",
+    help="Hold a point at a value in its canonical unit.",
+)
+@_profile_dirs
+def simulate(
+    profile: str,
+    tcp: str | None,
+    pty: Path | None,
+    unit: int | None,
+    fixed: Sequence[str],
+    profile_dirs: Sequence[Path],
+) -> None:
+    """Be the device of PROFILE until Ctrl-C, moving as its profile says."""
+    if (tcp is None) == (pty is None):
+        raise _Failure("give either --tcp HOST:PORT or --pty PATH", 2)
+    with _clear_errors():
+        simulated = SimulatedDevice(load_profile(profile, profile_dirs))
+        behaviour = SimulatedBehaviour(simulated, _fixed_values(simulated.profile, fixed))
+        simulated.on_write = lambda point, value: click.echo(f"written: {point} = {value:g}")
+        devices = {simulated.profile.transport.unit if unit is None else unit: simulated}
+        with _served(devices, tcp, pty) as where:
+            click.echo(f"{simulated.profile.id} is unit {next(iter(devices))} on {where}")
+            _move(behaviour.advance)
+
+
+def _fixed_values(profile: Profile, fixed: Sequence[str]) -> dict[str, float]:
+    values = {}
+    for text in fixed:
+        name, _, number = text.partition("=")
+        if name not in profile.points:
+            raise _Failure(f"--set {text}: {profile.id} has no point {name!r}", 2)
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise _Failure(f"--set {text}: {number!r} is not a number", 2) from None
+    return values
+
+
+@contextlib.contextmanager
+def _served(
+    devices: dict[int, SimulatedDevice], tcp: str | None, pty: Path | None
+) -> Iterator[str]:
+    """The devices on their server; gives the target that reaches it."""
+    if tcp is not None:
+        target = parse_target(f"tcp://{tcp}")
+        assert isinstance(target, TcpTarget)
+        server = ModbusTcpServer(devices, target.host, target.port)
+        server.start()
+        try:
+            yield f"tcp://{target.host}:{server.port}"
+        finally:
+            server.stop()
+        return
+    with contextlib.closing(PseudoTerminal(pty)) as line:
+        slave = ModbusRtuServer(devices, line.master_fd)
+        slave.start()
+        try:
+            yield f"serial://{pty.absolute() if pty else line.path}"
+        finally:
+            slave.stop()
+
+
+def _move(advance: Callable[[float], None]) -> None:
+    """Let time pass for a device until Ctrl-C or a termination."""
+    with _until_interrupted():
+        last = time.monotonic()
+        while True:
+            time.sleep(_STEP_S)
+            now = time.monotonic()
+            advance(now - last)
+            last = now
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Ends the body, not the program, at Ctrl-C or a termination."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,79 @@
+"""Who is there: finds units on a bus and the profiles that describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from drivers.codec import QUALITIES, BlockCodec, PointCodec
+from drivers.errors import TransportError
+from drivers.modbus import Transport
+from drivers.profile_types import Condition, Point, Profile
+from drivers.read_plan import plan_reads
+from drivers.reading import Quality
+
+# Gateway path unavailable, gateway target failed: Modbus Application Protocol V1.1b3, chapter 7.
+_GATEWAY_EXCEPTIONS = (0x0A, 0x0B)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUnit:
+    """A unit that answers, and the profiles whose identify conditions it meets, best first."""
+
+    unit: int
+    profiles: tuple[Profile, ...]
+
+
+def scan(
+    transport: Transport, units: Iterable[int], profiles: Sequence[Profile], timeout_s: float
+) -> Iterator[tuple[int, FoundUnit | None]]:
+    """Ask each unit in turn; gives every unit asked, with what was found there.
+
+    Raises TransportError when the bus itself cannot be reached.
+    """
+    for unit in units:
+        if not _answers(transport, unit, timeout_s):
+            yield unit, None
+            continue
+        matching = [p for p in profiles if _matches(transport, unit, p, timeout_s)]
+        # More conditions met say more.
+        matching.sort(key=lambda profile: -len(profile.identify))
+        yield unit, FoundUnit(unit, tuple(matching))
+
+
+def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
+    """Whether the unit says anything: an exception to a read is an answer too."""
+    try:
+        transport.read(unit, 3, 0, 1, timeout_s)
+    except TransportError as error:
+        if not error.connected:
+            raise
+        return error.exception_code is not None and error.exception_code not in _GATEWAY_EXCEPTIONS
+    return True
+
+
+def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float) -> bool:
+    """Whether every identify condition of the profile holds on the unit."""
+    points = [profile.points[name] for name in dict.fromkeys(c.point for c in profile.identify)]
+    if not points:
+        return False
+    plan = plan_reads(points, profile.transport)
+    try:
+        data = b"".join(
+            transport.read(unit, block.fc, block.address, block.count, timeout_s)
+            for block in plan.blocks
+        )
+    except TransportError:
+        return False
+    codecs = {point.name: PointCodec(point) for point in points}
+    values, qualities = BlockCodec(list(codecs.values()), plan.positions).decode(data)
+    rows = {point.name: row for row, point in enumerate(points)}
+    return all(
+        QUALITIES[qualities[rows[condition.point]]] is Quality.OK
+        and _holds(condition, profile.points[condition.point], float(values[rows[condition.point]]))
+        for condition in profile.identify
+    )
+
+
+def _holds(condition: Condition, point: Point, canonical: float) -> bool:
+    return condition.low <= PointCodec(point).to_device(canonical) <= condition.high

@@ -1,0 +1,170 @@
+"""The plant's control socket: one JSON object a line in each direction, over a Unix socket.
+
+    {"op": "ping"}                                {"ok": true}
+    {"op": "truth"}                               {"ok": true, "truth": {...}}
+    {"op": "workload", "id": ..., "start_unix_s": ..., "end_unix_s": ... | null, "baseline_w": ...,
+     "peak_w": ..., "max_w": ..., "ramp_w_per_s": ...}
+    {"op": "workload_remove", "id": ...}
+    {"op": "device_stop" | "device_start", "id": ...}
+    {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
+
+A refused request is answered {"ok": false, "error": "..."} and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from drivers.errors import DriverError
+from emulator.plant.errors import ControlError
+from emulator.plant.it_load import Workload
+from emulator.plant.plant import Plant
+
+_MAX_LINE_BYTES = 65_536
+
+
+class ControlServer:
+    """Serves a plant's control socket at `path` from threads of its own."""
+
+    def __init__(self, plant: Plant, path: Path) -> None:
+        self._path = path
+        path.unlink(missing_ok=True)  # a killed run leaves its socket behind
+        self._server = _Server(str(path), plant)
+        path.chmod(0o600)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="plant control", daemon=True
+        )
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False  # a client that stays connected must not hold up the end
+
+    def __init__(self, path: str, plant: Plant) -> None:
+        super().__init__(path, _Handler)
+        self.plant = plant
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        while line := self.rfile.readline(_MAX_LINE_BYTES):
+            try:
+                answer = {"ok": True, **perform(self.server.plant, line)}
+            except ControlError as error:
+                answer = {"ok": False, "error": str(error)}
+            try:
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+            except OSError:  # the client has gone
+                return
+
+
+def perform(plant: Plant, line: bytes) -> dict[str, Any]:
+    """Do one request; returns the answer's members besides `ok`.
+
+    Raises ControlError with the reason.
+    """
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        raise ControlError(f"not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ControlError("not a JSON object")
+    op = request.get("op")
+    if not isinstance(op, str) or op not in _OPERATIONS:
+        raise ControlError(f"op: {op!r} is none of {', '.join(_OPERATIONS)}")
+    try:
+        return _OPERATIONS[op](plant, request) or {}
+    except (OSError, DriverError) as error:
+        raise ControlError(f"{op}: {error}") from error
+
+
+def _ping(plant: Plant, request: Mapping[str, Any]) -> None:
+    del plant, request
+
+
+def _truth(plant: Plant, request: Mapping[str, Any]) -> dict[str, Any]:
+    del request
+    return {"truth": plant.truth()}
+
+
+def _workload(plant: Plant, request: Mapping[str, Any]) -> None:
+    end = None if request.get("end_unix_s") is None else _number(request, "end_unix_s")
+    try:
+        workload = Workload(
+            id=_text(request, "id"),
+            start_unix_s=_number(request, "start_unix_s"),
+            end_unix_s=end,
+            baseline_w=_number(request, "baseline_w"),
+            peak_w=_number(request, "peak_w"),
+            max_w=_number(request, "max_w"),
+            ramp_w_per_s=_number(request, "ramp_w_per_s"),
+        )
+    except ValueError as error:
+        raise ControlError(str(error)) from error
+    plant.announce(workload)
+
+
+def _by_id(act: Callable[[Plant, str], None], kind: str) -> Callable[..., None]:
+    """An operation on one identity, which says what it does not know."""
+
+    def operation(plant: Plant, request: Mapping[str, Any]) -> None:
+        identity = _text(request, "id")
+        try:
+            act(plant, identity)
+        except KeyError:
+            raise ControlError(f"id: no {kind} {identity!r}") from None
+
+    return operation
+
+
+def _ignore_writes(plant: Plant, request: Mapping[str, Any]) -> None:
+    ignore = request.get("ignore")
+    if not isinstance(ignore, bool):
+        raise ControlError(f"ignore: true or false is wanted, not {ignore!r}")
+    _by_id(lambda plant, identity: plant.ignore_writes(identity, ignore), "device")(plant, request)
+
+
+_OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | None]] = {
+    "ping": _ping,
+    "truth": _truth,
+    "workload": _workload,
+    "workload_remove": _by_id(Plant.remove_workload, "workload"),
+    "device_stop": _by_id(Plant.stop_device, "device"),
+    "device_start": _by_id(Plant.start_device, "device"),
+    "device_ignore_writes": _ignore_writes,
+}
+
+
+def _text(request: Mapping[str, Any], name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise ControlError(f"{name}: a text is wanted, not {value!r}")
+    return value
+
+
+def _number(request: Mapping[str, Any], name: str) -> float:
+    value = request.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ControlError(f"{name}: a number is wanted, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ControlError(f"{name}: too large") from None

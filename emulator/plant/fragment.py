@@ -1,0 +1,110 @@
+"""The plant's part of a controller's configuration: what its nameplates and cabling say.
+
+The shape is that of schemas/config/config.schema.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.simulation import SimulatedDevice
+from emulator.plant.facility import Facility
+from emulator.plant.field_devices import loop_device, meter_of, temperatures_of
+from emulator.plant.fieldbus import Address
+from emulator.plant.stream import WaveformServer
+
+
+def fragment_of(
+    facility: Facility,
+    devices: Mapping[str, SimulatedDevice],
+    addresses: Mapping[str, Address],
+    streams: Mapping[str, WaveformServer],
+) -> dict[str, Any]:
+    """The fragment as plain values; powers in W, temperatures in °C, flow in L/min."""
+    return {
+        "facility": {
+            "id": facility.facility.id,
+            "name": facility.facility.name,
+            "rated_power_w": facility.facility.rated_power_w,
+            "contract_limit_w": facility.facility.contract_limit_w,
+            "cooling_overhead": facility.facility.cooling_overhead,
+        },
+        "devices": [_device(facility, name, devices[name], addresses[name]) for name in devices],
+        "feeds": _feeds(facility, streams),
+        "loops": _loops(facility),
+        "silicon": [
+            {"id": f"{hall_id}_silicon", "temperature": _channel(facility, hall_id, "supply", None)}
+            for hall_id in facility.hall_ids
+        ],
+    }
+
+
+def _device(
+    facility: Facility, name: str, device: SimulatedDevice, address: Address
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": name,
+        "profile": device.profile.id,
+        "target": address.target,
+        "unit": address.unit,
+    }
+    transformers = {meter_of(feed_id): plate for feed_id, plate in facility.metered.items()}
+    if (plate := transformers.get(name)) is not None:
+        entry |= {"ct_ratio": plate.ct_ratio, "pt_ratio": plate.pt_ratio}
+    return entry
+
+
+def _feeds(facility: Facility, streams: Mapping[str, WaveformServer]) -> list[dict[str, Any]]:
+    nominal_hz = int(facility.grid.nominal_hz)
+    feeds: list[dict[str, Any]] = [
+        {
+            "id": hall_id,
+            "name": f"Incomer of {hall_id.replace('_', ' ')}",
+            "rated_power_w": facility.halls.rated_power_w,
+            "nominal_hz": nominal_hz,
+            "waveform": {"type": "stream", "host": stream.host, "port": stream.port},
+        }
+        for hall_id, stream in streams.items()
+    ]
+    for feed_id, plate in facility.metered.items():
+        feeds.append(
+            {
+                "id": feed_id,
+                "name": f"{feed_id.capitalize()} feed",
+                "rated_power_w": plate.rated_power_w,
+                "nominal_hz": nominal_hz,
+                "meter": meter_of(feed_id),
+            }
+        )
+    return feeds
+
+
+def _loops(facility: Facility) -> list[dict[str, Any]]:
+    plate = facility.loops
+    loops = []
+    for position, loop_id in enumerate(facility.loop_ids):
+        hall, channel = divmod(position, plate.per_hall)
+        hall_id = facility.hall_ids[hall]
+        loops.append(
+            {
+                "id": loop_id,
+                "fluid": "water",
+                "rated_flow_lpm": plate.rated_flow_lpm,
+                "max_supply_c": plate.max_supply_c,
+                "max_return_c": plate.max_return_c,
+                "supply": _channel(facility, hall_id, "supply", channel),
+                "return": _channel(facility, hall_id, "return", channel),
+                "flow": f"{loop_device('flow', loop_id)}/flow.volume",
+                "pressure": f"{loop_device('pressure', loop_id)}/pressure.P1",
+                "pump_speed": f"{loop_device('pump', loop_id)}/speed.actual",
+                "pump_setpoint": f"{loop_device('pump', loop_id)}/speed.reference",
+            }
+        )
+    return loops
+
+
+def _channel(facility: Facility, hall_id: str, side: str, channel: int | None) -> str:
+    """A channel of a temperature module; the one after the loops' is the hall's (None)."""
+    number = facility.loops.per_hall if channel is None else channel
+    return f"{temperatures_of(hall_id, side)}/temperature.ch{number}"

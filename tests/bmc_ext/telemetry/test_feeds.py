@@ -1,0 +1,173 @@
+"""Waveform and meter feeds: what a window shows, and what it does not claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bmc_ext.sampling import Flag
+from bmc_ext.sampling.sampler import Window
+from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
+from bmc_ext.telemetry.waveform_feed import WaveformFeed, flag_names
+from drivers.reading import Quality
+
+MakeWindow = Callable[..., Window]
+
+
+@pytest.fixture
+def feed() -> WaveformFeed:
+    """A waveform feed that has counted energy before."""
+    return WaveformFeed("a", (1000.0, 10.0), monotonic_s=0.0)
+
+
+def test_a_window_shows_its_weighted_power(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """Shown power is the analysis' weighted one, per phase and in total, with time and phases."""
+    values, record = feed.take(make_window("a", 50, 2900.0, p_w=3000.0), 0.1)
+    assert values.quality is Quality.OK
+    assert values.source == "waveform"
+    assert values.measured_at == 5.0
+    assert (values.p_w, values.q_var, values.s_va, values.pf) == (3000.0, 2250.0, 3750.0, 0.8)
+    assert values.dpf == pytest.approx(0.8)
+    assert values.frequency_hz == 50.01
+    assert [phase.phase for phase in values.phases] == ["L1", "L2", "L3"]
+    assert [phase.p_w for phase in values.phases] == [1000.0] * 3
+    assert (record.p_w, record.p_mean_w) == (3000.0, pytest.approx(2900.0))
+    assert record.v_rms_v == (230.0, 230.0, 230.0)
+
+
+def test_energy_follows_its_closed_form(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """Import and export are the sums of the positive and negative plain means times 0.1 s."""
+    powers = [1e6 * math.sin(number / 7) for number in range(500)]
+    for number, power in enumerate(powers):
+        values, _ = feed.take(make_window("a", number, power, p_w=1.0), 0.1)
+    assert values.energy_import_j == pytest.approx(
+        1000.0 + 0.1 * math.fsum(power for power in powers if power > 0), rel=1e-12
+    )
+    assert values.energy_export_j == pytest.approx(
+        10.0 - 0.1 * math.fsum(power for power in powers if power < 0), rel=1e-12
+    )
+
+
+def test_not_a_number_is_unknown(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """A NaN of the analysis becomes None, and without a total nothing is claimed or counted."""
+    window = make_window("a", 1)
+    assert window.analysis is not None
+    window.analysis.frequency_hz = math.nan  # type: ignore[misc]  # a stand-in may change
+    assert feed.take(window, 0.1)[0].frequency_hz is None
+    before = feed.take(make_window("a", 2, 0.0), 0.1)[0].energy_import_j
+    broken = make_window("a", 3, math.nan)
+    values, record = feed.take(broken, 0.1)
+    assert values.quality is record.quality is Quality.OUT_OF_RANGE
+    assert (values.p_w, values.energy_import_j, values.phases) == (None, None, ())
+    assert feed.take(make_window("a", 4, 0.0), 0.1)[0].energy_import_j == before
+
+
+def test_energy_is_counted_without_a_frequency(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """A window of which only the plain mean is known shows nothing, but its energy counts."""
+    values, record = feed.take(make_window("a", 1, 3000.0, p_w=math.nan), 0.1)
+    assert (values.quality, values.p_w) == (Quality.OUT_OF_RANGE, None)
+    assert record.energy_import_j == pytest.approx(1300.0)
+
+
+def test_flags_of_source_and_analysis_are_named(
+    feed: WaveformFeed, make_window: MakeWindow
+) -> None:
+    """The source's own flags come first, then the analysis' in lower case with hyphens."""
+    flags = Flag.NON_STATIONARY | Flag.CLIPPED
+    values, _ = feed.take(make_window("a", 1, flags=flags, source_flags=("seam",)), 0.1)
+    assert values.flags == ("seam", "clipped", "non-stationary")
+    assert flag_names(Flag(0)) == ()
+
+
+def test_a_torn_window_is_stale(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """A gap shows nothing but the time of the last good window; a whole unusable one is marked."""
+    feed.take(make_window("a", 1), 0.1)
+    gap, record = feed.take(
+        make_window("a", 2, analysed=False, samples=700, source_flags=("gap",)), 0.2
+    )
+    assert (gap.quality, gap.p_w, gap.measured_at, gap.flags) == (
+        Quality.STALE,
+        None,
+        0.1,
+        ("gap",),
+    )
+    assert (record.quality, record.p_mean_w) == (Quality.STALE, None)
+    unusable, _ = feed.take(make_window("a", 3, analysed=False), 0.3)
+    assert unusable.quality is Quality.OUT_OF_RANGE
+
+
+def test_a_silent_source_is_lost_within_a_second(
+    feed: WaveformFeed, make_window: MakeWindow
+) -> None:
+    """Missing windows are stale at first and comm-error soon after; torn ones are no life."""
+    feed.take(make_window("a", 1), 10.0)
+    assert feed.missing(10.2).quality is Quality.STALE
+    feed.take(make_window("a", 2, analysed=False, samples=3), 10.7)
+    assert feed.missing(10.8).quality is Quality.COMM_ERROR
+    assert not feed.is_live(10.8)
+    feed.take(make_window("a", 9), 11.0)
+    assert feed.is_live(11.0)
+
+
+def _meter(engine: Any) -> MeterFeed:
+    for phase in ("L1", "L2", "L3"):
+        engine.put("m", f"voltage.{phase}", 230.0, "V")
+        engine.put("m", f"current.{phase}", 5.0, "A")
+        engine.put("m", f"power.active.{phase}", 1000.0, "W")
+    engine.put("m", "power.active.total", 3001.0, "W")
+    engine.put("m", "frequency", 50.02, "Hz")
+    engine.put("m", "energy.active.import", 3.6e9, "J")
+    return MeterFeed("f", "m", engine)
+
+
+def test_a_meter_shows_its_points(engine: Any) -> None:
+    """Canonical points become values; those that the profile lacks are unknown."""
+    values = _meter(engine).values()
+    assert (values.source, values.quality) == ("meter", Quality.OK)
+    assert (values.p_w, values.frequency_hz, values.energy_import_j) == (3001.0, 50.02, 3.6e9)
+    assert (values.q_var, values.pf, values.energy_export_j) == (None, None, None)
+    assert values.measured_at == engine.points["m", "power.active.total"].measured_at
+    assert [phase.i_rms_a for phase in values.phases] == [5.0] * 3
+    record = meter_record(77, values)
+    assert (record.window_id, record.p_mean_w, record.v_rms_v) == (77, 3001.0, (230.0,) * 3)
+
+
+def test_a_lacking_point_is_asked_for_once(engine: Any) -> None:
+    """What the profile does not have is not looked for in every window."""
+    feed = _meter(engine)
+    feed.values()
+    engine.asked.clear()
+    feed.values()
+    assert "pf.total" not in engine.asked
+    assert "power.active.total" in engine.asked
+
+
+def test_a_meter_without_a_total_sums_its_phases(engine: Any) -> None:
+    """The sum is known when all phases are, and takes the worst quality and oldest time."""
+    feed = _meter(engine)
+    del engine.points["m", "power.active.total"]
+    assert feed.values().p_w == 3000.0
+    engine.put("m", "power.active.L2", None, "W", Quality.STALE)
+    values = feed.values()
+    assert (values.quality, values.p_w) == (Quality.STALE, None)
+
+
+def test_a_dead_meter_shows_nothing(engine: Any) -> None:
+    """When the active power is not OK no other value is shown, even if it were known."""
+    feed = _meter(engine)
+    engine.put("m", "power.active.total", None, "W", Quality.COMM_ERROR)
+    values = feed.values()
+    assert values.quality is Quality.COMM_ERROR
+    assert (values.p_w, values.frequency_hz, values.energy_import_j, values.phases) == (
+        None, None, None, (),
+    )  # fmt: skip
+    assert values.measured_at is not None
+
+
+def test_no_engine_and_no_power_are_absent(engine: Any) -> None:
+    """A feed without engine, or whose meter measures no power, is absent."""
+    assert MeterFeed("f", "m", None).values().quality is Quality.ABSENT
+    assert MeterFeed("f", "other", engine).values().quality is Quality.ABSENT

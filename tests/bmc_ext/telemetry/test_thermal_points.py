@@ -1,0 +1,141 @@
+"""Loops and silicon: heat, phase state and configuration errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bmc_ext.config import Config
+from bmc_ext.errors import ConfigurationError
+from bmc_ext.telemetry.thermal_points import CoolantLoop, SiliconSensor
+from drivers.reading import Quality
+
+MakeConfig = Callable[..., Config]
+LOOP = {
+    "id": "loop",
+    "supply": "d/temperature.ch0",
+    "return": "d/temperature.ch1",
+    "flow": "d/flow.volume",
+    "pressure": "d/pressure.P1",
+    "pump_speed": "d/speed.actual",
+}
+
+
+@pytest.fixture
+def plumbing(engine: Any) -> Any:
+    """An engine with one device that measures a whole loop."""
+    engine.put("d", "temperature.ch0", 30.0, "Cel", uncertainty=0.1)
+    engine.put("d", "temperature.ch1", 40.0, "Cel", uncertainty=0.1)
+    engine.put("d", "flow.volume", 5000.0, "L/min", uncertainty=50.0)
+    engine.put("d", "pressure.P1", 3.0, "bar")
+    engine.put("d", "speed.actual", 80.0, "%")
+    return engine
+
+
+def _loop(make_config: MakeConfig, engine: Any, **changes: str) -> CoolantLoop:
+    config = make_config(loops=({**LOOP, **changes},), devices=("d",))
+    return CoolantLoop(config.loops[0], engine)
+
+
+def test_a_loop_shows_heat_and_its_uncertainty(make_config: MakeConfig, plumbing: Any) -> None:
+    """A full loop at 10 K carries 3.46 MW, to the root sum square of 1 % and twice 0.1 K."""
+    values = _loop(make_config, plumbing).values()
+    assert values.quality is Quality.OK
+    assert values.heat_w == pytest.approx(3.46e6, rel=3e-3)
+    assert values.heat_uncertainty_w is not None
+    assert values.heat_uncertainty_w / values.heat_w == pytest.approx(math.sqrt(3) * 0.01, rel=1e-6)
+    assert values.phase_state == "single-phase-liquid"
+    assert (values.supply.value, values.return_.value, values.flow.value) == (30.0, 40.0, 5000.0)
+    assert values.pump_speed.value == 80.0
+    assert (values.pump_setpoint.quality, values.pump_setpoint.unit) == (Quality.ABSENT, "%")
+
+
+def test_glycol_carries_less(make_config: MakeConfig, plumbing: Any) -> None:
+    """The fluid of the configuration decides: PG25 carries 3 to 4 % less than water here."""
+    water = _loop(make_config, plumbing).values().heat_w
+    glycol = _loop(make_config, plumbing, fluid="pg25").values().heat_w
+    assert water is not None
+    assert glycol is not None
+    assert 0.03 < 1 - glycol / water < 0.04
+
+
+@pytest.mark.parametrize("point", ["temperature.ch0", "temperature.ch1", "flow.volume"])
+def test_heat_needs_all_of_its_inputs(make_config: MakeConfig, plumbing: Any, point: str) -> None:
+    """When one of supply, return and flow fails the loop takes its quality and shows no heat."""
+    loop = _loop(make_config, plumbing)
+    plumbing.put("d", point, None, plumbing.points["d", point].unit, Quality.COMM_ERROR)
+    values = loop.values()
+    assert values.quality is Quality.COMM_ERROR
+    assert values.heat_w is None
+    assert values.heat_uncertainty_w is None
+
+
+def test_heat_beyond_the_fluid_is_not_claimed(make_config: MakeConfig, plumbing: Any) -> None:
+    """Temperatures outside the fluid's range give no heat, and what boils has no phase state."""
+    loop = _loop(make_config, plumbing)
+    plumbing.put("d", "temperature.ch1", 140.0, "Cel")
+    values = loop.values()
+    assert (values.heat_w, values.phase_state) == (None, None)
+    assert values.quality is Quality.OK
+
+
+def test_phase_state_needs_a_pressure(make_config: MakeConfig, plumbing: Any) -> None:
+    """Without a pressure nobody knows whether the coolant boils."""
+    loop = _loop(make_config, plumbing)
+    plumbing.put("d", "pressure.P1", None, "bar", Quality.STALE)
+    values = loop.values()
+    assert values.phase_state is None
+    assert values.quality is Quality.OK
+
+
+def test_an_unknown_uncertainty_stays_unknown(make_config: MakeConfig, plumbing: Any) -> None:
+    """Heat is shown without an uncertainty when a sensor states none."""
+    loop = _loop(make_config, plumbing)
+    plumbing.put("d", "flow.volume", 5000.0, "L/min")
+    values = loop.values()
+    assert values.heat_w is not None
+    assert values.heat_uncertainty_w is None
+
+
+def test_without_engine_all_is_absent(make_config: MakeConfig) -> None:
+    """A loop without an engine shows absent readings and no heat."""
+    values = _loop(make_config, None).values()
+    assert values.quality is Quality.ABSENT
+    assert values.supply.quality is Quality.ABSENT
+    assert values.heat_w is None
+
+
+def test_a_removed_device_is_absent(make_config: MakeConfig, plumbing: Any) -> None:
+    """A device that is taken out while running leaves absent readings, not a broken tick."""
+    loop = _loop(make_config, plumbing)
+    plumbing.points.clear()
+    assert loop.values().quality is Quality.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fluid": "mercury"}, "loops/loop: unknown fluid 'mercury'; known are"),
+        ({"flow": "d/flow.mass"}, "loops/loop: device 'd' has no point 'flow.mass'"),
+        ({"flow": "d/pressure.P1"}, "loops/loop: d/pressure.P1 is in bar, not in L/min"),
+    ],
+)
+def test_a_loop_that_cannot_work_is_refused(
+    make_config: MakeConfig, plumbing: Any, changes: dict[str, str], message: str
+) -> None:
+    """Unknown fluids and points, and points of the wrong kind, are named at the start."""
+    with pytest.raises(ConfigurationError) as caught:
+        _loop(make_config, plumbing, **changes)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_silicon_temperature_is_shown(make_config: MakeConfig, plumbing: Any) -> None:
+    """A junction temperature is its point's reading."""
+    config = make_config(
+        silicon=({"id": "gpu", "temperature": "d/temperature.ch1"},), devices=("d",)
+    )
+    values = SiliconSensor(config.silicon[0], plumbing).values()
+    assert (values.sensor_id, values.temperature.value) == ("gpu", 40.0)
