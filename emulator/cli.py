@@ -43,7 +43,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
             base=state.path,
             origin=f"facility {facility}",
         )
-        sink = PlantWorkloads(plant.wait_ready().control)
+        sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
         service = Service(config, host=host, sink=sink, state=state)
         service.accounts.ensure(USER, PASSWORD, "Administrator")
         service.serve(lambda bound: _announce(console, config.facility.name, bound))

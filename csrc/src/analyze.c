@@ -85,12 +85,6 @@ static line_verdict find_line(const dcpi_window *window, const phase_level *leve
     return verdict;
 }
 
-/* The window's frequency, or NaN where the voltage's phase jumps: a jump is no frequency. */
-static double trusted_frequency(const fold_result *folded, const steady_verdict *source) {
-    int jumps = (source->flags & DCPI_NON_STATIONARY) && source->arc > UNSTEADY_STRAY;
-    return jumps ? NAN : folded->frequency_hz;
-}
-
 static uint32_t frequency_flags(const dcpi_window *window, const fold_result *folded) {
     uint32_t flags = 0;
     double off_hz = fabs(folded->frequency_hz - window->nominal_hz);
@@ -141,18 +135,28 @@ static void fill_without_line(const dcpi_window *window, const phase_level *leve
     dcpi_total_power(window, NULL, analysis->phase, &analysis->total, &analysis->flags);
 }
 
+static int is_out_of_range(double frequency_hz) {
+    return frequency_hz < FREQUENCY_MIN_HZ - FREQUENCY_MARGIN_HZ ||
+           frequency_hz > FREQUENCY_MAX_HZ + FREQUENCY_MARGIN_HZ;
+}
+
+/* `source` is the channel that gave the frequency. */
 static void fill_with_line(const dcpi_window *window, const phase_level *levels,
                            const fold_result *folded, const dcpi_workspace *workspace, int source,
                            dcpi_analysis *analysis) {
+    /* Where the phase jumps, its slope is no frequency, and no reason to call it out of range. */
+    int jumps = dcpi_steadiness(window, folded, workspace, source).jumps;
+    if (!jumps && is_out_of_range(folded->frequency_hz)) {
+        fill_without_line(window, levels, LINE_ELSEWHERE, analysis);
+        return;
+    }
+    analysis->frequency_hz = jumps ? NAN : folded->frequency_hz;
     for (int k = 0; k < window->phases; k++) {
         if (is_void(analysis->phase + k))
             continue;
-        steady_verdict voltage = dcpi_steadiness(window, folded, workspace, k);
-        steady_verdict current = dcpi_steadiness(window, folded, workspace, window->phases + k);
-        if (source % window->phases == k)
-            analysis->frequency_hz =
-                trusted_frequency(folded, source < window->phases ? &voltage : &current);
-        dcpi_phase_power(window, levels + k, folded, k, voltage.flags, current.flags,
+        dcpi_phase_power(window, levels + k, folded, k,
+                         dcpi_steadiness(window, folded, workspace, k).flags,
+                         dcpi_steadiness(window, folded, workspace, window->phases + k).flags,
                          analysis->phase + k);
     }
     analysis->flags |= frequency_flags(window, folded);

@@ -15,6 +15,9 @@ static const double SEARCH_LENGTH_S = 0.1;
 static const double SEARCH_FIRST_HZ = 30, SEARCH_STEP_HZ = 4;
 enum { SEARCH_STEPS = 17 };
 
+/* A jump of the phase by 30 degrees in mid window looks like this much. */
+static const double NEAR_HZ = 3;
+
 /* A tone anywhere in the band holds this share of the power, or there is only noise. */
 static const double TONE_SHARE_MIN = 0.5;
 
@@ -179,9 +182,8 @@ static double newton_step(const dcpi_window *window, int channel, double frequen
     return 2 * window->sample_rate_hz / span.length * times_conjugate(odd, even).im / norm;
 }
 
-static int is_searched(double frequency_hz) {
-    return frequency_hz >= SEARCH_FIRST_HZ &&
-           frequency_hz <= SEARCH_FIRST_HZ + (SEARCH_STEPS - 1) * SEARCH_STEP_HZ;
+static int is_near_range(double frequency_hz) {
+    return frequency_hz > FREQUENCY_MIN_HZ - NEAR_HZ && frequency_hz < FREQUENCY_MAX_HZ + NEAR_HZ;
 }
 
 line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double variance,
@@ -198,14 +200,11 @@ line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double 
     for (int step = 0; step < STEPS_MAX; step++) {
         double change_hz = newton_step(window, channel, estimate_hz, workspace);
         estimate_hz += change_hz;
-        if (!is_searched(estimate_hz))
+        if (!is_near_range(estimate_hz))
             return LINE_ELSEWHERE;
         if (fabs(change_hz) < STEP_GOOD_ENOUGH_HZ)
             break;
     }
     *frequency_hz = estimate_hz;
-    return estimate_hz >= FREQUENCY_MIN_HZ - FREQUENCY_MARGIN_HZ &&
-                   estimate_hz <= FREQUENCY_MAX_HZ + FREQUENCY_MARGIN_HZ
-               ? LINE_FOUND
-               : LINE_ELSEWHERE;
+    return LINE_FOUND;
 }

@@ -89,7 +89,7 @@ typedef struct {
 /* How far the fundamental strays from a constant phasor, relative to it. */
 typedef struct {
     double largest;     /* magnitude */
-    double largest_arc; /* across the phasor: its phase, in rad */
+    double jump;        /* its phase in rad, less the parabola that a ramp of the frequency is */
     double roundness;   /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
 } stray_shape;
 
@@ -123,12 +123,9 @@ stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *works
 
 /* steadiness.c */
 
-/* How far a period's phasor may stray from the window's: a step of 0.8 % or of half a degree. */
-#define UNSTEADY_STRAY 0.004
-
 typedef struct {
     uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC */
-    double arc;     /* largest stray of the phase in rad */
+    int jumps;      /* the phase makes a step, so that its slope is no frequency */
 } steady_verdict;
 
 steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *folded,

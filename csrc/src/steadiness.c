@@ -3,11 +3,14 @@
 
 /* How far a period's phasor may stray from the window's: 0.4 % is a step of 0.8 % or of 0.5
  * degrees; a tone of 0.2 % beside the fundamental changes power by 0.1 %. */
+static const double UNSTEADY_STRAY = 0.004;
 static const double TONE_STRAY = 0.0015;
 /* Beyond it a window is not stationary, whatever the shape. */
 static const double LARGE_STRAY = 0.02;
 /* Steps and modulations move along a line, ratio of the axes squared below this. */
 static const double LINE_ROUNDNESS = 0.1;
+/* A jump of 1.5 degrees in mid window leaves so much in rad beside any ramp of the frequency. */
+static const double JUMP_STRAY = 0.004;
 /* Noise strays that many standard deviations once in e^49. */
 static const double NOISE_STRAY = 7;
 /* The box's error with n samples a period is below this over n^2. */
@@ -15,11 +18,12 @@ static const double BOX_ERROR = 0.5;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
 static const double QUARTILE = 0.2877;
 
-/* Variance of the noise by the weakest quarter of the orders, which are hardly harmonics. */
+/* Variance of the noise by the weakest quarter of the upper orders: they are hardly harmonics, and a
+ * step of the fundamental hardly reaches them. */
 static double quiet_variance(const order_phasors *spectrum, int32_t h_max, double length) {
     double squares[DCPI_ORDERS];
     int32_t count = 0;
-    for (int32_t order = 2; order <= h_max; order++) {
+    for (int32_t order = h_max / 2 + 1; order <= h_max; order++) {
         double value = square(magnitude(spectrum->order[order]));
         int32_t place = count++;
         for (; place > 0 && squares[place - 1] > value; place--)
@@ -59,6 +63,6 @@ steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *fol
         steadiness.flags |= DCPI_NON_STATIONARY;
     if (stray.largest > TONE_STRAY + noise && !is_line)
         steadiness.flags |= DCPI_INTERHARMONIC;
-    steadiness.arc = stray.largest_arc;
+    steadiness.jumps = stray.jump > JUMP_STRAY + noise;
     return steadiness;
 }

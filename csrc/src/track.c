@@ -91,15 +91,37 @@ static double ellipse_ratio(double xx, double yy, double xy) {
     return middle + radius > 0 ? fmax(middle - radius, 0) / (middle + radius) : 0;
 }
 
+/* Largest distance of `y` from its least-squares parabola. */
+static double off_parabola(const double *y, int32_t count) {
+    double middle = 0.5 * (count - 1), mean = 0, slope = 0, bend = 0;
+    double slope_norm = 0, bend_norm = 0, largest = 0;
+    double mean_square = (square(count) - 1) / 12;
+    for (int32_t k = 0; k < count; k++) {
+        double x = k - middle, curve = x * x - mean_square;
+        mean += y[k] / count;
+        slope += y[k] * x;
+        slope_norm += x * x;
+        bend += y[k] * curve;
+        bend_norm += curve * curve;
+    }
+    for (int32_t k = 0; k < count; k++) {
+        double x = k - middle, curve = x * x - mean_square;
+        double fitted = mean + slope / slope_norm * x + bend / bend_norm * curve;
+        largest = fmax(largest, fabs(y[k] - fitted));
+    }
+    return largest;
+}
+
 stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
-                 phasor fundamental) {
+                       phasor fundamental) {
     stray_shape stray = {0, 0, 0};
     double x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+    double across[TRACK_SEGMENTS_MAX];
     int32_t boxes = segments->count - 1;
-    for (int32_t segment = 1; segment <= boxes; segment++) {
-        phasor at = stray_at(segments, workspace, lane, fundamental, segment);
+    for (int32_t k = 0; k < boxes; k++) {
+        phasor at = stray_at(segments, workspace, lane, fundamental, k + 1);
         stray.largest = fmax(stray.largest, magnitude(at));
-        stray.largest_arc = fmax(stray.largest_arc, fabs(at.im));
+        across[k] = at.im;
         x += at.re / boxes;
         y += at.im / boxes;
         xx += at.re * at.re / boxes;
@@ -107,5 +129,6 @@ stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *works
         xy += at.re * at.im / boxes;
     }
     stray.roundness = ellipse_ratio(xx - x * x, yy - y * y, xy - x * y);
+    stray.jump = off_parabola(across, boxes);
     return stray;
 }

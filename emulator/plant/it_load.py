@@ -60,6 +60,7 @@ class Workloads:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._known: dict[str, Workload] = {}
+        self._rows: dict[str, tuple[float, ...]] = {}
         self._power_w = np.zeros(0)
         self._rebuild({})
 
@@ -127,23 +128,36 @@ class Workloads:
 
     def _rebuild(self, powers_w: dict[str, float]) -> None:
         """Lay the known workloads out as arrays: a step costs the same for one and for many."""
-        known = list(self._known.values())
-        self._power_w = np.array([powers_w.get(each.id, 0.0) for each in known])
-        self._start_s = np.array([each.start_unix_s for each in known])
-        self._end_s = np.array(
-            [math.inf if each.end_unix_s is None else each.end_unix_s for each in known]
-        )
-        self._baseline_w = np.array([each.baseline_w for each in known])
-        self._peak_w = np.array([each.peak_w for each in known])
-        self._max_w = np.array([each.max_w for each in known])
-        self._ramp_w_per_s = np.array([each.ramp_w_per_s for each in known])
-        rhythms = np.array([self._rhythm(each.id) for each in known]).reshape(-1, 3)
-        self._iteration_s, self._checkpoint_every_s, self._checkpoint_s = rhythms.T
+        self._power_w = np.array([powers_w.get(known_id, 0.0) for known_id in self._known])
+        self._rows = {known.id: self._row(known) for known in self._known.values()}
+        (
+            self._start_s,
+            self._end_s,
+            self._baseline_w,
+            self._peak_w,
+            self._max_w,
+            self._ramp_w_per_s,
+            self._iteration_s,
+            self._checkpoint_every_s,
+            self._checkpoint_s,
+        ) = np.array(list(self._rows.values())).reshape(-1, 9).T
 
-    def _rhythm(self, workload_id: str) -> NDArray[np.float64]:
+    def _row(self, known: Workload) -> tuple[float, ...]:
+        rhythm = self._rows[known.id][-3:] if known.id in self._rows else self._rhythm(known.id)
+        return (
+            known.start_unix_s,
+            math.inf if known.end_unix_s is None else known.end_unix_s,
+            known.baseline_w,
+            known.peak_w,
+            known.max_w,
+            known.ramp_w_per_s,
+            *rhythm,
+        )
+
+    def _rhythm(self, workload_id: str) -> tuple[float, ...]:
         """Seconds of one iteration, between checkpoints, and of one checkpoint."""
         chance = generator(self._seed, f"workload {workload_id}")
-        return chance.uniform((2.0, 480.0, 15.0), (6.0, 900.0, 40.0))
+        return tuple(chance.uniform((2.0, 480.0, 15.0), (6.0, 900.0, 40.0)).tolist())
 
 
 class ItLoad:

@@ -17,7 +17,7 @@ from bmc_ext.redfish.resources.dcpi_service import CAPABILITIES, VERSIONS
 from bmc_ext.redfish.resources.power_history import select
 from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.security.identity import LOGIN
-from bmc_ext.telemetry.history import Aggregate
+from bmc_ext.telemetry.aggregates import Aggregate
 
 routes = Routes()
 

@@ -10,7 +10,7 @@ from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.quantities import kilowatt_hours, timestamp
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
-from bmc_ext.telemetry.history import Aggregate
+from bmc_ext.telemetry.aggregates import Aggregate
 
 routes = Routes()
 

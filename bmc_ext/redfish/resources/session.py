@@ -73,7 +73,7 @@ def log_in(context: Context, request: Request) -> Response:
         "@odata.type": "#Session.v1_7_2.Session",
         "@odata.id": uri,
         **_body(session),
-    }
+    }  # the identity of the session, never its token
     return Response(201, answer, {"X-Auth-Token": session.token, "Location": uri})
 
 

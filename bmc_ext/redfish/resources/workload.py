@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from bmc_ext.control.workloads import WorkloadRecord
+from bmc_ext.domain.workload import WorkloadRecord
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
@@ -19,7 +19,10 @@ COLLECTION = "/redfish/v1/dcpi/workloads"
 @routes.get(COLLECTION, LOGIN, schema="DcpiWorkloadCollection.DcpiWorkloadCollection")
 def workloads(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Every workload that was announced and decided."""
-    members = [{"@odata.id": uri_of(record.workload_id)} for record in context.commands.workloads()]
+    members = [
+        {"@odata.id": f"{COLLECTION}/{record.resource_id}"}
+        for record in context.commands.workloads()
+    ]
     return {
         "Name": "Announced workloads",
         "Members": members,
@@ -51,18 +54,13 @@ def decide(context: Context, request: Request, home: str) -> Response:
     outcome = context.commands.announce(request.json(), request.who, request.correlation_id)
     headers = {}
     if outcome.location_id is not None:
-        headers["Location"] = f"{home}/{quote(outcome.location_id, safe='')}"
+        headers["Location"] = f"{home}/{outcome.location_id}"
     return Response(outcome.status, outcome.body, headers)
-
-
-def uri_of(workload_id: str) -> str:
-    """The URI of a workload; its identity may hold any character."""
-    return f"{COLLECTION}/{quote(workload_id, safe='')}"
 
 
 def _body(record: WorkloadRecord) -> dict[str, Any]:
     return {
-        "Id": record.workload_id,
+        "Id": record.resource_id,
         "Name": f"Workload {record.workload_id}",
         "WorkloadState": record.state.capitalize(),
         "ApprovalStatus": record.approval_status,

@@ -68,7 +68,9 @@ def test_heat_is_conserved(facility: Facility) -> None:
     run(campus, 20)
     coolant = campus.coolant
     gained_j = coolant.stored_j - before_j
-    assert coolant.absorbed_j - coolant.rejected_j == pytest.approx(gained_j, abs=1e-9 * coolant.absorbed_j)
+    assert coolant.absorbed_j - coolant.rejected_j == pytest.approx(
+        gained_j, abs=1e-9 * coolant.absorbed_j
+    )
     assert abs(gained_j) > 1e8
 
 
@@ -103,7 +105,7 @@ def test_full_load_at_full_flow_is_about_30_kelvin(facility: Facility) -> None:
 
 
 def test_pump_drives_flow_pressure_and_then_temperature(facility: Facility) -> None:
-    """A speed command moves the flow within seconds and the return temperature only after the pipe."""
+    """A speed command moves the flow at once, and the return temperature only after the pipe."""
     campus = Campus(facility, 9, START)
     run(campus, 5)
     flow, pressure = campus.coolant.flow_lpm[0], campus.coolant.pressure_bar[0]
@@ -118,7 +120,7 @@ def test_pump_drives_flow_pressure_and_then_temperature(facility: Facility) -> N
     assert rise == pytest.approx(ratio**2, rel=1e-6)
     assert campus.coolant.return_c[0] == pytest.approx(return_c, abs=0.6)
     run(campus, 30)
-    assert campus.coolant.return_c[0] < return_c - 3
+    assert campus.coolant.return_c[0] < return_c - 2
 
 
 def test_stopped_pump_loses_its_flow_and_the_others_take_the_heat(facility: Facility) -> None:
@@ -157,7 +159,7 @@ def test_site_draws_85_to_90_megawatt_unannounced(facility: Facility) -> None:
 
 
 def test_power_quality_improves_with_load(facility: Facility) -> None:
-    """Power factor rises and current distortion falls with load; voltage distortion rises a little."""
+    """With load the power factor rises, current distortion falls and voltage distortion rises."""
     rows = []
     for power_w in (1.0, 60e6, 150e6):
         campus = Campus(facility, 12, START)

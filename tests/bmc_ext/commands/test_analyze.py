@@ -1,0 +1,228 @@
+"""`dcpi-bmc analyze`: mapping, tables, JSON lines, exit status and good manners in a pipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = (sys.executable, "-c", "from bmc_ext.cli import main; main()", "analyze")
+RATE = 4800
+PEAK_V, PEAK_I, ANGLE = 20_000.0 * math.sqrt(2), 500.0 * math.sqrt(2), 0.4
+
+
+def run(
+    *arguments: str | Path, check: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command and check its exit status."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", **environment},
+    )  # fmt: skip
+    assert done.returncode == check, done.stderr
+    return done
+
+
+def write_recording(folder: Path, seconds: float = 0.35, amplitude: float = 1.0) -> Path:
+    """A 50 Hz three-phase recording in ASCII, 20 kV and 500 A, the current 0.4 rad late."""
+    count = round(seconds * RATE)
+    lines = ["Mill,7,1999", "7,7A,0D"]
+    for number, (name, phase, unit, gain) in enumerate(
+        [
+            ("VA", "A", "kV", 1e-5), ("VB", "B", "kV", 1e-5), ("VC", "C", "kV", 1e-5),
+            ("IA", "A", "A", 1e-3), ("IB", "B", "A", 1e-3), ("IC", "C", "A", 1e-3),
+            ("IX", "", "A", 1e-3),
+        ], start=1,
+    ):  # fmt: skip
+        lines.append(f"{number},{name},{phase},Feeder 1,{unit},{gain},0,0,-9e6,9e6,1,1,P")
+    lines += ["50", "1", f"{RATE},{count}", *["04/03/2026,10:15:30.050000"] * 2, "ASCII", "1", ""]
+    (folder / "mill.cfg").write_text("\n".join(lines))
+    angle = 2 * np.pi * 50 * np.arange(count) / RATE
+    shifts = np.arange(3)[:, None] * 2 * np.pi / 3
+    voltage = amplitude * PEAK_V * np.cos(angle - shifts) / 1000 / 1e-5
+    current = amplitude * PEAK_I * np.cos(angle - shifts - ANGLE) / 1e-3
+    values = np.rint(np.vstack((voltage, current, 2 * current[:1]))).astype(int).T
+    rows = [f"{i + 1},{i * 208}," + ",".join(map(str, row)) for i, row in enumerate(values)]
+    (folder / "mill.dat").write_text("\n".join(rows) + "\n")
+    return folder / "mill.cfg"
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    """One JSON object a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_tables_fit_80_columns_and_tell_the_mapping(tmp_path: Path) -> None:
+    """Mapping first, then a table per whole window with phases and total; stderr stays empty."""
+    done = run(write_recording(tmp_path))
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    head = done.stdout.split("window 0")[0]
+    assert "mill.cfg (Mill)" in head
+    assert "4800 S/s, 50 Hz, 0.350 s from 2026-03-04T10:15:30.050000" in head
+    for phase, letter in (("L1", "A"), ("L2", "B"), ("L3", "C")):
+        assert f"{phase}  V = V{letter}  I = I{letter}" in head
+    titles = [line for line in lines if line.startswith("window")]
+    assert [title.split()[:3] for title in titles] == [
+        ["window", str(k), f"{k / 10:.3f}"] for k in range(3)
+    ]
+    assert "50.0000 Hz" in titles[0]
+    rows = [line.split() for line in lines if line.startswith(("L1", "total"))]
+    power_mw = 3 * 20_000 * 500 * math.cos(ANGLE) / 1e6
+    assert rows[0][1:3] == ["20.000", "500.00"]
+    assert float(rows[0][3]) == pytest.approx(power_mw / 3, rel=1e-4)
+    assert rows[0][5] == f"{math.cos(ANGLE):.4f}"
+    assert float(rows[1][1]) == pytest.approx(power_mw, rel=1e-4)
+
+
+def test_json_is_one_object_a_window(tmp_path: Path) -> None:
+    """Standard output holds nothing but objects; the mapping goes to standard error."""
+    done = run(write_recording(tmp_path), "--json")
+    windows = objects(done.stdout)
+    assert [window["window"] for window in windows] == [0, 1, 2]
+    assert windows[1]["start"] == "2026-03-04T10:15:30.150000"
+    assert windows[1]["offset_s"] == 0.1
+    assert "V = VA" in done.stderr
+    for window in windows:
+        assert window["frequency_hz"] == pytest.approx(50.0, abs=1e-3)
+        assert window["total"]["p_w"] == pytest.approx(3e7 * math.cos(ANGLE), rel=1e-5)
+        assert len(window["phases"]) == 3
+        phase = window["phases"][0]
+        assert phase["q1_var"] == pytest.approx(1e7 * math.sin(ANGLE), rel=1e-4)
+        assert phase["tdd_percent"] is None
+        assert {
+            "v_rms", "i_rms", "p_w", "p_mean_w", "q1_var", "s_va", "pf", "dpf",
+            "thd_v_percent", "thd_i_percent", "v_harmonics_rms", "i_harmonics_rms",
+        } <= phase.keys()  # fmt: skip
+
+
+def test_the_mapping_and_the_window_can_be_told(tmp_path: Path) -> None:
+    """`--map` selects channels by name or number and leaves out the rest; windows may be longer."""
+    path = write_recording(tmp_path)
+    windows = objects(
+        run(path, "--json", "--map", "VA=va,IA=IX", "--map", "VB=2,IB=IB", "--window-ms", "200")
+        .stdout
+    )  # fmt: skip
+    assert len(windows) == 1
+    assert len(windows[0]["phases"]) == 2
+    assert windows[0]["phases"][0]["i_rms"] == pytest.approx(1000.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--map", "VA"], "'VA' is not KEY=CHANNEL"),
+        (["--map", "VA=VA,VA=VB"], "VA is given twice"),
+        (["--map", "VA=VA,IA=nothing"], "no analog channel 'nothing'"),
+        (["--window-ms", "0"], "--window-ms"),
+        (["--window-ms", "many"], "--window-ms"),
+    ],
+)
+def test_bad_usage_is_status_2(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    """A wrong option is named on standard error; nothing is printed."""
+    done = run(write_recording(tmp_path), *arguments, check=2)
+    assert reason in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["absent.cfg", "table.csv", "words.cfg"])
+def test_an_unreadable_file_is_status_2_and_one_line(tmp_path: Path, name: str) -> None:
+    """A file that is missing, of another kind or broken gives one line that names it."""
+    if name != "absent.cfg":
+        (tmp_path / name).write_text("words\n")
+    done = run(tmp_path / name, check=2)
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert name in done.stderr
+
+
+def test_nothing_to_analyse_is_status_1(tmp_path: Path) -> None:
+    """A recording shorter than a window, or without any signal, ran and found nothing."""
+    done = run(write_recording(tmp_path, seconds=0.05), check=1)
+    assert "holds 50.0 ms, a window is 100 ms" in done.stderr
+    done = run(write_recording(tmp_path, amplitude=0.0), "--json", check=1)
+    assert "none holds a voltage of line frequency" in done.stderr
+    assert len(objects(done.stdout)) == 3
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    """`analyze … | head -1` ends silently, tables and JSON alike."""
+    path = write_recording(tmp_path, seconds=8.0)
+    for option in ((), ("--json",)):
+        process = subprocess.Popen(
+            [*COMMAND, str(path), *option],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        process.stderr.close()
+        assert process.wait(timeout=60) == 0
+        assert "rror" not in said
+        assert "Traceback" not in said
+
+
+def test_progress_is_shown_on_a_terminal_when_it_takes_long(tmp_path: Path) -> None:
+    """On a terminal, a long analysis shows a bar on standard error and leaves the output clean."""
+    path = write_recording(tmp_path, seconds=2.0)
+    slow = (
+        "import bmc_ext.commands.analyze as command; command._PATIENCE_S = 0.0;"
+        "from bmc_ext.cli import main; main()"
+    )
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, "analyze", str(path), "--json"],
+        stdout=subprocess.PIPE, stderr=slave, cwd=ROOT,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    )  # fmt: skip
+    os.close(slave)
+    assert process.stdout is not None
+    windows = objects(process.stdout.read().decode())
+    process.stdout.close()
+    said = b""
+    try:
+        while piece := os.read(master, 65536):
+            said += piece
+    except OSError:  # a terminal whose other side is closed
+        pass
+    os.close(master)
+    assert process.wait(timeout=60) == 0
+    assert len(windows) == 20
+    assert b"analysing mill.cfg" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "windows", "pair", "frequency_hz"),
+    [
+        ("generator_1", 43, "V = VA_G1  I = IA_G1", 50.0),
+        ("generator_2", 23, "V = VA_GC1  I = IA_GC1", 60.0),
+        ("transformer_inrush", 60, "V = HV Bus VR  I = HV IR", 60.0),
+    ],
+)
+def test_recordings_of_real_machines(
+    shared: Path, name: str, windows: int, pair: str, frequency_hz: float
+) -> None:
+    """Every whole window of the recorded files is analysed, with the right pair of channels."""
+    path = shared / "data" / "comtrade" / f"{name}.cfg"
+    done = run(path, "--json")
+    found = objects(done.stdout)
+    assert len(found) == windows
+    assert pair in done.stderr
+    first = found[0]
+    assert first["frequency_hz"] == pytest.approx(frequency_hz, abs=0.1)
+    assert first["total"]["p_w"] > 1e6
+    assert all(0.8 < phase["pf"] < 1.0 for phase in first["phases"])
+    assert max(map(len, run(path).stdout.splitlines())) <= 80
