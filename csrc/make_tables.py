@@ -1,10 +1,10 @@
 """Writes src/tables.h: the spreading kernel, its transform and the twiddle factors.
 
-The kernel is the Kaiser-Bessel window of J. I. Jackson et al., "Selection of a convolution function
-for Fourier inversion using gridding", IEEE Trans. Med. Imaging 10(3), 1991: with W taps on a grid of
-M bins and orders up to H, beta = pi W (1 - H/M) puts its stop band exactly where the orders of
-interest fold to. Each tap is a polynomial in the sample's distance from the middle of its bin, split
-into even and odd parts, because tap t at z equals tap W-1-t at -z.
+The kernel is the Kaiser-Bessel window (J. I. Jackson et al., "Selection of a convolution function
+for Fourier inversion using gridding", IEEE Trans. Med. Imaging 10(3), 1991). With W taps on a grid
+of M bins and orders up to H, beta = pi W (1 - H/M) puts its stop band exactly where the orders of
+interest fold to. Each tap is a polynomial in the sample's distance from the middle of its bin,
+split into even and odd parts, because tap t at z equals tap W-1-t at -z.
 
 Run `python csrc/make_tables.py`; with `--check` it only compares.
 """

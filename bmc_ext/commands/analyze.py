@@ -46,7 +46,7 @@ class _Scale:
         return f"{value / self.divisor:.{self.decimals}f}"
 
 
-_Windows = list[tuple[int, Analysis]]
+_Windows = Iterator[tuple[int, Analysis]]
 
 
 def _parse_mapping(
@@ -89,14 +89,16 @@ def analyze(file: Path, as_json: bool, channels: dict[str, str], window_ms: int)
     FILE is the .cfg or .cff file of a COMTRADE recording (IEEE C37.111). Voltage and current
     channels are paired by phase, unit and circuit; the pairing is printed first.
     """
-    with _spinner_when_slow(f"reading {file.name}"):
+    patience = time.monotonic() + _PATIENCE_S
+    with _spinner_when_slow(f"reading {file.name}", patience):
         recording = read_recording(file, channels or None)
+    windows = _windows(recording, window_ms, patience)
     with _quiet_pipe():
         if as_json:
             _print_mapping(recording, Console(stderr=True))
-            found = _print_json(recording, window_ms)
+            found = _print_json(recording, windows, window_ms)
         else:
-            found = _print_tables(recording, window_ms)
+            found = _print_tables(recording, windows, window_ms)
     if not found:
         raise click.ClickException(f"{file}: {_why_nothing(recording, window_ms)}")
 
@@ -110,11 +112,13 @@ def _why_nothing(recording: Recording, window_ms: int) -> str:
     return f"no window could be analysed: {reason}"
 
 
-def _windows(recording: Recording, window_ms: int) -> Iterator[tuple[int, Analysis]]:
+def _windows(
+    recording: Recording, window_ms: int, patience: float
+) -> Iterator[tuple[int, Analysis]]:
     """Index and analysis of each whole window, counted from the recording's first sample."""
     grid = WindowGrid(recording.sample_rate_hz, 0, window_ms * _NS_PER_MS)
     count = grid.window_of(recording.waveforms.shape[1])
-    for index in _with_progress(range(count), f"analysing {recording.path.name}"):
+    for index in _with_progress(range(count), f"analysing {recording.path.name}", patience):
         part = slice(grid.first_index(index), grid.first_index(index + 1))
         try:
             analysis = analyze_window(
@@ -122,16 +126,17 @@ def _windows(recording: Recording, window_ms: int) -> Iterator[tuple[int, Analys
                 recording.current[:, part].copy(),
                 recording.sample_rate_hz,
                 nominal_hz=recording.nominal_hz,
+                skew_s=recording.skew_s,
             )
         except ValueError as error:
             raise RecordingError(f"{recording.path}: window {index}: {error}") from error
         yield index, analysis
 
 
-def _print_json(recording: Recording, window_ms: int) -> bool:
+def _print_json(recording: Recording, windows: _Windows, window_ms: int) -> bool:
     """One object a line; whether any window has a frequency."""
     found = False
-    for index, analysis in _windows(recording, window_ms):
+    for index, analysis in windows:
         found = found or math.isfinite(analysis.frequency_hz)
         offset_ms = index * window_ms
         document = {
@@ -153,18 +158,18 @@ def _start_text(recording: Recording, offset_ms: int) -> str | None:
     return start.isoformat(timespec="microseconds")
 
 
-def _print_tables(recording: Recording, window_ms: int) -> bool:
+def _print_tables(recording: Recording, windows: _Windows, window_ms: int) -> bool:
     console = Console(highlight=False)
     _print_mapping(recording, console)
-    windows = list(_windows(recording, window_ms))
-    scales = _Scales(windows)
-    for index, analysis in windows:
+    analysed = list(windows)
+    scales = _Scales([analysis for _, analysis in analysed])
+    for index, analysis in analysed:
         with console.capture() as captured:
             console.print(_title(index, index * window_ms, analysis))
             console.print(_table(recording, analysis, scales))
         # Written here and not by rich, which ends the process itself on a broken pipe.
         sys.stdout.write(captured.get())
-    return any(math.isfinite(analysis.frequency_hz) for _, analysis in windows)
+    return any(math.isfinite(analysis.frequency_hz) for _, analysis in analysed)
 
 
 def _print_mapping(recording: Recording, console: Console) -> None:
@@ -211,9 +216,9 @@ def _flag_text(flag: Flag, analysis: Analysis) -> str:
 class _Scales:
     """The units of a whole recording's columns, so that its windows compare."""
 
-    def __init__(self, windows: _Windows) -> None:
-        phases = [phase for _, analysis in windows for phase in analysis.phases]
-        totals = [analysis.total.s_va for _, analysis in windows]
+    def __init__(self, analyses: Sequence[Analysis]) -> None:
+        phases = [phase for analysis in analyses for phase in analysis.phases]
+        totals = [analysis.total.s_va for analysis in analyses]
         self.voltage = _scale("V", [phase.v_rms for phase in phases])
         self.current = _scale("A", [phase.i_rms for phase in phases])
         powers = [*totals, *(phase.s_va for phase in phases)]
@@ -287,14 +292,14 @@ def _quiet_pipe() -> Iterator[None]:
 
 
 @contextmanager
-def _spinner_when_slow(text: str) -> Iterator[None]:
-    """Show on a terminal's stderr that work goes on, once it takes longer than a second."""
+def _spinner_when_slow(text: str, patience: float) -> Iterator[None]:
+    """Show on a terminal's stderr that work goes on after `patience` (monotonic time)."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield
         return
     status = console.status(text)
-    timer = Timer(_PATIENCE_S, status.start)
+    timer = Timer(patience - time.monotonic(), status.start)
     timer.start()
     try:
         yield
@@ -304,18 +309,17 @@ def _spinner_when_slow(text: str) -> Iterator[None]:
         status.stop()
 
 
-def _with_progress(indices: range, text: str) -> Iterable[int]:
-    """The indices, with a bar on a terminal's stderr once they take longer than a second."""
+def _with_progress(indices: range, text: str, patience: float) -> Iterable[int]:
+    """The indices, with a bar on a terminal's stderr after `patience` (monotonic time)."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from indices
         return
-    begun = time.monotonic()
     progress = Progress(console=console, transient=True, redirect_stdout=False)
     task = progress.add_task(text, total=len(indices))
     try:
         for done, index in enumerate(indices):
-            if time.monotonic() - begun > _PATIENCE_S:
+            if time.monotonic() > patience:
                 progress.start()
             progress.update(task, completed=done)
             yield index

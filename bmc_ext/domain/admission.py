@@ -93,7 +93,7 @@ class _Case:
         power_w = min(wish.peak_power_w, there.power_w)
         if wish.heat_w > 0:
             # Heat follows power in proportion.
-            power_w = min(power_w, there.heat_w / wish.heat_w * wish.peak_power_w)
+            power_w = min(power_w, max(0.0, there.heat_w) / wish.heat_w * wish.peak_power_w)
         power_w = _floor(power_w)
         return power_w if power_w >= max(wish.min_power_w, _GRAIN_W) else None
 

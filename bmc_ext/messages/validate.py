@@ -108,11 +108,11 @@ def _member_of(fault: ValidationError) -> tuple[str, ...]:
 
 
 def _raise_first(faults: Iterable[ValidationError]) -> None:
-    """Raise the fault that a reader of the message meets first; the shallowest comes first."""
-    first = min(faults, key=lambda fault: (len(fault.absolute_path), _place(fault)), default=None)
-    if first is not None:
-        place = _place(first)
-        raise MessageError(_text(first, place), place)
+    """Raise the fault nearest to the top; of several there the first by name."""
+    by_place = {_place(fault): fault for fault in faults}
+    if by_place:
+        place = min(by_place, key=lambda place: (place.count("/"), place))
+        raise MessageError(_text(by_place[place], place), place)
 
 
 def _place(fault: ValidationError) -> str:

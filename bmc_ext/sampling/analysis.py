@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.sampling._core import ffi, lib
-from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis, TotalAnalysis
+from bmc_ext.sampling.results import Analysis, Flag, Harmonics, PhaseAnalysis, TotalAnalysis
 
 Samples = NDArray[np.float32] | NDArray[np.float64]
 
@@ -82,7 +82,9 @@ def _rows(name: str, samples: Samples) -> Samples:
     if samples.dtype not in (np.float32, np.float64) or not samples.dtype.isnative:
         raise ValueError(f"{name} has dtype {samples.dtype}, not native float32 or float64")
     if samples.ndim not in (1, 2):
-        raise ValueError(f"{name} has {samples.ndim} dimensions, not (phases, samples) or (samples,)")
+        raise ValueError(
+            f"{name} has {samples.ndim} dimensions, not (phases, samples) or (samples,)"
+        )
     if not samples.flags.c_contiguous or not samples.flags.aligned:
         raise ValueError(f"{name} is not C-contiguous and aligned")
     if not samples.size:
@@ -110,8 +112,11 @@ def _result(analysis: Any) -> Analysis:
 
 
 def _phase(phase: Any) -> PhaseAnalysis:
-    arrays = {name: np.array(ffi.unpack(getattr(phase, name), lib.DCPI_ORDERS)) for name in _ARRAYS}
-    for array in arrays.values():
-        array.flags.writeable = False
-    scalars = {name: getattr(phase, name) for name in _SCALARS}
-    return PhaseAnalysis(**scalars, **arrays, flags=Flag(phase.flags))
+    values: dict[str, Any] = {name: getattr(phase, name) for name in _SCALARS}
+    values |= {name: _harmonics(getattr(phase, name)) for name in _ARRAYS}
+    return PhaseAnalysis(**values, flags=Flag(phase.flags))
+
+
+def _harmonics(orders: Any) -> Harmonics:
+    """The core's array as one that nobody can change; its memory is used again by the next call."""
+    return np.frombuffer(bytes(ffi.buffer(orders)), dtype=np.float64)

@@ -33,8 +33,9 @@ class Flag(IntFlag):
     """Not 42.5 to 69 Hz: all but the mean power is NaN. Or within, but more than 15 % off the
     nominal one (IEC 61000-4-30:2015 5.1.1): all values hold."""
     NON_STATIONARY = 16
-    """Step, ramp, modulation or phase jump: that channel's distortion is NaN, and the frequency too
-    when the phase jumps. Weighted values are means; p_mean_w sees the window's edges."""
+    """Step, ramp, modulation or phase jump. Weighted values are means; p_mean_w sees the window's
+    edges. Beyond 2 % that channel's distortion is NaN; so is it, and the frequency, when the
+    phase jumps: a jump is no frequency."""
     INTERHARMONIC = 32
     """A tone beside the fundamental: within 100 ms it cannot be told from it."""
     TOO_SHORT = 64
@@ -43,7 +44,7 @@ class Flag(IntFlag):
     LIMITED_ORDER = 128
     """The rate does not reach order 50; h_max says how far it does."""
     NO_CURRENT = 256
-    """No line-frequency current: pf, dpf, phi1, THD and K of the current are NaN, magnitudes hold."""
+    """No line-frequency current: its ratios (pf, dpf, phi1, THD, K) are NaN, magnitudes hold."""
     REVERSED_SEQUENCE = 512
     """The negative sequence voltage exceeds the positive one: unbalance is NaN."""
 

@@ -197,6 +197,7 @@ class Sampler:
                 cut.samples[phases:],
                 self._source.sample_rate_hz,
                 nominal_hz=self._nominal_hz,
+                skew_s=self._source.skew_s,
             )
         except ValueError as error:
             _log.debug("feed %s: window %d: %s", self.feed_id, cut.window_id, error)

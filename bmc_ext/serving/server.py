@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import uvicorn
 
@@ -49,8 +51,25 @@ def run(
     config.load()
     config.ssl = tls
     server = _Server(config, on_ready)
-    with contextlib.suppress(KeyboardInterrupt):
+    with _signals_end_quietly():
         asyncio.run(server.serve(sockets=[listener]))
+
+
+@contextlib.contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """uvicorn repeats the signal that ended it: by then the rest of the service must still stop."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in known:
+        signal.signal(number, _ignore)
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    del number, frame
 
 
 class _Server(uvicorn.Server):

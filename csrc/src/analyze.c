@@ -154,9 +154,9 @@ static void fill_with_line(const dcpi_window *window, const phase_level *levels,
     for (int k = 0; k < window->phases; k++) {
         if (is_void(analysis->phase + k))
             continue;
-        dcpi_phase_power(window, levels + k, folded, k,
-                         dcpi_steadiness(window, folded, workspace, k).flags,
-                         dcpi_steadiness(window, folded, workspace, window->phases + k).flags,
+        steady_verdict of_voltage = dcpi_steadiness(window, folded, workspace, k);
+        steady_verdict of_current = dcpi_steadiness(window, folded, workspace, window->phases + k);
+        dcpi_phase_power(window, levels + k, folded, k, &of_voltage, &of_current,
                          analysis->phase + k);
     }
     analysis->flags |= frequency_flags(window, folded);

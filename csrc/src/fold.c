@@ -167,8 +167,8 @@ static void load_lanes(const dcpi_window *window, const phase_level *levels, int
     memcpy(workspace->channels + LANE_SINE * DCPI_BLOCK, workspace->sine, sizeof workspace->sine);
 }
 
-static double hann_block(const rotor_table *hann, const hann_span *span, int32_t start, int32_t count,
-                         dcpi_workspace *workspace) {
+static double hann_block(const rotor_table *hann, const hann_span *span, int32_t start,
+                         int32_t count, dcpi_workspace *workspace) {
     double *cosine = workspace->lanes, *sine = workspace->lanes + DCPI_BLOCK;
     double sum = 0;
     dcpi_rotor_block(hann, start - span->centre, count, cosine, sine);

@@ -88,9 +88,9 @@ typedef struct {
 
 /* How far the fundamental strays from a constant phasor, relative to it. */
 typedef struct {
-    double largest;     /* magnitude */
-    double jump;        /* its phase in rad, less the parabola that a ramp of the frequency is */
-    double roundness;   /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
+    double largest;   /* magnitude */
+    double jump;      /* its phase in rad, less the parabola that a ramp of the frequency is */
+    double roundness; /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
 } stray_shape;
 
 /* levels.c */
@@ -119,28 +119,30 @@ segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
 void dcpi_track_block(const segment_grid *segments, int32_t start, int32_t count,
                       dcpi_workspace *workspace);
 stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
-                 phasor fundamental);
+                       phasor fundamental);
 
 /* steadiness.c */
 
 typedef struct {
     uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC */
     int jumps;      /* the phase makes a step, so that its slope is no frequency */
+    int smears;     /* the fundamental leaks into the harmonics, or they have no one phase */
 } steady_verdict;
 
 steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *folded,
-                           const dcpi_workspace *workspace, int channel);
+                               const dcpi_workspace *workspace, int channel);
 
 /* power.c */
 void dcpi_phase_unknown(dcpi_phase *phase);
 void dcpi_phase_plain(const phase_level *level, dcpi_phase *phase);
-void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const fold_result *folded,
-                      int index, uint32_t voltage_flags, uint32_t current_flags, dcpi_phase *phase);
+void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
+                      const fold_result *folded, int index, const steady_verdict *of_voltage,
+                      const steady_verdict *of_current, dcpi_phase *phase);
 
 /* total.c */
 void dcpi_total_unknown(dcpi_total *total);
-void dcpi_total_power(const dcpi_window *window, const fold_result *folded, const dcpi_phase *phases,
-                      dcpi_total *total, uint32_t *flags);
+void dcpi_total_power(const dcpi_window *window, const fold_result *folded,
+                      const dcpi_phase *phases, dcpi_total *total, uint32_t *flags);
 
 static inline double square(double x) {
     return x * x;

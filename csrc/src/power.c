@@ -51,10 +51,10 @@ typedef struct {
     double k_factor;
 } distortion;
 
-static distortion fill_harmonics(const order_phasors *spectrum, int32_t h_max, int is_stationary,
+static distortion fill_harmonics(const order_phasors *spectrum, int32_t h_max, int is_sharp,
                                  double *rms, double *deg) {
     double squares = 0, weighted = 0;
-    int32_t last = is_stationary ? h_max : 1;
+    int32_t last = is_sharp ? h_max : 1;
     for (int32_t order = 0; order <= last; order++) {
         rms[order] = magnitude(spectrum->order[order]);
         deg[order] = order == 0 ? NAN : degrees(spectrum->order[order]);
@@ -62,13 +62,14 @@ static distortion fill_harmonics(const order_phasors *spectrum, int32_t h_max, i
             squares += square(rms[order]);
         weighted += square(order * rms[order]);
     }
-    if (!is_stationary)
+    if (!is_sharp)
         return (distortion){NAN, NAN};
     return (distortion){sqrt(squares), ratio(weighted, squares + square(rms[1]))};
 }
 
 /* A current sampled late by the skew leads by the angle of that time, at every order. */
-static double undo_skew(const fold_result *folded, int index, double skew_s, order_phasors *current) {
+static double undo_skew(const fold_result *folded, int index, double skew_s,
+                        order_phasors *current) {
     double added_power = 0;
     for (int32_t order = 1; order <= folded->h_max; order++) {
         double angle = TWO_PI * order * folded->frequency_hz * skew_s;
@@ -121,9 +122,9 @@ static void fill_nonfundamental(dcpi_phase *phase) {
     phase->sh_va = v_h * i_h;
 }
 
-void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const fold_result *folded,
-                      int index, uint32_t voltage_flags, uint32_t current_flags,
-                      dcpi_phase *phase) {
+void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
+                      const fold_result *folded, int index, const steady_verdict *of_voltage,
+                      const steady_verdict *of_current, dcpi_phase *phase) {
     order_phasors current = folded->current[index];
     const order_phasors *voltage = &folded->voltage[index];
     double v_square = folded->means.voltage_square[index];
@@ -146,16 +147,16 @@ void dcpi_phase_power(const dcpi_window *window, const phase_level *level, const
         is_present(window, &level->voltage, v_square - square(phase->v_dc), phase->v1_rms);
     int has_current =
         is_present(window, &level->current, i_square - square(phase->i_dc), phase->i1_rms);
-    phase->flags |= has_voltage ? voltage_flags : DCPI_NO_SIGNAL;
-    phase->flags |= has_current ? current_flags : DCPI_NO_CURRENT;
-    int v_steady = !has_voltage || !(voltage_flags & DCPI_NON_STATIONARY);
-    int i_steady = !has_current || !(current_flags & DCPI_NON_STATIONARY);
+    phase->flags |= has_voltage ? of_voltage->flags : DCPI_NO_SIGNAL;
+    phase->flags |= has_current ? of_current->flags : DCPI_NO_CURRENT;
     fill_fundamental(voltage->order[1], current.order[1], phase);
     fill_ratios(level, has_voltage, has_current, phase);
     fill_nonfundamental(phase);
-    distortion of_voltage = fill_harmonics(voltage, folded->h_max, v_steady, phase->v_harmonics_rms,
-                                           phase->v_harmonics_deg);
-    distortion of_current = fill_harmonics(&current, folded->h_max, i_steady,
-                                           phase->i_harmonics_rms, phase->i_harmonics_deg);
-    fill_distortion(window, of_voltage, of_current, has_voltage, has_current, phase);
+    distortion v_distortion =
+        fill_harmonics(voltage, folded->h_max, !(has_voltage && of_voltage->smears),
+                       phase->v_harmonics_rms, phase->v_harmonics_deg);
+    distortion i_distortion =
+        fill_harmonics(&current, folded->h_max, !(has_current && of_current->smears),
+                       phase->i_harmonics_rms, phase->i_harmonics_deg);
+    fill_distortion(window, v_distortion, i_distortion, has_voltage, has_current, phase);
 }

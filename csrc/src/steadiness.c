@@ -5,12 +5,15 @@
  * degrees; a tone of 0.2 % beside the fundamental changes power by 0.1 %. */
 static const double UNSTEADY_STRAY = 0.004;
 static const double TONE_STRAY = 0.0015;
-/* Beyond it a window is not stationary, whatever the shape. */
+/* Beyond it a window is not stationary, whatever the shape, and a step leaks more than 0.01 % of
+ * the fundamental into the harmonics. */
 static const double LARGE_STRAY = 0.02;
 /* Steps and modulations move along a line, ratio of the axes squared below this. */
 static const double LINE_ROUNDNESS = 0.1;
-/* A jump of 1.5 degrees in mid window leaves so much in rad beside any ramp of the frequency. */
-static const double JUMP_STRAY = 0.004;
+/* A jump of one degree leaves so much in rad beside any ramp of the frequency. */
+static const double JUMP_STRAY = 0.0025;
+/* What is no parabola is noise already known to be there: less of it is needed to tell. */
+static const double JUMP_NOISE_SHARE = 0.3;
 /* Noise strays that many standard deviations once in e^49. */
 static const double NOISE_STRAY = 7;
 /* The box's error with n samples a period is below this over n^2. */
@@ -18,8 +21,8 @@ static const double BOX_ERROR = 0.5;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
 static const double QUARTILE = 0.2877;
 
-/* Variance of the noise by the weakest quarter of the upper orders: they are hardly harmonics, and a
- * step of the fundamental hardly reaches them. */
+/* Variance of the noise by the weakest quarter of the upper orders: they are hardly harmonics, and
+ * a step of the fundamental hardly reaches them. */
 static double quiet_variance(const order_phasors *spectrum, int32_t h_max, double length) {
     double squares[DCPI_ORDERS];
     int32_t count = 0;
@@ -43,13 +46,13 @@ static double noise_variance(const dcpi_window *window, const order_phasors *spe
 }
 
 steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *folded,
-                           const dcpi_workspace *workspace, int channel) {
+                               const dcpi_workspace *workspace, int channel) {
     int index = channel % window->phases, is_current = channel >= window->phases;
     const order_phasors *spectrum = is_current ? &folded->current[index] : &folded->voltage[index];
     double mean_square =
         is_current ? folded->means.current_square[index] : folded->means.voltage_square[index];
     double fundamental = magnitude(spectrum->order[1]);
-    steady_verdict steadiness = {0, 0};
+    steady_verdict steadiness = {0, 0, 0};
     if (!(fundamental > 0))
         return steadiness;
     segment_grid segments = dcpi_segments(window, folded->frequency_hz);
@@ -63,6 +66,9 @@ steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *fol
         steadiness.flags |= DCPI_NON_STATIONARY;
     if (stray.largest > TONE_STRAY + noise && !is_line)
         steadiness.flags |= DCPI_INTERHARMONIC;
-    steadiness.jumps = stray.jump > JUMP_STRAY + noise;
+    if (steadiness.flags & DCPI_NON_STATIONARY) {
+        steadiness.jumps = stray.jump > JUMP_STRAY + JUMP_NOISE_SHARE * noise;
+        steadiness.smears = steadiness.jumps || stray.largest > LARGE_STRAY;
+    }
     return steadiness;
 }

@@ -63,8 +63,8 @@ static void fill_effective(const weighted_means *means, dcpi_total *total) {
 }
 
 /* `folded` is null when the frequency is unknown. */
-void dcpi_total_power(const dcpi_window *window, const fold_result *folded, const dcpi_phase *phases,
-                      dcpi_total *total, uint32_t *flags) {
+void dcpi_total_power(const dcpi_window *window, const fold_result *folded,
+                      const dcpi_phase *phases, dcpi_total *total, uint32_t *flags) {
     uint32_t void_flags = 0;
     total->p_w = total->p_mean_w = total->q1_var = total->s_va = 0;
     for (int k = 0; k < window->phases; k++) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -30,13 +31,15 @@ class Block:
 class WaveformSource(Protocol):
     """Samples that come by themselves, at the rate of the source's own clock.
 
-    Sample i was taken at `epoch_ns` + i·10⁹/`sample_rate_hz` nanoseconds UTC. The attributes hold
-    after `open`, which may change them; one thread opens, reads and closes.
+    Sample i was taken at `epoch_ns` + i·10⁹/`sample_rate_hz` nanoseconds UTC, the current of phase
+    k `skew_s[k]` seconds later than its voltage. The attributes hold after `open`, which may
+    change them; one thread opens, reads and closes.
     """
 
     phases: int
     sample_rate_hz: float
     epoch_ns: int
+    skew_s: Sequence[float]
 
     def open(self) -> None:
         """Start the flow of samples; raises TransportError when the peer is not there."""

@@ -35,6 +35,7 @@ _PARSE_ERRORS = (ValueError, IndexError, TypeError, KeyError, OverflowError, com
 _CFF_SECTION = re.compile(
     rb"^--- *file type: *([a-z]+)(?: +([a-z0-9]+))?[^\r\n]*---[ \t]*\r?\n", re.IGNORECASE | re.M
 )
+_CHANNEL_COUNT = re.compile(r"(\d{1,9})[AD]", re.IGNORECASE)
 _TIME_CODE = re.compile(r"(?P<sign>[+-]?)(?P<hours>\d{1,2})(?:h(?P<minutes>\d{2}))?")
 
 
@@ -51,12 +52,13 @@ class ChannelPair:
 class Recording:
     """One circuit of a recording.
 
-    `waveforms` holds the voltages in V, then the currents in A, one row a phase: shape (2 × phases,
-    samples), C-contiguous, primary values; missing samples are NaN.
-    `nominal_hz` is the line frequency that the file states, if any. `start` is the time of the
-    first sample, with its UTC offset where the file tells it (2013 revision), naive where it does
-    not, None when the file has none. `alternatives` and `notes` say in words what else could have
-    been paired and what is unusual.
+    `pairs` are the channels of each phase, and `skew_s` how many seconds later than its voltage the
+    current of each phase was sampled. `waveforms` holds the voltages in V, then the currents in A,
+    one row a phase: shape (2 × phases, samples), C-contiguous, primary values; missing samples are
+    NaN. `nominal_hz` is the line frequency that the file states, if any. `start` is the time of
+    the first sample, with its UTC offset where the file tells it (2013 revision), naive where it
+    does not, None when the file has none. `alternatives` and `notes` say in words what else could
+    have been paired and what is unusual.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Recording:
     sample_rate_hz: float
     nominal_hz: float | None
     pairs: tuple[ChannelPair, ...]
+    skew_s: tuple[float, ...]
     waveforms: NDArray[np.float64]
     start: datetime.datetime | None
     alternatives: tuple[str, ...] = ()
@@ -93,7 +96,9 @@ def read_recording(path: str | Path, channels: Mapping[str, str] | None = None) 
     """
     path = Path(path)
     try:
-        return _read(path, channels)
+        # A gain beyond all bounds makes a sample infinite, which its analysis flags.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _read(path, channels)
     except OSError as error:
         raise RecordingError(f"{error.filename or path}: {error.strerror or error}") from error
     except RecordingError as error:
@@ -118,7 +123,9 @@ def _read(path: Path, mapping: Mapping[str, str] | None) -> Recording:
         for index, channel in enumerate(cfg.analog_channels)
     ]
     pairing = map_channels(analog, mapping) if mapping else pair_channels(analog)
-    chosen = [p.v_channel for p in pairing.pairs] + [p.i_channel for p in pairing.pairs]
+    voltages = [pair.v_channel for pair in pairing.pairs]
+    currents = [pair.i_channel for pair in pairing.pairs]
+    skew_us = [cfg.analog_channels[channel.index].skew for channel in voltages + currents]
     return Recording(
         path=path,
         station=cfg.station_name,
@@ -127,10 +134,14 @@ def _read(path: Path, mapping: Mapping[str, str] | None) -> Recording:
         pairs=tuple(
             ChannelPair(p.phase, p.v_channel.name, p.i_channel.name) for p in pairing.pairs
         ),
-        waveforms=_values(record, chosen, rows),
+        skew_s=tuple(
+            (late_us - early_us) * 1e-6
+            for early_us, late_us in zip(skew_us, skew_us[len(voltages) :], strict=False)
+        ),
+        waveforms=_values(record, voltages + currents, rows),
         start=_start(cfg, header),
         alternatives=pairing.alternatives,
-        notes=tuple(_notes(cfg, chosen, rows)),
+        notes=tuple(_notes(cfg, voltages, rows)),
     )
 
 
@@ -183,6 +194,9 @@ def _text(content: bytes) -> str:
 
 def _configuration(header: str) -> Any:
     cfg = comtrade.Cfg(ignore_warnings=True)
+    lines = header.splitlines()
+    if sum(int(count) for count in _CHANNEL_COUNT.findall("".join(lines[1:2]))) > len(lines):
+        raise RecordingError("not a COMTRADE configuration: more channels than lines")
     try:
         cfg.read(header)
     except (*_PARSE_ERRORS, AttributeError) as error:
@@ -219,15 +233,14 @@ def _rows(cfg: Any, content: bytes) -> tuple[str | bytes, int]:
     return data, min(available, int(cfg.sample_rates[-1][1]))
 
 
-def _notes(cfg: Any, channels: Sequence[Channel], rows: int) -> Iterator[str]:
+def _notes(cfg: Any, voltages: Sequence[Channel], rows: int) -> Iterator[str]:
     """What is unusual about the recording, in words."""
     declared = cfg.sample_rates[-1][1]
     if rows < declared:
         yield f"the data hold {rows} of {declared} declared samples"
-    for channel in channels:
-        skew_us = cfg.analog_channels[channel.index].skew
-        if skew_us:
-            yield f"channel {channel.name!r} is skewed by {skew_us:g} µs, which is not corrected"
+    skews_us = [cfg.analog_channels[channel.index].skew for channel in voltages]
+    if spread_us := max(skews_us) - min(skews_us):
+        yield f"the phases are sampled up to {spread_us:g} µs apart, which is not corrected"
 
 
 def _sample_rate_hz(cfg: Any, time_s: NDArray[np.float64]) -> float:
@@ -321,6 +334,7 @@ class ComtradeReplay:
         self.phases = len(self.recording.pairs)
         self.sample_rate_hz = self.recording.sample_rate_hz
         self.epoch_ns = 0
+        self.skew_s = self.recording.skew_s
         self._loop = loop
         self._length = self.recording.waveforms.shape[1]
         self._rate = Fraction(self.sample_rate_hz)

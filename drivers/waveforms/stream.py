@@ -16,6 +16,7 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class StreamSource:
         self.phases = 0
         self.sample_rate_hz = 0.0
         self.epoch_ns = 0
+        self.skew_s: Sequence[float] = ()
         self._host = host
         self._port = port
         self._connection: socket.socket | None = None
@@ -173,6 +175,7 @@ class StreamSource:
         if type(epoch) is not int or not 0 <= epoch < 2**63:
             raise TransportError(f"{self._peer}: epoch_ns {epoch!r} is not a UTC time in ns")
         self.phases, self.sample_rate_hz, self.epoch_ns = phases, float(rate), epoch
+        self.skew_s = (0.0,) * phases  # all channels are sampled at once
 
 
 def _read_greeting(connection: socket.socket, peer: str) -> bytes:

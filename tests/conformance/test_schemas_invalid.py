@@ -176,7 +176,7 @@ TEXTS = [
     ('"peak_power_mw": 40', '"peak_power_mw": NaN', "/power_profile/peak_power_mw"),
     ('"peak_power_mw": 40', '"peak_power_mw": -Infinity', "/power_profile/peak_power_mw"),
     ('"peak_power_mw": 40', '"peak_power_mw": 1e400', "/power_profile/peak_power_mw"),
-    ('"baseline_power_mw": 5', '"baseline_power_mw": ' + "9" * 5000, "/power_profile/baseline_power_mw"),
+    ('"peak_power_mw": 40', '"peak_power_mw": ' + "9" * 5000, "/power_profile/peak_power_mw"),
     ('"baseline_power_mw": 5', '"peak_power_mw": 5', "/power_profile/peak_power_mw"),
     ('"llm-pretrain-7"', '"\\ud800"', "/workload_id"),
 ]  # fmt: skip

@@ -51,7 +51,9 @@ class Running:
             found = re.search(r"https://\S+?:(\d+)", line)
             if found:
                 return int(found[1])
-        raise AssertionError(f"it ended without serving:\n{self.output}")
+        self.process.stdout.close()
+        status = self.process.wait(10)
+        raise AssertionError(f"it ended with {status} without serving:\n{self.output}")
 
     def ask(
         self,

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 from e2e.emulator_client import COMMAND, Running, wait_for
-from emulator.plant.client import PlantControl
 
 import schemas
+from emulator.plant.client import PlantControl
 
 HOME = "/redfish/v1/dcpi"
 
 
 @pytest.fixture(scope="module")
-def plant(bmc: Running) -> PlantControl:
+def plant(bmc: Running) -> Iterator[PlantControl]:
     """The truth behind the running BMC."""
-    return PlantControl(bmc.state_dir / "plant" / "control.sock")
+    with PlantControl(bmc.state_dir / "plant" / "control.sock") as control:
+        yield control
 
 
 def test_service_root_links_dcpi(bmc: Running) -> None:
@@ -157,7 +159,7 @@ def test_thermal_control_moves_the_water(bmc: Running, plant: PlantControl) -> N
 
 def test_a_dead_drive_is_reported_as_not_set(bmc: Running, plant: PlantControl) -> None:
     """A command to a drive that does not answer is never called accepted."""
-    plant.device_stop("hall_1_pump_2")
+    plant.device_stop("loop_b_pump")
     try:
         message = {
             "dcpi_version": "1.0",
@@ -170,7 +172,7 @@ def test_a_dead_drive_is_reported_as_not_set(bmc: Running, plant: PlantControl) 
         assert setting["status"] in ("comm_error", "not_set")
         assert setting["accepted"] is None
     finally:
-        plant.device_start("hall_1_pump_2")
+        plant.device_start("loop_b_pump")
 
 
 def test_grid_signal_is_reflected_in_status(bmc: Running) -> None:

@@ -110,7 +110,8 @@ def test_later_reservation_counts_for_the_whole_interval() -> None:
     """The least free moment of the interval decides, not its first."""
     decision = decide(rigid(100e6), CAMPUS, [reserved(3000, 5000, 100e6)], NOW_S)
     assert decision.status == "rejected"
-    assert decide(rigid(100e6, duration_s=3000), CAMPUS, [reserved(3000, 5000, 100e6)], NOW_S).status == "approved"  # fmt: skip
+    shorter = rigid(100e6, duration_s=3000)
+    assert decide(shorter, CAMPUS, [reserved(3000, 5000, 100e6)], NOW_S).status == "approved"
 
 
 def test_open_ended_meets_every_later_reservation() -> None:
@@ -247,7 +248,7 @@ def book(site: Site, wishes: list[Announcement]) -> list[Reservation]:
     return ledger
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(site=sites(), wishes=st.lists(announcements(), max_size=8))
 def test_approved_power_never_exceeds_the_limit(site: Site, wishes: list[Announcement]) -> None:
     """At no moment do base load and approved workloads exceed the import limit or the cooling."""
@@ -259,13 +260,12 @@ def test_approved_power_never_exceeds_the_limit(site: Site, wishes: list[Announc
             continue
         power_w = sum(r.power_w for r in held) * (1 + site.cooling_overhead)
         assert site.base_power_w + power_w <= limit_at(site.limits, moment_s) + 2.0
-        if site.cooling_capacity_w is not None and any(r.heat_w > 0 for r in held):
+        if site.cooling_capacity_w is not None:
             heat_w = site.base_heat_w + sum(r.heat_w for r in held)
-            # A workload without heat may be approved on a facility without free cooling.
-            assert heat_w <= max(site.cooling_capacity_w, site.base_heat_w) + 2.0
+            assert heat_w <= site.cooling_capacity_w + 2.0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3000, deadline=None)
 @given(
     site=sites(),
     wishes=st.lists(announcements(), max_size=5),
@@ -299,7 +299,7 @@ def test_alternative_would_be_accepted(
 RANK = {"rejected": 0, "approved_with_conditions": 1, "approved": 2}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(
     site=sites(),
     wishes=st.lists(announcements(), max_size=4),
@@ -327,7 +327,7 @@ def granted(decision: Decision) -> float:
     return decision.max_power_w
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(site=sites(), wishes=st.lists(announcements(), max_size=4), wish=announcements())
 def test_grant_keeps_to_what_was_asked_for(
     site: Site, wishes: list[Announcement], wish: Announcement

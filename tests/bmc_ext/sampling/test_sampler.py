@@ -270,6 +270,7 @@ class ScriptedSource:
     """A source whose blocks, or failures to open, are given beforehand; then it is quiet."""
 
     phases = 1
+    skew_s = (0.0,)
 
     def __init__(self, *blocks: Block | None, rate_hz: float = 4800.0, failures: int = 0) -> None:
         self.sample_rate_hz = rate_hz
@@ -311,6 +312,20 @@ def test_a_peer_that_is_away_is_tried_less_and_less_but_every_second(running: St
     assert not sampler.connected
     pauses = np.diff(source.opened[:7])
     assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0], abs=0.15)
+
+
+def test_late_current_samples_are_corrected(running: Start) -> None:
+    """The skew that a source declares turns the current, and with it the power, back."""
+    windows = Windows()
+    source = ScriptedSource(whole_window(0))
+    source.skew_s = (100e-6,)
+    running(Sampler("feed_1", source, windows))
+    (window,) = windows.wait(1)
+    assert window.analysis is not None
+    turned_rad = ANGLE + 2 * math.pi * 50 * 100e-6
+    cosines = [math.cos(ANGLE + sign * 2 * math.pi * 50 * 100e-6) for sign in (-1, 1)]
+    assert window.analysis.phases[0].pf == pytest.approx(cosines[1], abs=1e-5)
+    assert window.analysis.phases[0].phi1_deg == pytest.approx(math.degrees(turned_rad), abs=1e-3)
 
 
 class SteppingClock:

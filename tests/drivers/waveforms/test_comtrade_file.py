@@ -182,14 +182,17 @@ def test_a_truncated_data_file_gives_what_it_holds_and_says_so(tmp_path: Path) -
         assert recording.notes == ("the data hold 100 of 250 declared samples",)
 
 
-def test_time_skew_is_noted(tmp_path: Path) -> None:
-    """A channel that was sampled later says by how much, and that it is not corrected."""
+def test_time_skew_between_voltage_and_current_is_told(tmp_path: Path) -> None:
+    """Each phase says how much later its current was sampled; skew between phases is noted."""
     analog = (
-        "1,VA,A,F1,V,1,0,0,-32767,32767,1,1,P",
-        "2,IA,A,F1,A,1,0,12.5,-32767,32767,1,1,P",
+        "1,VA,A,F1,V,1,0,2.5,-32767,32767,1,1,P",
+        "2,VB,B,F1,V,1,0,10,-32767,32767,1,1,P",
+        "3,IA,A,F1,A,1,0,12.5,-32767,32767,1,1,P",
+        "4,IB,B,F1,A,1,0,0,-32767,32767,1,1,P",
     )
-    notes = read_recording(write_recording(tmp_path, analog=analog)).notes
-    assert notes == ("channel 'IA' is skewed by 12.5 µs, which is not corrected",)
+    recording = read_recording(write_recording(tmp_path, analog=analog))
+    assert recording.skew_s == pytest.approx((10e-6, -10e-6))
+    assert recording.notes == ("the phases are sampled up to 7.5 µs apart, which is not corrected",)
 
 
 def test_rate_from_even_time_stamps(tmp_path: Path) -> None:
@@ -236,6 +239,7 @@ def test_uneven_time_stamps_are_refused(tmp_path: Path) -> None:
         ("recording.dat", b"1,2", r"\.dat is not read; give the \.cfg"),
         ("recording.cfg", b"", "the file is empty"),
         ("recording.cfg", b"\xff\xfe\x00words", "not a COMTRADE configuration"),
+        ("recording.cfg", b"a,b,1999\n1,999999999A,0D\n1,VA\n", "more channels than lines"),
         ("recording.cfg", b"a,b,1999\n1,1A,0D\n1,VA\n", "not a COMTRADE configuration"),
         ("recording.cfg", b"a,b,1999\n0,0A,0D\n50\n1\n1000,0\n,\n,\nASCII\n1\n", "no samples"),
         (
@@ -253,6 +257,17 @@ def test_an_unreadable_file_is_named(
     with pytest.raises(RecordingError, match=reason) as caught:
         read_recording(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_values_beyond_all_bounds_are_infinite(tmp_path: Path) -> None:
+    """A gain that overflows gives infinite samples, which an analysis flags, and no warning."""
+    analog = (
+        "1,VA,A,F1,kV,1e308,0,0,-32767,32767,1,1,P",
+        "2,IA,A,F1,A,1,0,0,-32767,32767,1,1,P",
+    )
+    recording = read_recording(write_recording(tmp_path, analog=analog))
+    assert np.isinf(recording.voltage[0, 0])
+    assert np.isfinite(recording.current).all()
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_blocks_join_without_a_seam(quiet: Facility) -> None:
 
 
 def test_spectrum_is_that_of_the_phasors(quiet: Facility) -> None:
-    """A DFT at the true frequency finds every order's voltage and current, with its phase sequence."""
+    """A fit at the true frequency finds each order's voltage and current and its phase sequence."""
     campus = Campus(quiet, 4, START)
     samples, _ = record(campus, 0.2)
     cycle_angle = campus.grid.angle_rad
