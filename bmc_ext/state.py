@@ -40,14 +40,16 @@ class StateDirectory:
                 f"{path} is in use by another dcpi-bmc; stop it or choose another with --state-dir"
             ) from error
 
-    def database(self, name: str, *, durable: bool) -> sqlite3.Connection:
+    def database(self, name: str, *, durable: bool, page_bytes: int = 4096) -> sqlite3.Connection:
         """Open `<name>.sqlite` in WAL mode; durable commits are on disk before they return.
 
-        The connection may be used from any thread, but its owner serialises the calls.
+        Only a new file takes `page_bytes`: small pages write less when commits are small. The
+        connection may be used from any thread, but its owner serialises the calls.
         """
         connection = sqlite3.connect(
             self.path / f"{name}.sqlite", check_same_thread=False, isolation_level=None
         )
+        connection.execute(f"PRAGMA page_size={page_bytes}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA busy_timeout=2000")

@@ -29,6 +29,8 @@ from drivers.waveforms.comtrade_file import Recording, read_recording
 _PATIENCE_S = 1.0
 """What takes longer than this shows that it goes on."""
 _NS_PER_MS = 1_000_000
+_LOWEST_HZ, _HIGHEST_HZ = 42.5, 69.0
+"""What the sampling core analyses (IEC 61000-4-30:2015 5.1.1: 50 and 60 Hz ± 15 %)."""
 _UNKNOWN = "–"
 
 
@@ -118,6 +120,9 @@ def _windows(
     """Index and analysis of each whole window, counted from the recording's first sample."""
     grid = WindowGrid(recording.sample_rate_hz, 0, window_ms * _NS_PER_MS)
     count = grid.window_of(recording.waveforms.shape[1])
+    nominal_hz = recording.nominal_hz
+    if nominal_hz is not None and not _LOWEST_HZ <= nominal_hz <= _HIGHEST_HZ:
+        nominal_hz = None  # a railway's 16.7 Hz: each window is flagged by what it holds
     for index in _with_progress(range(count), f"analysing {recording.path.name}", patience):
         part = slice(grid.first_index(index), grid.first_index(index + 1))
         try:
@@ -125,7 +130,7 @@ def _windows(
                 recording.voltage[:, part].copy(),
                 recording.current[:, part].copy(),
                 recording.sample_rate_hz,
-                nominal_hz=recording.nominal_hz,
+                nominal_hz=nominal_hz,
                 skew_s=recording.skew_s,
             )
         except ValueError as error:

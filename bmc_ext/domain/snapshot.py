@@ -16,7 +16,7 @@ class LoopValues:
     """One coolant loop. Readings carry their own quality; heat needs all its inputs.
 
     Units: supply, return_ in Cel; flow in L/min; pressure in bar absolute; pump speeds in %;
-    heat in W with its standard uncertainty in W.
+    heat in W with the half width in W that its sensors allow (root sum square).
     """
 
     loop_id: str

@@ -71,6 +71,7 @@ class Collector:
         self._changed = threading.Condition()  # guards what follows
         self._pacing = Pacing(self._clock.unix_ns())
         self._arrived: dict[int, dict[str, FeedValues]] = {}
+        self._missing: set[str] = set()  # live feeds that the next window waits for
         self._late_windows = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -116,8 +117,10 @@ class Collector:
                 self._late_windows += 1
             elif ahead <= _AHEAD_WINDOWS:
                 self._arrived.setdefault(window.window_id, {})[window.feed_id] = values
-                if self._pause_s() == 0.0:
-                    self._changed.notify_all()
+                if ahead == 0:
+                    self._missing.discard(window.feed_id)
+                    if not self._missing:
+                        self._changed.notify_all()
 
     def publish_due(self) -> bool:
         """Publish the next snapshot if it is due; whether it was. The tick's one step."""
@@ -156,16 +159,15 @@ class Collector:
         }
 
     def _pause_s(self) -> float:
-        """Seconds until the next snapshot is due."""
+        """Seconds until the next snapshot is due; notes whom it waits for."""
         monotonic_s = self._clock.monotonic_s()
         arrived = self._arrived.get(self._pacing.next_window, {})
-        awaited = [
+        awaited = {
             feed_id for feed_id, feed in self._waveforms.items() if feed.is_live(monotonic_s)
-        ]
+        }
+        self._missing = awaited - arrived.keys()
         return self._pacing.pause_s(
-            self._clock.unix_ns(),
-            awaited=bool(awaited),
-            complete=all(feed_id in arrived for feed_id in awaited),
+            self._clock.unix_ns(), awaited=bool(awaited), complete=not self._missing
         )
 
     def _publish(self, window_id: int, arrived: dict[str, FeedValues]) -> None:

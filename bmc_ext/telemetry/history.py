@@ -89,7 +89,7 @@ class History:
         """The first `limit` aggregates of a feed with start_s <= start < end_s, oldest first.
 
         `resolution` is "1s" or "1min"; another one, or a limit below 1, is a ValueError. A feed
-        that was never recorded has none.
+        that was never recorded has none. StateError when the database cannot be read.
         """
         return self._database.query(feed_id, resolution, start_s, end_s, limit)
 

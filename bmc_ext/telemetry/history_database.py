@@ -43,6 +43,7 @@ _UPSERT = """
         valid_windows = excluded.valid_windows
     WHERE excluded.valid_windows >= valid_windows
 """
+_PAGE_BYTES = 1024  # a commit touches few rows: a quarter of the default halves the bytes written
 _PRUNE_S = 600  # at most so much goes in one pass: a wrong clock must not empty the history
 
 
@@ -62,9 +63,9 @@ class HistoryDatabase:
 
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
-        path = state.path / f"{_DATABASE}.sqlite"
+        self._path = path = state.path / f"{_DATABASE}.sqlite"
         try:
-            self._writer = state.database(_DATABASE, durable=False)
+            self._writer = state.database(_DATABASE, durable=False, page_bytes=_PAGE_BYTES)
             version = self._writer.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._create()
@@ -150,12 +151,16 @@ class HistoryDatabase:
             raise ValueError(f"unknown resolution {resolution!r}; known are {', '.join(_TABLES)}")
         if limit < 1:
             raise ValueError(f"limit {limit} is below 1")
-        with contextlib.closing(self._state.database(_DATABASE, durable=False)) as reader:
-            rows = reader.execute(
-                f"SELECT {_COLUMNS} FROM {_TABLES[resolution]} WHERE start_s >= ? AND start_s < ? "
-                "AND feed = (SELECT id FROM feed WHERE name = ?) ORDER BY start_s LIMIT ?",
-                (start_s, end_s, feed_id, limit),
-            ).fetchall()
+        try:
+            with contextlib.closing(self._state.database(_DATABASE, durable=False)) as reader:
+                rows = reader.execute(
+                    f"SELECT {_COLUMNS} FROM {_TABLES[resolution]} "
+                    "WHERE start_s >= ? AND start_s < ? "
+                    "AND feed = (SELECT id FROM feed WHERE name = ?) ORDER BY start_s LIMIT ?",
+                    (start_s, end_s, feed_id, limit),
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise StateError(f"{self._path}: {error}") from error
         return [Aggregate(*row) for row in rows]
 
     def _create(self) -> None:

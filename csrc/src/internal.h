@@ -162,10 +162,10 @@ static inline int channel_lane(const dcpi_window *window, int channel) {
     return channel < window->phases ? channel : LANE_CURRENT + channel - window->phases;
 }
 
-/* Clones for wider vectors, chosen at load time where the loader can. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) &&       \
-    !defined(DCPI_NO_CLONES)
-#define WIDER_CLONES __attribute__((target_clones("arch=haswell", "default")))
+/* Clones for AVX2 with FMA and for AVX-512, chosen by the loader where it can. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && __GNUC__ >= 12 &&            \
+    !defined(__clang__) && !defined(DCPI_NO_CLONES)
+#define WIDER_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define WIDER_CLONES
 #endif

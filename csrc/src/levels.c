@@ -14,8 +14,7 @@ static const double CLIP_LEVEL_SHARE = 0.01;
 typedef struct {
     double low, high; /* extremes */
     double sum, squares;
-    double products;   /* with the other channel of the phase */
-    double finite_sum; /* 0, or NaN as soon as one sample is not finite */
+    double products; /* with the other channel of the phase */
 } sample_extent;
 
 static void convert(const float *from, int32_t count, double *to) {
@@ -55,14 +54,15 @@ WIDER_CLONES static void extend(const double *x, const double *other, int32_t co
         low[lane] = extent->low;
         high[lane] = extent->high;
     }
-    for (int32_t k = 0; k + 8 <= count; k += 8) {
+    int32_t whole = count & ~7;
+    for (int32_t k = 0; k < whole; k += 8) {
         for (int lane = 0; lane < 8; lane++) {
             double value = x[k + lane];
             low[lane] = value < low[lane] ? value : low[lane];
             high[lane] = value > high[lane] ? value : high[lane];
         }
     }
-    for (int32_t k = count & ~7; k < count; k++) {
+    for (int32_t k = whole; k < count; k++) {
         low[0] = x[k] < low[0] ? x[k] : low[0];
         high[0] = x[k] > high[0] ? x[k] : high[0];
     }
@@ -70,17 +70,23 @@ WIDER_CLONES static void extend(const double *x, const double *other, int32_t co
         extent->low = low[lane] < extent->low ? low[lane] : extent->low;
         extent->high = high[lane] > extent->high ? high[lane] : extent->high;
     }
-    double sum = 0, squares = 0, products = 0, finite_sum = 0;
+    double sum = 0, squares = 0, products = 0;
     for (int32_t k = 0; k < count; k++) {
         sum += x[k];
         squares += x[k] * x[k];
         products += x[k] * other[k];
-        finite_sum += x[k] * 0.0;
     }
     extent->sum += sum;
     extent->squares += squares;
     extent->products += products;
-    extent->finite_sum += finite_sum;
+}
+
+/* How many samples stand at either extreme, as a double so that the loop needs one width only. */
+WIDER_CLONES static double at_extremes(const double *x, int32_t count, double low, double high) {
+    double found = 0;
+    for (int32_t k = 0; k < count; k++)
+        found += x[k] == low || x[k] == high ? 1.0 : 0.0;
+    return found;
 }
 
 /* Smallest difference between neighbours that is not zero: the converter's step, or less. */
@@ -145,33 +151,49 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
     return clipped + cut_run(window, channel, window->samples, run, step);
 }
 
+/* Samples at either end of the range that were cut; mostly a single count tells that none was. */
+static int32_t clipped_samples(const dcpi_window *window, int channel, const sample_extent *extent,
+                               double peak) {
+    double block[DCPI_BLOCK], step = 0, found = 0;
+    int32_t clipped = 0;
+    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
+        int32_t left = window->samples - start;
+        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
+        dcpi_read_block(window, channel, start, count, block);
+        found += at_extremes(block, count, extent->low, extent->high);
+    }
+    if (found < CLIP_RUN_MIN)
+        return 0;
+    if (fabs(extent->high) > CLIP_LEVEL_SHARE * peak)
+        clipped += clipped_at(window, channel, extent->high, &step);
+    if (fabs(extent->low) > CLIP_LEVEL_SHARE * peak)
+        clipped += clipped_at(window, channel, extent->low, &step);
+    return clipped;
+}
+
 static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent) {
     double count = window->samples;
     channel_level level = {0};
+    /* A NaN passes by the comparisons of the extremes, not by the sum of squares. */
     level.finite =
-        extent->finite_sum == 0 && extent->high <= VALUE_LIMIT && extent->low >= -VALUE_LIMIT;
+        isfinite(extent->squares) && extent->high <= VALUE_LIMIT && extent->low >= -VALUE_LIMIT;
     if (!level.finite)
         return level;
     level.mean = extent->sum / count;
     level.mean_square = extent->squares / count;
-    level.variance = fmax(level.mean_square - square(level.mean), 0);
-    level.peak = fmax(fabs(extent->low), fabs(extent->high));
-    /* Rounding leaves this much of a constant. */
-    if (level.variance < 1e-14 * level.mean_square)
+    level.variance = level.mean_square - square(level.mean);
+    /* Rounding leaves less than this of a constant. */
+    if (level.variance < 1e-12 * level.mean_square)
         level.variance = 0;
-    if (level.variance == 0)
-        return level;
-    double step = 0;
-    if (fabs(extent->high) > CLIP_LEVEL_SHARE * level.peak)
-        level.clipped += clipped_at(window, channel, extent->high, &step);
-    if (fabs(extent->low) > CLIP_LEVEL_SHARE * level.peak)
-        level.clipped += clipped_at(window, channel, extent->low, &step);
+    level.peak = fmax(fabs(extent->low), fabs(extent->high));
+    if (level.variance > 0)
+        level.clipped = clipped_samples(window, channel, extent, level.peak);
     return level;
 }
 
 void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
                       phase_level *level) {
-    sample_extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0, 0}, current = voltage;
+    sample_extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0}, current = voltage;
     double *v = workspace->channels, *i = workspace->lanes;
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;

@@ -24,6 +24,7 @@ SUFFIXES = (".cfg", ".cff")
 
 _MAX_VALUES = 500_000_000
 """Most values (channels × samples) that are read: 4 GB as float64."""
+_MAX_RATE_HZ = 1_000_000.0
 
 _BLOCK_NS = 100_000_000
 """A replayed block is one 100 ms window (DCPI Table 1, power monitoring)."""
@@ -130,7 +131,7 @@ def _read(path: Path, mapping: Mapping[str, str] | None) -> Recording:
         path=path,
         station=cfg.station_name,
         sample_rate_hz=_sample_rate_hz(cfg, np.asarray(record.time[:rows])),
-        nominal_hz=cfg.frequency or None,
+        nominal_hz=cfg.frequency if 0.0 < cfg.frequency < math.inf else None,
         pairs=tuple(
             ChannelPair(p.phase, p.v_channel.name, p.i_channel.name) for p in pairing.pairs
         ),
@@ -201,7 +202,7 @@ def _configuration(header: str) -> Any:
         cfg.read(header)
     except (*_PARSE_ERRORS, AttributeError) as error:
         raise RecordingError(f"not a COMTRADE configuration: {error}") from error
-    declared = cfg.sample_rates[-1][1]
+    declared = cfg.sample_rates[-1][1] if cfg.sample_rates else 0
     if declared < 1:
         raise RecordingError("the recording declares no samples")
     if declared * (cfg.analog_count + cfg.status_count + 1) > _MAX_VALUES:
@@ -250,6 +251,8 @@ def _sample_rate_hz(cfg: Any, time_s: NDArray[np.float64]) -> float:
         listed = ", ".join(f"{rate:g} to sample {last}" for rate, last in cfg.sample_rates)
         raise RecordingError(f"several sampling rates (Hz: {listed}); one is needed")
     rate = rates.pop()
+    if not 0.0 <= rate <= _MAX_RATE_HZ:
+        raise RecordingError(f"the sampling rate of {rate:g} Hz is not 0 to {_MAX_RATE_HZ:g}")
     if rate > 0.0:
         return rate
     if len(time_s) < 2 or not time_s[-1] > time_s[0]:

@@ -248,7 +248,7 @@ def book(site: Site, wishes: list[Announcement]) -> list[Reservation]:
     return ledger
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(site=sites(), wishes=st.lists(announcements(), max_size=8))
 def test_approved_power_never_exceeds_the_limit(site: Site, wishes: list[Announcement]) -> None:
     """At no moment do base load and approved workloads exceed the import limit or the cooling."""
@@ -265,7 +265,7 @@ def test_approved_power_never_exceeds_the_limit(site: Site, wishes: list[Announc
             assert heat_w <= site.cooling_capacity_w + 2.0
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     site=sites(),
     wishes=st.lists(announcements(), max_size=5),
@@ -299,7 +299,7 @@ def test_alternative_would_be_accepted(
 RANK = {"rejected": 0, "approved_with_conditions": 1, "approved": 2}
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     site=sites(),
     wishes=st.lists(announcements(), max_size=4),
@@ -327,7 +327,7 @@ def granted(decision: Decision) -> float:
     return decision.max_power_w
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(site=sites(), wishes=st.lists(announcements(), max_size=4), wish=announcements())
 def test_grant_keeps_to_what_was_asked_for(
     site: Site, wishes: list[Announcement], wish: Announcement

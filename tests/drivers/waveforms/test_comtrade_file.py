@@ -217,6 +217,14 @@ def test_several_rates_are_refused(tmp_path: Path) -> None:
         read_recording(path)
 
 
+@pytest.mark.parametrize("rate", ["nan", "inf", "-4800", "1e12"])
+def test_an_impossible_rate_is_refused(tmp_path: Path, rate: str) -> None:
+    """A rate that no recorder has is named instead of believed."""
+    path = write_recording(tmp_path, rates=f"1\n{rate},{COUNT}")
+    with pytest.raises(RecordingError, match="the sampling rate of .* Hz is not 0 to 1e"):
+        read_recording(path)
+
+
 def test_uneven_time_stamps_are_refused(tmp_path: Path) -> None:
     """Without a stated rate, time stamps that jump or stand still give an error, not a guess."""
     path = write_recording(tmp_path, rates=f"0\n0,{COUNT}")
