@@ -20,10 +20,10 @@ import numpy as np
 from numpy.polynomial import chebyshev, polynomial
 from numpy.typing import NDArray
 
-TAPS = 6
+TAPS = 8
 BINS = 256
 HIGHEST_ORDER = 50
-DEGREE = 11
+DEGREE = 13
 BETA = math.pi * TAPS * (1 - HIGHEST_ORDER / BINS)
 TARGET = Path(__file__).parent / "src" / "tables.h"
 
@@ -48,7 +48,7 @@ def tap_polynomials() -> NDArray[np.float64]:
         series = chebyshev.chebfit(2 * nodes, kernel(tap - TAPS / 2 + 0.5 - nodes), DEGREE)
         taps.append(chebyshev.cheb2poly(series) * 2.0 ** np.arange(DEGREE + 1))
         worst = np.abs(polynomial.polyval(nodes, taps[-1]) - kernel(tap - TAPS / 2 + 0.5 - nodes))
-        assert worst.max() < 1e-8, (tap, worst.max())
+        assert worst.max() < 1e-9, (tap, worst.max())
     return np.array(taps)
 
 

@@ -42,10 +42,10 @@ class _Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        vars(self)["exit_code"] = exit_code
 
 
-class _UnitRange(click.ParamType):
+class _UnitRange(click.ParamType[range]):
     """Units as `3` or `1-32`."""
 
     name = "N[-M]"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import RenderableType
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,19 +15,25 @@ from drivers.probe import FoundUnit
 from drivers.profile_types import Accuracy, Point, Profile
 
 
+def _table(*columns: str, fluid: str = "", title: str | None = None) -> Table:
+    """A table whose columns keep their width but for the one that may wrap."""
+    table = Table(box=SIMPLE, title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, no_wrap=column != fluid, overflow="fold")
+    return table
+
+
 def profiles(known: Sequence[Profile]) -> Table:
     """One line a profile."""
-    table = Table("profile", "device", "kind", "transport", "points", "writable", "evidence")
+    table = _table("profile", "kind", "points", "writable", "device", fluid="device")
     for entry in known:
         writable = sum(point.write is not None for point in entry.points.values())
         table.add_row(
             entry.id,
-            escape(f"{entry.vendor} {entry.model}"),
             entry.kind,
-            ", ".join(entry.transport.modes),
             str(len(entry.points)),
             str(writable or ""),
-            ", ".join(dict.fromkeys(source.verified for source in entry.sources)),
+            escape(f"{entry.vendor} {entry.model}"),
         )
     return table
 
@@ -43,23 +50,28 @@ def profile(shown: Profile) -> Iterator[RenderableType]:
 
 
 def _points(shown: Profile) -> Table:
-    table = Table("point", "fc", "address", "type", "unit", "read as", "range", "accuracy", "group")
-    table.add_column("write")
+    table = _table(
+        "point", "register", "unit", "range", "accuracy", "group", "write", fluid="group"
+    )
     for point in shown.points.values():
         order = "" if point.registers == 1 else f" {point.order}"
         table.add_row(
             point.name,
-            str(point.fc),
-            f"0x{point.address:04X}",
-            f"{point.type}{order}",
-            escape(point.unit),
-            escape(PointCodec(point).unit + (f" {point.reference}" if point.reference else "")),
+            f"{point.fc}:0x{point.address:04X} {point.type}{order}",
+            _unit(point),
             "" if point.range is None else f"{point.range[0]:g} to {point.range[1]:g}",
             _accuracy(point.accuracy),
             point.group,
             _bounds(point),
         )
     return table
+
+
+def _unit(point: Point) -> str:
+    """The unit that readings have and, where it differs, the register's own."""
+    unit = PointCodec(point).unit
+    kind = f" {point.reference}" if point.reference else ""
+    return escape(f"{unit}{kind}" if unit == point.unit else f"{unit}{kind} (from {point.unit})")
 
 
 def _accuracy(accuracy: Accuracy | None) -> str:
@@ -80,7 +92,7 @@ def _bounds(point: Point) -> str:
 
 
 def _groups(shown: Profile) -> Table:
-    table = Table("group", "polled every", "on serial", "device refreshes every", "stale after")
+    table = _table("group", "polled every", "on serial", "device measures every", "stale after")
     for group in shown.groups.values():
         times = (group.every_s, group.serial_every_s, group.source_s, group.stale_after_s)
         table.add_row(group.name, *(f"{time_s:g} s" for time_s in times))
@@ -89,24 +101,28 @@ def _groups(shown: Profile) -> Table:
 
 def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     """Who answers on a bus."""
-    table = Table("unit", "identified as", "would fit too", title=escape(target))
+    table = _table(
+        "unit", "identified as", "would fit too", fluid="would fit too", title=escape(target)
+    )
     for entry in found:
         ids = [match.id for match in entry.profiles]
         table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(ids[1:]))
     return table
 
 
-def readings(engine: Engine) -> Table:
-    """The newest readings of all devices of an engine."""
-    table = Table("device", "point", "value", "unit", "quality", "uncertainty")
-    for device_id in engine.device_ids:
-        for point, reading in engine.readings(device_id).items():
-            table.add_row(
-                device_id,
-                point,
-                "" if reading.value is None else f"{reading.value:.6g}",
-                escape(reading.unit),
-                reading.quality.value,
-                "" if reading.uncertainty is None else f"± {reading.uncertainty:.3g}",
-            )
+def readings(engine: Engine) -> Group:
+    """The newest readings of an engine, a table a device."""
+    return Group(*(_readings(engine, device_id) for device_id in engine.device_ids))
+
+
+def _readings(engine: Engine, device_id: str) -> Table:
+    table = _table("point", "value", "unit", "quality", "uncertainty", title=device_id)
+    for point, reading in engine.readings(device_id).items():
+        table.add_row(
+            point,
+            "" if reading.value is None else f"{reading.value:.6g}",
+            escape(reading.unit),
+            reading.quality.value,
+            "" if reading.uncertainty is None else f"± {reading.uncertainty:.3g}",
+        )
     return table

@@ -8,7 +8,9 @@ taken for the answer to the next question.
 from __future__ import annotations
 
 import struct
+import termios
 import time
+from pathlib import Path
 from typing import Protocol
 
 import minimalmodbus
@@ -118,16 +120,18 @@ class SerialTransport:
         """Open the line unless it is open."""
         if self._instrument is not None:
             return
+        # A pty has no framing and refuses to be given one.
+        framing = "8N1" if _is_pty(self._path) else self._framing
         try:
             line = serial.Serial(
                 port=self._path,
                 baudrate=self._baud,
                 bytesize=8,
-                parity=self._framing[1],
-                stopbits=int(self._framing[2]),
+                parity=framing[1],
+                stopbits=int(framing[2]),
                 exclusive=True,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise TransportError(f"{self._path}: {error}", connected=False) from error
         self._instrument = minimalmodbus.Instrument(line, 1)
 
@@ -187,6 +191,10 @@ class SerialTransport:
                 pass
         except OSError:
             self.close()
+
+
+def _is_pty(path: str) -> bool:
+    return Path(path).resolve().is_relative_to("/dev/pts")
 
 
 # Modbus Application Protocol V1.1b3, chapter 7: server device failure.

@@ -239,7 +239,7 @@ def _scale(unit: str, values: Sequence[float]) -> _Scale:
             prefix, divisor = candidate, factor
     shown = largest / divisor
     digits = 1 + math.floor(math.log10(shown)) if shown >= 1.0 else 1
-    return _Scale(prefix + unit, divisor, 5 - digits)
+    return _Scale(prefix + unit, divisor, max(0, 5 - digits))
 
 
 def _table(recording: Recording, analysis: Analysis, scales: _Scales) -> Table:

@@ -97,7 +97,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and close the source; returns within one read time-out (0.2 s)."""
+        """End the thread and close the source; waits for a read (0.2 s) or an attempt to open."""
         if self._thread is not None:
             self._stopping.set()
             self._thread.join()

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from bmc_ext.clock import Clock, SystemClock, time_bound_s
+from bmc_ext.clock import WINDOW_NS, Clock, SystemClock, time_bound_s
 from bmc_ext.config import Config
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
@@ -15,7 +15,7 @@ from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
-from bmc_ext.telemetry.pacing import Pacing
+from bmc_ext.telemetry.pacing import WAIT_NS, Pacing
 from bmc_ext.telemetry.record import WindowRecord
 from bmc_ext.telemetry.recovery import larger, unwritten
 from bmc_ext.telemetry.ring import Ring
@@ -73,6 +73,7 @@ class Collector:
         self._arrived: dict[int, dict[str, FeedValues]] = {}
         self._missing: set[str] = set()  # live feeds that the next window waits for
         self._late_windows = 0
+        self._late_feeds: set[str] = set()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._bound_s: float | None = None
@@ -114,7 +115,7 @@ class Collector:
         with self._changed:
             ahead = window.window_id - self._pacing.next_window
             if ahead < 0:
-                self._late_windows += 1
+                self._note_late(window)
             elif ahead <= _AHEAD_WINDOWS:
                 self._arrived.setdefault(window.window_id, {})[window.feed_id] = values
                 if ahead == 0:
@@ -133,6 +134,21 @@ class Collector:
             self._pacing.advance()
         self._publish(window_id, arrived)
         return True
+
+    def _note_late(self, window: Window) -> None:
+        """Count it, and say once for each feed that its snapshots lack it."""
+        self._late_windows += 1
+        if window.feed_id in self._late_feeds:
+            return
+        self._late_feeds.add(window.feed_id)
+        end_ns = window.start_ns + WINDOW_NS
+        _log.warning(
+            "feed %s: window %d came %.0f ms after its end, its snapshot waited %.0f ms",
+            window.feed_id,
+            window.window_id,
+            (self._clock.unix_ns() - end_ns) * 1e-6,
+            WAIT_NS * 1e-6,
+        )
 
     def _run(self) -> None:
         while not self._stopping:

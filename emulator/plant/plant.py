@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,19 @@ class Plant:
     out and the sample index jumps. The meters' energies survive a restart in `state_dir`.
     """
 
-    def __init__(self, facility: Facility, seed: int, state_dir: Path) -> None:
-        now_ns = time.time_ns()
+    def __init__(
+        self,
+        facility: Facility,
+        seed: int,
+        state_dir: Path,
+        *,
+        unix_ns: Callable[[], int] = time.time_ns,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        now_ns = unix_ns()
         epoch_ns = (now_ns // _GRID_NS + 1) * _GRID_NS
-        self._start_monotonic_s = time.monotonic() + (epoch_ns - now_ns) * 1e-9
+        self._monotonic_s = monotonic_s
+        self._start_monotonic_s = monotonic_s() + (epoch_ns - now_ns) * 1e-9
         self._blocks = 0
         self._lock = threading.Lock()
         self._campus = Campus(facility, seed, epoch_ns * 1e-9)
@@ -79,11 +89,11 @@ class Plant:
         """Make block after block until `stop` is set."""
         while not stop.is_set():
             due_s = self._start_monotonic_s + (self._blocks + 1) * _BLOCK_S
-            behind_s = time.monotonic() - due_s
+            behind_s = self._monotonic_s() - due_s
             if behind_s < 0:
                 stop.wait(-behind_s)
             elif behind_s > _MAX_CATCH_UP_S:
-                self._skip(math.floor(behind_s / _BLOCK_S))
+                self._skip(math.ceil(behind_s / _BLOCK_S))
             else:
                 self._make_block()
 

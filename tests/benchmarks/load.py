@@ -33,7 +33,6 @@ class Connection:
         self._left = 0
         self._head = b""
         self.sent_s = 0.0
-        self.reopened = 0
 
     def _open(self) -> socket.socket:
         plain = socket.create_connection(self._address, timeout=10)
@@ -47,13 +46,22 @@ class Connection:
 
     def send(self) -> None:
         """Send the request, on a new connection where the server has closed the old one."""
-        self._head, self._left = b"", -1
         self.sent_s = time.perf_counter()
-        self.socket.sendall(self._request)
+        if b"connection: close" in self._head.lower():
+            self.socket.close()
+            self.socket = self._open()
+        self._head, self._left = b"", -1
+        try:
+            self.socket.sendall(self._request)
+        except ConnectionError:
+            self._end_of_stream()
 
     def receive(self) -> int | None:
         """Take what is there; the status once the answer is complete."""
-        data = self.socket.recv(262144)
+        try:
+            data = self.socket.recv(262144)
+        except ConnectionError:
+            data = b""
         if not data:
             self._end_of_stream()
             return None
@@ -68,10 +76,9 @@ class Connection:
         return int(self._head[9:12]) if self._left <= 0 else None
 
     def _end_of_stream(self) -> None:
-        """Werkzeug closes after each answer: open again and repeat."""
+        """The server hung up: open again and repeat."""
         self.socket.close()
         self.socket = self._open()
-        self.reopened += 1
         self.send()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bmc_ext.domain.admission import decide
 from bmc_ext.domain.ledger import LimitStep, Reservation, Site, limit_at
 from bmc_ext.domain.workload import Announcement, Decision
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW_S = 1_800_000_000.0
 CAMPUS = Site(
@@ -53,7 +54,7 @@ def rigid(peak_w: float, **changes: object) -> Announcement:
 
 
 def test_draft_example_is_approved_with_conditions() -> None:
-    """The draft's 180 MW on a campus with 162 MW left are approved, capped by power and cooling overhead."""
+    """The draft's 180 MW where 162 MW are left are capped by power and cooling overhead."""
     decision = decide(DRAFT, CAMPUS, [], NOW_S)
     assert decision.status == "approved_with_conditions"
     assert decision.max_power_w == pytest.approx(152.83e6)
@@ -276,7 +277,7 @@ def test_approved_power_never_exceeds_the_limit(site: Site, wishes: list[Announc
 def test_alternative_would_be_accepted(
     site: Site, wishes: list[Announcement], wish: Announcement, scaled: bool, wait_s: float
 ) -> None:
-    """Announced again with the alternative's start and peak, within a minute, a workload is approved."""
+    """Announced again within a minute as the alternative says, a workload is approved."""
     ledger = book(site, wishes)
     decision = decide(wish, site, ledger, NOW_S)
     if decision.alternative is None:
@@ -309,7 +310,7 @@ RANK = {"rejected": 0, "approved_with_conditions": 1, "approved": 2}
 def test_less_free_power_never_gives_more(
     site: Site, wishes: list[Announcement], wish: Announcement, less_w: float
 ) -> None:
-    """With less free power no decision is better, no start earlier, no grant higher at one start."""
+    """With less free power no status is better, no start earlier, no grant at a start higher."""
     ledger = book(site, wishes)
     rich = decide(wish, site, ledger, NOW_S)
     poor = decide(wish, replace(site, base_power_w=site.base_power_w + less_w), ledger, NOW_S)

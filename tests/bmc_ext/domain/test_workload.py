@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from bmc_ext.domain.workload import Announcement, Decision, WorkloadRecord, resource_id
 
 NOW_S = 1_800_000_000.0

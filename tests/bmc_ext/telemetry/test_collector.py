@@ -66,7 +66,11 @@ def test_a_snapshot_comes_with_the_last_feed(
 
 
 def test_a_late_feed_is_unknown_but_counted(
-    make_collector: MakeCollector, make_config: MakeConfig, make_window: MakeWindow, clock: Any
+    make_collector: MakeCollector,
+    make_config: MakeConfig,
+    make_window: MakeWindow,
+    clock: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """80 ms after its end a window goes out without the late feed, whose energy still counts."""
     collector = make_collector(make_config(waveforms=("a", "b")))
@@ -84,6 +88,9 @@ def test_a_late_feed_is_unknown_but_counted(
     assert (snapshot.total.quality, snapshot.total.p_w) == (Quality.STALE, None)
     collector.accept(make_window("b", window_id, 3000.0))
     assert collector.late_windows == 1
+    assert caplog.messages == [
+        f"feed b: window {window_id} came 81 ms after its end, its snapshot waited 80 ms"
+    ]
     collector.accept(make_window("b", window_id + 1, 3000.0))
     assert collector.history.energies("b")[0] == pytest.approx(600.0)
 

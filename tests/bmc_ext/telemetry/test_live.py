@@ -28,6 +28,7 @@ class SineSource:
     phases = 3
     sample_rate_hz = RATE_HZ
     epoch_ns = 0
+    skew_s = (0.0, 0.0, 0.0)
 
     def __init__(self) -> None:
         self.cut = False

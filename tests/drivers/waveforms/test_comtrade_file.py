@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import struct
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers.errors import RecordingError
 from drivers.waveforms.comtrade_file import ComtradeReplay, read_recording
@@ -221,7 +224,7 @@ def test_several_rates_are_refused(tmp_path: Path) -> None:
 def test_an_impossible_rate_is_refused(tmp_path: Path, rate: str) -> None:
     """A rate that no recorder has is named instead of believed."""
     path = write_recording(tmp_path, rates=f"1\n{rate},{COUNT}")
-    with pytest.raises(RecordingError, match="the sampling rate of .* Hz is not 0 to 1e"):
+    with pytest.raises(RecordingError, match=r"the sampling rate of .* Hz is not 0 to 1e"):
         read_recording(path)
 
 
@@ -276,6 +279,28 @@ def test_values_beyond_all_bounds_are_infinite(tmp_path: Path) -> None:
     recording = read_recording(write_recording(tmp_path, analog=analog))
     assert np.isinf(recording.voltage[0, 0])
     assert np.isfinite(recording.current).all()
+
+
+TOKENS = ("", "-1", "0", "nan", "1e308", "9" * 20, "S", "1991", "2013", "FLOAT32", "\n", "A", "\0")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["ASCII", "BINARY", "FLOAT32"]),
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(TOKENS)), min_size=1, max_size=4),
+)
+def test_a_damaged_header_never_escapes_as_another_error(
+    tmp_path_factory: pytest.TempPathFactory, data_format: str, damage: list[tuple[int, str]]
+) -> None:
+    """Whatever fields of the header are overwritten, a recording comes or a RecordingError."""
+    path = write_recording(tmp_path_factory.mktemp("damaged"), data_format=data_format, count=20)
+    fields = path.read_text().split(",")
+    for position, token in damage:
+        fields[position % len(fields)] = token
+    path.write_text(",".join(fields))
+    with contextlib.suppress(RecordingError):
+        recording = read_recording(path)
+        assert recording.voltage.shape == recording.current.shape
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

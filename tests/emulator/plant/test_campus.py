@@ -77,7 +77,7 @@ def test_heat_is_conserved(facility: Facility) -> None:
 def test_halls_power_becomes_heat_in_their_loops(facility: Facility) -> None:
     """In steady state each hall's loops carry the hall's electrical power, by ρ·cp·flow·ΔT."""
     campus = Campus(facility, 6, START)
-    run(campus, 150)
+    run(campus, 60)
     loops = list(truth_of(campus)["loops"].values())
     feeds = truth_of(campus)["feeds"]
     for hall, hall_id in enumerate(facility.hall_ids):
@@ -93,7 +93,7 @@ def test_full_load_at_full_flow_is_about_30_kelvin(facility: Facility) -> None:
     campus = Campus(facility, 8, START)
     campus.coolant.reference_percent[:] = 100
     load_all(campus, 250e6 - campus.it.power_w.sum())
-    run(campus, 150)
+    run(campus, 100)
     coolant = campus.coolant
     rise_k = coolant.return_c - coolant.supply_c
     assert campus.it.power_w.sum() == pytest.approx(250e6, rel=0.02)

@@ -124,7 +124,7 @@ def test_sensors_agree_with_the_truth(plant: Plant) -> None:
 
 
 def test_serial_line_answers_independent_master(plant: Plant) -> None:
-    """An independent master reads loop a's pressure over RTU through the link in the state directory."""
+    """An independent master reads loop a's pressure over RTU, through the link's fixed name."""
     device = plant.devices["loop_a_pressure"]
     path = device["target"].removeprefix("serial://").partition("?")[0]
     with ModbusSerialClient(path, baudrate=9600, timeout=1, retries=0) as client:
@@ -142,9 +142,9 @@ def test_pump_command_moves_flow_and_then_temperature(plant: Plant, until: Until
         write_speed(plant, "loop_h_pump", 90)
         assert plant.registers("loop_h_pump", 2810, 1)[0] == pytest.approx(0.9 * 0x4000, abs=1)
         until(lambda: flow_lpm(plant, "loop_h_flow") > 1.4 * flow_before, "flow", within_s=6)
-        assert channel_c(plant, "hall_2_return_temperature", 1) > return_before - 1
+        assert channel_c(plant, "hall_2_return_temperature", 1) > return_before - 0.5
         until(
-            lambda: channel_c(plant, "hall_2_return_temperature", 1) < return_before - 1,
+            lambda: channel_c(plant, "hall_2_return_temperature", 1) < return_before - 0.7,
             "temperature",
             within_s=25,
         )
