@@ -91,7 +91,7 @@ def device() -> None:
 def list_command(profile_dirs: Sequence[Path]) -> None:
     """List the known device profiles."""
     with _clear_errors():
-        Console().print(cli_tables.profiles(list_profiles(profile_dirs)))
+        cli_tables.console().print(cli_tables.profiles(list_profiles(profile_dirs)))
 
 
 @device.command()
@@ -101,7 +101,7 @@ def show(profile: str, profile_dirs: Sequence[Path]) -> None:
     """Show PROFILE (an id or a file): its points, groups and sources."""
     with _clear_errors():
         for part in cli_tables.profile(load_profile(profile, profile_dirs)):
-            Console().print(part)
+            cli_tables.console().print(part)
 
 
 @device.command()
@@ -202,7 +202,7 @@ def _report(
     follow: bool,
     profile_dirs: Sequence[Path],
 ) -> None:
-    console = Console()
+    console = cli_tables.console()
     if len(found) >= _SUSPICIOUS_UNITS and len({unit.profiles for unit in found}) == 1:
         console.print(f"{len(found)} units answer alike: one device that ignores the unit, or more")
         found = found[:1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,18 +14,27 @@ from drivers.engine import Engine
 from drivers.probe import FoundUnit
 from drivers.profile_types import Accuracy, Point, Profile
 
+# What is piped into a file or a pager has no terminal's width to fit.
+_PIPED_WIDTH = 160
 
-def _table(*columns: str, fluid: str = "", title: str | None = None) -> Table:
-    """A table whose columns keep their width but for the one that may wrap."""
+
+def console() -> Console:
+    """The console on stdout."""
+    standard = Console()
+    return standard if standard.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """A table whose first column, the name, is never wrapped."""
     table = Table(box=SIMPLE, title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, no_wrap=column != fluid, overflow="fold")
+        table.add_column(column, no_wrap=not table.columns, overflow="fold")
     return table
 
 
 def profiles(known: Sequence[Profile]) -> Table:
     """One line a profile."""
-    table = _table("profile", "kind", "points", "writable", "device", fluid="device")
+    table = _table("profile", "kind", "points", "writable", "device")
     for entry in known:
         writable = sum(point.write is not None for point in entry.points.values())
         table.add_row(
@@ -50,9 +59,7 @@ def profile(shown: Profile) -> Iterator[RenderableType]:
 
 
 def _points(shown: Profile) -> Table:
-    table = _table(
-        "point", "register", "unit", "range", "accuracy", "group", "write", fluid="group"
-    )
+    table = _table("point", "register", "unit", "range", "accuracy", "group", "write")
     for point in shown.points.values():
         order = "" if point.registers == 1 else f" {point.order}"
         table.add_row(
@@ -101,9 +108,7 @@ def _groups(shown: Profile) -> Table:
 
 def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     """Who answers on a bus."""
-    table = _table(
-        "unit", "identified as", "would fit too", fluid="would fit too", title=escape(target)
-    )
+    table = _table("unit", "identified as", "would fit too", title=escape(target))
     for entry in found:
         ids = [match.id for match in entry.profiles]
         table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(ids[1:]))

@@ -60,9 +60,9 @@ def load_profile(name_or_path: str | Path, dirs: Iterable[str | Path] = ()) -> P
     folders = [Path(folder) for folder in dirs]
     for path in _files(folders):
         # A vendor's broken file must not hide the profile that was asked for.
-        if path.stem == name_or_path or _declares(path, str(name_or_path)):
+        if _identity(path) == name_or_path:
             return _load(path)
-    known = ", ".join(path.stem for path in _files(folders)) or "none"
+    known = ", ".join(dict.fromkeys(_identity(path) for path in _files(folders)))
     raise ProfileError(f"no device profile {str(name_or_path)!r}; there are: {known}")
 
 
@@ -85,11 +85,19 @@ def _files(folders: Sequence[Path]) -> Iterator[Path]:
         yield from sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
 
 
-def _declares(path: Path, identity: str) -> bool:
+def _identity(path: Path) -> str:
+    """The id that a file declares, read without judging the rest of it."""
+    return _declared_identity(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=512)
+def _declared_identity(path: Path, changed_ns: int) -> str:  # noqa: ARG001  (part of the cache's key)
     try:
-        return f"id: {identity}" in path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return False
+        return path.stem
+    declared = [line.removeprefix("id:") for line in lines if line.startswith("id:")]
+    return declared[0].split("#")[0].strip(" \"'") if declared else path.stem
 
 
 def _load(path: Path) -> Profile:

@@ -60,7 +60,7 @@ class History:
         key = (feed_id, record.window_id // WINDOWS_PER_SECOND)
         with self._lock:
             second = self._bins.get(key)
-            if second is None :
+            if second is None or record.window_id <= second.last_window:
                 # A window seen before means that the clock was set back: the second begins anew.
                 second = self._bins[key] = SecondBin()
             second.add(record)

@@ -50,6 +50,9 @@ class PseudoTerminal:
         self._link = link
         if link is not None:
             try:
+                # A link that a killed predecessor left must not stand in the way.
+                if link.is_symlink():
+                    link.unlink()
                 link.symlink_to(self.path)
             except OSError:
                 self._link = None
