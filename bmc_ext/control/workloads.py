@@ -74,6 +74,7 @@ class WorkloadBook:
         self._database = state.database("workloads", durable=True)
         self._database.executescript(_SCHEMA)
         self._entries: dict[str, Entry] = {}
+        self._reservations: dict[str, Reservation] = {}
         self._caps: Mapping[str, float] = {}
         for row in self._database.execute(
             "SELECT announcement, decision, announced_s, fingerprint, answer FROM workload"
@@ -125,6 +126,7 @@ class WorkloadBook:
             workload_id = self._entries[key].announcement.workload_id
             self._write("DELETE FROM workload WHERE workload_id = ?", (workload_id,))
             del self._entries[key]
+            self._reservations.pop(key, None)
 
     def set_caps(self, caps: Mapping[str, float]) -> None:
         """Set the caps in W by workload_id that hold from now on; the others have none."""
@@ -148,15 +150,14 @@ class WorkloadBook:
 
     def reservations(self, now_s: float) -> list[Reservation]:
         """What is promised from that Unix time on."""
-        found = (entry.decision.reservation for entry in self._entries.values())
-        return [r for r in found if r is not None and (r.end_s is None or r.end_s > now_s)]
+        held = self._reservations.values()
+        return [r for r in held if r.end_s is None or r.end_s > now_s]
 
     def drawing(self, now_s: float) -> Reservation:
         """The power and heat in W that all workloads together may account for now."""
         power_w = heat_w = 0.0
-        for entry in self._entries.values():
-            held = entry.decision.reservation
-            if held is None or held.start_s > now_s + RAMP_S:
+        for held in self._reservations.values():
+            if held.start_s > now_s + RAMP_S:
                 continue
             if held.end_s is None or held.end_s + RAMP_S > now_s:
                 power_w += held.power_w
@@ -201,7 +202,11 @@ class WorkloadBook:
         )
 
     def _remember(self, entry: Entry) -> None:
-        self._entries[resource_id(entry.announcement.workload_id)] = entry
+        key = resource_id(entry.announcement.workload_id)
+        self._entries[key] = entry
+        reservation = entry.decision.reservation
+        if reservation is not None:
+            self._reservations[key] = reservation
 
     def _write(self, statement: str, values: Iterable[object]) -> None:
         try:

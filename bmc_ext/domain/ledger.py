@@ -7,11 +7,13 @@ without the workloads that are known here, cooling included.
 
 from __future__ import annotations
 
-import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 TOLERANCE_W = 1.0
 """Comparisons are to the watt: the finest that a message in MW with six decimals carries."""
@@ -83,28 +85,29 @@ class FreeCapacity:
     """The step function of what is free from `now_s` on, under a set of reservations."""
 
     def __init__(self, site: Site, reservations: Iterable[Reservation], now_s: float) -> None:
-        held = [r for r in reservations if r.end_s is None or r.end_s > now_s]
-        changes = _changes(held, now_s)
-        moments = {now_s, *changes, *(s.from_s for s in site.limits if s.from_s > now_s)}
-        self._starts = sorted(moments)
-        self._free: list[Capacity] = []
-        power_w = heat_w = 0.0
-        for moment_s in self._starts:
-            delta_power_w, delta_heat_w = changes.get(moment_s, (0.0, 0.0))
-            power_w += delta_power_w
-            heat_w += delta_heat_w
-            self._free.append(_free(site, moment_s, power_w, heat_w))
+        limits = [step for step in site.limits if step.from_s > now_s]
+        promised = _Promised(reservations, now_s, [step.from_s for step in limits])
+        self._starts_s = promised.moments_s
+        self._ends_s = np.append(self._starts_s[1:], math.inf)
+        limit_w = np.full(self._starts_s.size, limit_at(site.limits, now_s))
+        for step in limits:
+            limit_w[self._starts_s >= step.from_s] = step.limit_w
+        head_room_w = limit_w - site.base_power_w
+        self._power_w = head_room_w / (1.0 + site.cooling_overhead) - promised.power_w
+        self._heat_w = (
+            np.full(self._starts_s.size, math.inf)
+            if site.cooling_capacity_w is None
+            else site.cooling_capacity_w - site.base_heat_w - promised.heat_w
+        )
 
     def least(self, start_s: float, duration_s: float | None) -> Capacity:
         """The least power and the least cooling that are free in [start, start + duration)."""
+        first = max(0, int(np.searchsorted(self._starts_s, start_s, "right")) - 1)
         end_s = math.inf if duration_s is None else start_s + duration_s
-        first = self._segment(start_s)
-        parts = [self._free[first]]
-        for index in range(first + 1, len(self._starts)):
-            if self._starts[index] >= end_s:
-                break
-            parts.append(self._free[index])
-        return Capacity(min(p.power_w for p in parts), min(p.heat_w for p in parts))
+        last = max(first + 1, int(np.searchsorted(self._starts_s, end_s, "left")))
+        return Capacity(
+            float(self._power_w[first:last].min()), float(self._heat_w[first:last].min())
+        )
 
     def earliest_start(
         self,
@@ -120,25 +123,54 @@ class FreeCapacity:
         A start other than `from_s` is a whole second, so that it survives ISO 8601.
         """
         start_s = from_s
-        for index in range(self._segment(from_s), len(self._starts)):
-            ends_s = self._ends(index)
-            if ends_s <= start_s:
+        fits = (power_w <= self._power_w + TOLERANCE_W) & (heat_w <= self._heat_w + TOLERANCE_W)
+        # Only a step that does not fit can push the start back, to its own end.
+        for index in np.flatnonzero(~fits):
+            if duration_s is not None and self._starts_s[index] >= start_s + duration_s:
+                break
+            end_s = float(self._ends_s[index])
+            if end_s <= start_s:
                 continue
-            if not self._free[index].holds(power_w, heat_w):
-                if math.isinf(ends_s):
-                    return None
-                start_s = float(math.ceil(ends_s))
-                if start_s > until_s:
-                    return None
-            elif duration_s is not None and ends_s >= start_s + duration_s:
-                return start_s
+            if math.isinf(end_s) or math.ceil(end_s) > until_s:
+                return None
+            start_s = float(math.ceil(end_s))
         return start_s
 
-    def _segment(self, moment_s: float) -> int:
-        return max(0, bisect_right(self._starts, moment_s) - 1)
 
-    def _ends(self, index: int) -> float:
-        return self._starts[index + 1] if index + 1 < len(self._starts) else math.inf
+class _Promised:
+    """Power and heat in W that reservations hold from each of `moments_s` on."""
+
+    def __init__(
+        self, reservations: Iterable[Reservation], now_s: float, others_s: Sequence[float] = ()
+    ) -> None:
+        rows = [
+            (
+                max(now_s, r.start_s),
+                math.inf if r.end_s is None else r.end_s,
+                r.power_w,
+                r.heat_w,
+            )
+            for r in reservations
+            if r.end_s is None or r.end_s > now_s
+        ]
+        begins_s, ends_s, power_w, heat_w = np.array(rows, dtype=float).reshape(-1, 4).T
+        ending = np.isfinite(ends_s)
+        self.moments_s = np.unique(np.concatenate(([now_s], others_s, begins_s, ends_s[ending])))
+        begins = np.searchsorted(self.moments_s, begins_s)
+        ends = np.searchsorted(self.moments_s, ends_s[ending])
+        self.power_w = self._held(begins, ends, power_w, power_w[ending])
+        self.heat_w = self._held(begins, ends, heat_w, heat_w[ending])
+
+    def _held(
+        self,
+        begins: NDArray[np.intp],
+        ends: NDArray[np.intp],
+        taken_w: NDArray[np.float64],
+        given_back_w: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        size = self.moments_s.size
+        change_w = np.bincount(begins, taken_w, size) - np.bincount(ends, given_back_w, size)
+        return np.cumsum(change_w)
 
 
 def limit_at(limits: Sequence[LimitStep], moment_s: float) -> float:
@@ -149,9 +181,7 @@ def limit_at(limits: Sequence[LimitStep], moment_s: float) -> float:
 
 def peak_reserved_w(reservations: Iterable[Reservation], now_s: float) -> float:
     """The most IT power in W that is promised at any one moment from `now_s` on."""
-    changes = _changes([r for r in reservations if r.end_s is None or r.end_s > now_s], now_s)
-    promised = itertools.accumulate(changes[moment_s][0] for moment_s in sorted(changes))
-    return max(promised, default=0.0)
+    return float(_Promised(reservations, now_s).power_w.max())
 
 
 class BaseLoad:
@@ -177,26 +207,3 @@ class BaseLoad:
     def assume(self, estimated_w: float) -> float:
         """The base load where part of the measurement is an estimate; nothing is learnt from it."""
         return max(self.value_w or 0.0, estimated_w - self._drawn_w)
-
-
-def _changes(held: Sequence[Reservation], now_s: float) -> dict[float, tuple[float, float]]:
-    """Change of the reserved power and heat in W at each moment; what holds already starts now."""
-    changes: dict[float, tuple[float, float]] = {}
-
-    def add(moment_s: float, power_w: float, heat_w: float) -> None:
-        before = changes.get(moment_s, (0.0, 0.0))
-        changes[moment_s] = (before[0] + power_w, before[1] + heat_w)
-
-    for reservation in held:
-        add(max(now_s, reservation.start_s), reservation.power_w, reservation.heat_w)
-        if reservation.end_s is not None:
-            add(reservation.end_s, -reservation.power_w, -reservation.heat_w)
-    return changes
-
-
-def _free(site: Site, moment_s: float, power_w: float, heat_w: float) -> Capacity:
-    head_room_w = limit_at(site.limits, moment_s) - site.base_power_w
-    cooling_w = math.inf
-    if site.cooling_capacity_w is not None:
-        cooling_w = site.cooling_capacity_w - site.base_heat_w - heat_w
-    return Capacity(head_room_w / (1.0 + site.cooling_overhead) - power_w, cooling_w)
