@@ -48,7 +48,7 @@ def iso8601(unix_s: float) -> str:
 
 def parse_iso8601(text: str) -> float:
     """Unix seconds of an RFC 3339 date-time; ValueError where it is none or has no offset."""
-    moment = datetime.datetime.fromisoformat(text)
+    moment = datetime.datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset")
     return moment.timestamp()

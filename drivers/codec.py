@@ -135,9 +135,11 @@ class PointCodec:
         return encode_number(self._masked(raw), self.point.type, self.point.order)
 
     def _masked(self, raw: float) -> float:
-        if self.point.mask is None:
+        mask = self.point.mask
+        if mask is None:
             return raw
-        return float((round(raw) << mask_shift(self.point.mask)) & self.point.mask)
+        shift = mask_shift(mask)
+        return float(min(max(round(raw), 0), mask >> shift) << shift)
 
     def encode_absent(self) -> bytes:
         """The registers by which the device says that it has no value; ValueError if it cannot."""
@@ -178,21 +180,21 @@ class _Lane:
     masks: NDArray[np.uint16] | None
     shifts: NDArray[np.uint16] | None
 
-    def gather(self, image: NDArray[np.uint8]) -> NDArray[np.generic]:
+    def gather(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The raw numbers of the lane's points."""
         return image[self.positions].view(self.dtype)[:, 0]
 
-    def absent(self, raw: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    def absent(self, raw: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Which raw numbers mean absent; None when none can."""
         found: NDArray[np.bool_] | None = None
         if self.dtype.kind == "f":
-            found = ~np.isfinite(raw.astype(np.float64))
+            found = ~np.isfinite(raw)
         for number, members in self.sentinels:
             equal = (raw == number) & members
             found = equal if found is None else found | equal
         return found
 
-    def field(self, raw: NDArray[np.generic]) -> NDArray[np.generic]:
+    def field(self, raw: NDArray[Any]) -> NDArray[Any]:
         """The raw numbers without the bits that their masks leave out."""
         if self.masks is None or self.shifts is None:
             return raw
@@ -225,12 +227,14 @@ class BlockCodec:
         image = np.frombuffer(data, np.uint8)
         raw = np.empty(len(self._scale))
         absent = np.zeros(len(self._scale), np.bool_)
-        for lane in self._lanes:
-            numbers = lane.gather(image)
-            lane_absent = lane.absent(numbers)
-            raw[lane.rows] = lane.field(numbers)
-            if lane_absent is not None:
-                absent[lane.rows] = lane_absent
+        # A signalling NaN raises a floating-point flag whenever it is touched.
+        with np.errstate(invalid="ignore"):
+            for lane in self._lanes:
+                numbers = lane.gather(image)
+                lane_absent = lane.absent(numbers)
+                raw[lane.rows] = lane.field(numbers)
+                if lane_absent is not None:
+                    absent[lane.rows] = lane_absent
         raw[absent] = np.nan
         values = raw * self._scale + self._offset
         beyond = (values < self._low) | (values > self._high)

@@ -186,7 +186,9 @@ class Engine:
         serial = isinstance(target, SerialTarget)
         highest = _HIGHEST_RTU_UNIT if serial else _HIGHEST_TCP_UNIT
         if not int(serial) <= settings.unit <= highest:
-            raise TargetError(f"device {settings.id!r}: unit {settings.unit} is above {highest}")
+            raise TargetError(
+                f"device {settings.id!r}: unit {settings.unit} is not in {int(serial)} to {highest}"
+            )
         device = FieldDevice(settings, profile, serial=serial)
         bus = self._buses.get(target.bus)
         if isinstance(target, SerialTarget):

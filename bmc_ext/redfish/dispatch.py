@@ -65,7 +65,7 @@ class Dispatcher:
         return _finish(response, resource, request.method)
 
     def _handle(self, resource: Resource, params: Mapping[str, str], request: Request) -> Response:
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and "OPTIONS" not in resource.handlers:
             return Response(204)
         method = "GET" if request.method == "HEAD" else request.method
         if method not in resource.handlers:
@@ -161,7 +161,7 @@ def _finish(
 ) -> tuple[int, dict[str, str], bytes]:
     headers = {**HEADERS, **response.headers}
     if resource is not None and (response.status == 405 or method in ("GET", "HEAD", "OPTIONS")):
-        headers["Allow"] = resource.allow
+        headers.setdefault("Allow", resource.allow)
     if response.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Redfish"'
     if response.body is None:

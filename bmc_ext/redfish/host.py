@@ -30,6 +30,9 @@ class HostBMC(Protocol):
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`."""
 
+    def methods(self, path: str) -> tuple[str, ...]:
+        """The methods that the resource at `path` takes; none where nothing lives there."""
+
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:
         """Answer one request; `path` starts with /redfish/v1/. Raises HostError."""
 

@@ -35,10 +35,15 @@ class Resource:
     @property
     def allow(self) -> str:
         """The value of the Allow header."""
-        methods = set(self.handlers) | {"OPTIONS"}
-        if "GET" in methods:
-            methods.add("HEAD")
-        return ", ".join(sorted(methods))
+        return allow(self.handlers)
+
+
+def allow(methods: Iterable[str]) -> str:
+    """The value of the Allow header for a resource that takes `methods`."""
+    all_methods = {*methods, "OPTIONS"}
+    if "GET" in all_methods:
+        all_methods.add("HEAD")
+    return ", ".join(sorted(all_methods))
 
 
 class Routes:
@@ -72,6 +77,10 @@ class Routes:
     def delete(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
         """Serve DELETE of `uri`."""
         return self._handler(uri, "DELETE", privilege)
+
+    def options(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
+        """Serve OPTIONS of `uri` where the registry does not know its methods."""
+        return self._handler(uri, "OPTIONS", privilege)
 
     def _handler(self, uri: str, method: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
         def keep(handler: AnyHandler) -> AnyHandler:

@@ -89,21 +89,32 @@ WIDER_CLONES static double at_extremes(const double *x, int32_t count, double lo
     return found;
 }
 
-/* Smallest difference between neighbours that is not zero: the converter's step, or less. */
-static double smallest_step(const dcpi_window *window, int channel) {
-    double block[DCPI_BLOCK];
-    double smallest = DBL_MAX, before = sample_at(window, channel, 0);
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
-        int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
-        dcpi_read_block(window, channel, start, count, block);
-        for (int32_t k = 0; k < count; k++) {
-            double step = fabs(block[k] - before);
-            if (step > 0 && step < smallest)
-                smallest = step;
-            before = block[k];
+/* D. L. Shell, Comm. ACM 2(7), 1959, with the gaps of M. Ciura, 2001. */
+static void sort(double *values, int32_t count) {
+    static const int32_t gaps[] = {301, 132, 57, 23, 10, 4, 1};
+    for (size_t pass = 0; pass < sizeof gaps / sizeof *gaps; pass++) {
+        int32_t gap = gaps[pass];
+        for (int32_t k = gap; k < count; k++) {
+            double value = values[k];
+            int32_t place = k;
+            for (; place >= gap && values[place - gap] > value; place -= gap)
+                values[place] = values[place - gap];
+            values[place] = value;
         }
     }
+}
+
+/* The converter's step: the smallest difference among samples from all over the window. */
+static double converter_step(const dcpi_window *window, int channel, dcpi_workspace *workspace) {
+    double *values = workspace->lanes, smallest = DBL_MAX;
+    int32_t stride = (window->samples + DCPI_BLOCK_CELLS - 1) / DCPI_BLOCK_CELLS;
+    int32_t count = window->samples / stride;
+    for (int32_t k = 0; k < count; k++)
+        values[k] = sample_at(window, channel, k * stride);
+    sort(values, count);
+    for (int32_t k = 1; k < count; k++)
+        if (values[k] > values[k - 1])
+            smallest = fmin(smallest, values[k] - values[k - 1]);
     return smallest;
 }
 
@@ -121,18 +132,7 @@ static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t
     return fall < DBL_MAX && fall > CLIP_STEPS * step;
 }
 
-/* Samples of the run that ends before `end` if it was cut, else 0; `step` is found once, when
- * needed. */
-static int32_t cut_run(const dcpi_window *window, int channel, int32_t end, int32_t length,
-                       double *step) {
-    if (length < CLIP_RUN_MIN)
-        return 0;
-    if (*step <= 0)
-        *step = smallest_step(window, channel);
-    return is_cut(window, channel, end - length, length, *step) ? length : 0;
-}
-
-static int32_t clipped_at(const dcpi_window *window, int channel, double level, double *step) {
+static int32_t clipped_at(const dcpi_window *window, int channel, double level, double step) {
     double block[DCPI_BLOCK];
     int32_t run = 0, clipped = 0;
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
@@ -142,36 +142,41 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
         for (int32_t k = 0; k < count; k++) {
             if (block[k] == level) {
                 run++;
-            } else if (run) {
-                clipped += cut_run(window, channel, start + k, run, step);
-                run = 0;
+                continue;
             }
+            if (run >= CLIP_RUN_MIN && is_cut(window, channel, start + k - run, run, step))
+                clipped += run;
+            run = 0;
         }
     }
-    return clipped + cut_run(window, channel, window->samples, run, step);
+    if (run >= CLIP_RUN_MIN && is_cut(window, channel, window->samples - run, run, step))
+        clipped += run;
+    return clipped;
 }
 
 /* Samples at either end of the range that were cut; mostly a single count tells that none was. */
 static int32_t clipped_samples(const dcpi_window *window, int channel, const sample_extent *extent,
-                               double peak) {
-    double block[DCPI_BLOCK], step = 0, found = 0;
+                               double peak, dcpi_workspace *workspace) {
+    double *block = workspace->channels, found = 0;
     int32_t clipped = 0;
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
+    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
+        int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
         dcpi_read_block(window, channel, start, count, block);
         found += at_extremes(block, count, extent->low, extent->high);
     }
     if (found < CLIP_RUN_MIN)
         return 0;
+    double step = converter_step(window, channel, workspace);
     if (fabs(extent->high) > CLIP_LEVEL_SHARE * peak)
-        clipped += clipped_at(window, channel, extent->high, &step);
+        clipped += clipped_at(window, channel, extent->high, step);
     if (fabs(extent->low) > CLIP_LEVEL_SHARE * peak)
-        clipped += clipped_at(window, channel, extent->low, &step);
+        clipped += clipped_at(window, channel, extent->low, step);
     return clipped;
 }
 
-static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent) {
+static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent,
+                              dcpi_workspace *workspace) {
     double count = window->samples;
     channel_level level = {0};
     /* A NaN passes by the comparisons of the extremes, not by the sum of squares. */
@@ -187,7 +192,7 @@ static channel_level level_of(const dcpi_window *window, int channel, const samp
         level.variance = 0;
     level.peak = fmax(fabs(extent->low), fabs(extent->high));
     if (level.variance > 0)
-        level.clipped = clipped_samples(window, channel, extent, level.peak);
+        level.clipped = clipped_samples(window, channel, extent, level.peak, workspace);
     return level;
 }
 
@@ -203,7 +208,7 @@ void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *work
         extend(v, i, count, &voltage);
         extend(i, v, count, &current);
     }
-    level->voltage = level_of(window, phase, &voltage);
-    level->current = level_of(window, window->phases + phase, &current);
+    level->voltage = level_of(window, phase, &voltage, workspace);
+    level->current = level_of(window, window->phases + phase, &current, workspace);
     level->mean_power = voltage.products / window->samples;
 }

@@ -337,7 +337,7 @@ class ComtradeReplay:
         self.phases = len(self.recording.pairs)
         self.sample_rate_hz = self.recording.sample_rate_hz
         self.epoch_ns = 0
-        self.skew_s = self.recording.skew_s
+        self.skew_s: Sequence[float] = self.recording.skew_s
         self._loop = loop
         self._length = self.recording.waveforms.shape[1]
         self._rate = Fraction(self.sample_rate_hz)

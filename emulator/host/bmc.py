@@ -85,6 +85,11 @@ class SushyHost:
         self._store.close()
         self._state.close()
 
+    def methods(self, path: str) -> tuple[str, ...]:
+        """The methods that the resource at `path` takes; none where nothing lives there."""
+        found = find(path.rstrip("/"))
+        return found[0].methods if found is not None and self._exist(found[1]) else ()
+
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
-from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.registry import Routes, allow
 from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
 
 routes = Routes()
@@ -12,15 +12,23 @@ routes = Routes()
 ANY = "/redfish/v1/{host:path}"
 
 
+@routes.options(ANY, LOGIN)
 @routes.get(ANY, LOGIN)
 @routes.post(ANY, CONFIGURE_COMPONENTS)
 @routes.patch(ANY, CONFIGURE_COMPONENTS)
 @routes.delete(ANY, CONFIGURE_COMPONENTS)
 def host(context: Context, request: Request) -> Response:
     """The host's answer, under our headers; nothing of the host is reached by `..`."""
-    if context.host is None or ".." in request.path:
-        raise RedfishError(404, f"nothing lives at {request.path}")
-    body = request.json() if request.body else None
+    path = request.path.rstrip("/")
+    taken = context.host.methods(path) if context.host is not None and ".." not in path else ()
+    if context.host is None or not taken:
+        raise RedfishError(404, f"nothing lives at {path}")
+    headers = {"Allow": allow(taken)}
+    if request.method == "OPTIONS":
+        return Response(204, None, headers)
     method = "GET" if request.method == "HEAD" else request.method
-    answer = context.host.handle(method, request.path.rstrip("/"), request.raw_query, body)
-    return Response(answer.status, answer.body, answer.headers)
+    if method not in taken:
+        raise RedfishError(405, f"{path} does not take {method}", headers=headers)
+    body = request.json() if request.body else None
+    answer = context.host.handle(method, path, request.raw_query, body)
+    return Response(answer.status, answer.body, {**headers, **answer.headers})

@@ -1,4 +1,4 @@
-"""A campus to command: real books, audit log and schemas; the clock and the measurements are fakes."""
+"""A campus to command: real books, audit log and schemas; clock and measurements are fakes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bmc_ext.domain.workload import PowerOrder
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity, identity_of
 from bmc_ext.state import StateDirectory
+from drivers.engine import Engine
 from drivers.reading import Quality, Reading
 
 NOW_S = 1_800_000_000.0
@@ -63,7 +64,9 @@ class Measured:
             return None
         at_s = self.clock.now_s - self.age_s
         feeds = tuple(self._feed(f"feed_{i}", at_s) for i in range(FEEDS))
-        loops = tuple(_loop(f"loop_{i}", at_s, f"loop_{i}" in self.dead_loops) for i in range(LOOPS))
+        loops = tuple(
+            _loop(f"loop_{i}", at_s, f"loop_{i}" in self.dead_loops) for i in range(LOOPS)
+        )
         return Snapshot(int(at_s * 10) - 1, None, total_of(feeds), feeds, loops, ())
 
     def _feed(self, feed_id: str, at_s: float) -> FeedValues:
@@ -106,18 +109,6 @@ class Sink:
         self.orders.pop(workload_id, None)
 
 
-class NoDevices:
-    """No field device at all."""
-
-    def reading(self, device_id: str, point: str) -> Reading:
-        """Nothing is known."""
-        raise KeyError(f"{device_id}/{point}")
-
-    def write(self, device_id: str, point: str, value: float, *, timeout_s: float = 0.8) -> Any:
-        """Nothing can be written."""
-        raise AssertionError("nothing may be written here")
-
-
 class Bench:
     """Commands over a campus of 250 MW in a state directory; `restart` is a new process over it."""
 
@@ -134,7 +125,7 @@ class Bench:
             feeds=tuple(FeedConfig(f"feed_{i}", f"Feed {i}", 62.5e6) for i in range(FEEDS)),
             loops=tuple(LoopConfig(f"loop_{i}", max_return_c=65.0) for i in range(LOOPS)),
         )
-        self.devices: Any = NoDevices()
+        self.devices = Engine([])
         self.commands: Commands
         self._open: list[Callable[[], None]] = []
 

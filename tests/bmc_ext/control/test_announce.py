@@ -37,7 +37,7 @@ def test_draft_announcement_is_approved_with_conditions(bench: Any, shared: Path
 
 
 def test_same_content_gets_the_same_answer(bench: Any) -> None:
-    """A repetition, later and with another header, is answered as the first was; nothing is added."""
+    """A repetition, later and with another header, is answered as the first was."""
     first = bench.announce("a")
     bench.clock.now_s += 100
     bench.measured.power_w = 240e6
@@ -91,7 +91,10 @@ def test_rejection_names_an_alternative_that_is_accepted(bench: Any) -> None:
 def test_past_is_rejected(bench: Any) -> None:
     """An announcement for the past is decided and rejected, with a start to come."""
     body = bench.announce("old", start_time_estimate="2025-06-04T14:35:00Z")
-    assert (body["approval_status"], body["reasons"]) == ("rejected", ["the announced time is over"])
+    assert (body["approval_status"], body["reasons"]) == (
+        "rejected",
+        ["the announced time is over"],
+    )
     assert body["alternative"]["start_time"] == "2027-01-15T08:01:00.000Z"
 
 
@@ -100,11 +103,17 @@ def test_past_is_rejected(bench: Any) -> None:
     [
         ({"flexibility": "yes"}, "power_profile.flexibility is malformed: ignored"),
         ({"priority": 7}, "power_profile.priority is malformed: ignored"),
-        ({"start_time_estimate": "soon"}, "power_profile.start_time_estimate is malformed: ignored"),
-        ({"baseline_power_mw": 99}, "baseline_power_mw is above the peak power: taken as the peak power"),
-        ({"duration_estimate_sec": 0}, "duration_estimate_sec is 0, which is no estimate: taken as open-ended"),
+        ({"start_time_estimate": "x"}, "power_profile.start_time_estimate is malformed: ignored"),
+        (
+            {"baseline_power_mw": 99},
+            "baseline_power_mw is above the peak power: taken as the peak power",
+        ),
+        (
+            {"duration_estimate_sec": 0},
+            "duration_estimate_sec is 0, which is no estimate: taken as open-ended",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense_is_ignored_and_told(
     bench: Any, profile: dict[str, Any], note: str
 ) -> None:
@@ -161,12 +170,15 @@ def test_unknown_feed_counts_at_its_rating(bench: Any) -> None:
     body = bench.announce("a", 200)
     left_mw = (250 - 66 - 62.5) / 1.06
     assert body["capacity"]["power_available_mw"] == pytest.approx(left_mw)
-    assert "the power of feed feed_3 is comm-error: counted at its rating of 62.5 MW" in body["reasons"]
+    assert (
+        "the power of feed feed_3 is comm-error: counted at its rating of 62.5 MW"
+        in body["reasons"]
+    )
 
 
 @pytest.mark.parametrize("how", ["nothing", "old"])
 def test_nothing_measured_means_nothing_to_give(bench: Any, how: str) -> None:
-    """Before the first snapshot, and when the newest is too old, all feeds count at their rating."""
+    """Without a snapshot, or with one too old, all feeds count at their rating."""
     bench.measured.nothing = how == "nothing"
     bench.measured.age_s = 60.0
     body = bench.announce("a", 1)
@@ -201,7 +213,10 @@ def test_audit_has_an_entry_before_and_after(bench: Any) -> None:
     """Every decision is in the audit chain twice, with who asked and what was decided."""
     bench.announce("a")
     planned, done = bench.audit_entries()
-    assert (planned["event"], done["event"]) == ("workload.announce.planned", "workload.announce.done")  # fmt: skip
+    assert (planned["event"], done["event"]) == (
+        "workload.announce.planned",
+        "workload.announce.done",
+    )
     assert planned["fields"]["user"] == "root"
     assert planned["fields"]["approval_status"] == "approved"
     assert done["fields"]["planned_seq"] == planned["seq"]
@@ -209,7 +224,7 @@ def test_audit_has_an_entry_before_and_after(bench: Any) -> None:
 
 
 def test_announcement_is_on_disk_before_the_answer(bench: Any) -> None:
-    """A second process that opens the books right after the answer finds the workload as answered."""
+    """Who opens the books right after the answer finds the workload as answered."""
     body = bench.announce("a", 100)
     before = bench.commands.workload("a")
     commands = bench.restart()
@@ -229,7 +244,7 @@ def test_disk_that_is_full_takes_nothing(bench: Any) -> None:
 
 
 def test_life_of_a_workload_reaches_the_sink(bench: Any) -> None:
-    """The sink hears of an approved workload before its start and of its end; never of a rejected one."""
+    """The sink hears of an approved workload before its start and at its end; of no other."""
     bench.announce("a", 40, start_time_estimate="2027-01-15T08:01:00Z", ramp_rate_mw_per_sec=2)
     bench.announce("too-big", 900)
     bench.tick()

@@ -25,7 +25,7 @@ def train(bench: Any, workload_id: str = "t", peak_mw: float = 100, min_mw: floa
 
 
 def test_reduction_caps_the_workloads_and_gives_back(bench: Any) -> None:
-    """An accepted event caps what runs from its start to its end, tells the sink, and shows in the status."""
+    """An accepted event caps what runs from its start to its end, and shows in the status."""
     train(bench, "t", 100, 40)
     train(bench, "u", 40, 20)
     body = bench.signal(bench.demand_response("dr-1", target_reduction_mw=20))
@@ -67,7 +67,7 @@ def test_draft_reduction_is_refused_with_the_number(bench: Any) -> None:
 
 
 def test_same_event_same_answer_other_content_conflicts(bench: Any) -> None:
-    """A repeated event is answered as before and counts once; other content under its id is a conflict."""
+    """A repeated event is answered as before and counts once; with other content it conflicts."""
     train(bench)
     first = bench.signal(bench.demand_response("dr-1"))
     repeated = bench.demand_response("dr-1")
@@ -105,7 +105,11 @@ def test_signal_shows_in_the_status_and_in_answers(bench: Any) -> None:
     assert (body["status"], body["event"]) == ("accepted", None)
     validator("messages/grid_signal_response").validate(body)
     status = bench.commands.grid_status()
-    assert (status.stability, status.import_limit_w, status.price_per_mwh) == ("stressed", 200e6, 92.5)  # fmt: skip
+    assert (status.stability, status.import_limit_w, status.price_per_mwh) == (
+        "stressed",
+        200e6,
+        92.5,
+    )
     answer = bench.announce("a", 1)
     assert answer["grid_status"] == {
         "grid_stability": "stressed",
@@ -114,7 +118,11 @@ def test_signal_shows_in_the_status_and_in_answers(bench: Any) -> None:
     }
     bench.clock.now_s += 601
     status = bench.commands.grid_status()
-    assert (status.stability, status.import_limit_w, status.price_per_mwh) == ("normal", 250e6, None)  # fmt: skip
+    assert (status.stability, status.import_limit_w, status.price_per_mwh) == (
+        "normal",
+        250e6,
+        None,
+    )
 
 
 def test_signal_survives_a_restart(bench: Any) -> None:
@@ -125,7 +133,9 @@ def test_signal_survives_a_restart(bench: Any) -> None:
 
 def test_expired_signal_is_refused(bench: Any) -> None:
     """A signal whose validity is over is refused and changes nothing."""
-    body = bench.signal(bench.grid_signal("s-1", import_limit_mw=1, valid_until="2025-01-01T00:00:00Z"))  # fmt: skip
+    body = bench.signal(
+        bench.grid_signal("s-1", import_limit_mw=1, valid_until="2025-01-01T00:00:00Z")
+    )
     assert (body["status"], body["reasons"]) == ("refused", ["valid_until is in the past"])
     assert bench.commands.grid_status().import_limit_w == 250e6
 
@@ -134,9 +144,7 @@ def test_import_limit_throttles_what_runs(bench: Any) -> None:
     """A limit below the import caps running workloads, and is lifted with the limit."""
     train(bench)
     body = bench.signal(
-        bench.grid_signal(
-            "s-1", import_limit_mw=180, valid_until=iso8601(bench.clock.now_s + 600)
-        )
+        bench.grid_signal("s-1", import_limit_mw=180, valid_until=iso8601(bench.clock.now_s + 600))
     )
     assert body["reasons"] == [
         "the import of 194 MW is above the limit; running workloads can give up 60 MW"
@@ -157,7 +165,7 @@ def test_dead_meter_throttles_nobody(bench: Any) -> None:
 
 
 def test_observe_mode_promises_nothing(bench: Any) -> None:
-    """In observe mode a demand response is refused and an import limit caps nothing, and both say why."""
+    """In observe mode an event is refused and an import limit caps nothing; both say why."""
     bench.stop()
     bench.start(control="observe")
     train(bench)
@@ -189,7 +197,7 @@ def test_status_adds_up(bench: Any) -> None:
 
 
 def test_unknown_import_is_null(bench: Any) -> None:
-    """With a dead meter the import is unknown, the quality says so, and what is available shrinks."""
+    """With a dead meter the import is null, the quality says so, and less is available."""
     bench.measured.dead_feeds = {"feed_0"}
     status = bench.commands.grid_status()
     assert (status.import_w, status.quality) == (None, "comm-error")

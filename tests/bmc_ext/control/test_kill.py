@@ -16,7 +16,7 @@ ANSWERS = 40
 
 
 def test_every_answer_survives_kill_9(tmp_path: Path) -> None:
-    """After SIGKILL the book has every workload that was answered, as it was answered, and one more at most."""
+    """After SIGKILL the book has every answer that was given, and at most one more."""
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), str(tmp_path)],
         cwd=ROOT,
@@ -27,7 +27,9 @@ def test_every_answer_survives_kill_9(tmp_path: Path) -> None:
     assert process.stdout is not None
     answers = [json.loads(process.stdout.readline()) for _ in range(ANSWERS)]
     process.kill()
-    answers += [json.loads(line) for line in process.stdout.read().splitlines() if line.endswith("}")]
+    answers += [
+        json.loads(line) for line in process.stdout.read().splitlines() if line.endswith("}")
+    ]
     process.wait(10)
     process.stdout.close()
 

@@ -1,4 +1,4 @@
-"""thermal_control over real Modbus TCP: a drive that is written, a flow meter that sees the effect."""
+"""thermal_control over real Modbus TCP: a drive is written, a flow meter sees the effect."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_accepted_and_effective_are_told_apart(cooled: Any, rig: Rig) -> None:
 
 
 def test_draft_example_acts_on_what_is_there(cooled: Any, rig: Rig) -> None:
-    """Flow and its bound are set; temperature, fluid and heat recovery are reported, not pretended."""
+    """Flow and its bound are set; what nothing can set is reported, not pretended."""
     body = control(
         cooled,
         {
@@ -148,7 +148,7 @@ def test_draft_example_acts_on_what_is_there(cooled: Any, rig: Rig) -> None:
 
 
 def test_ignored_write_is_not_set(cooled: Any, rig: Rig) -> None:
-    """A drive that acknowledges and does nothing is reported as not set, with what it really holds."""
+    """A drive that acknowledges and does nothing is not set; what it really holds is told."""
     rig.drive.ignores_writes = True
     [outcome] = control(cooled, flow(2500))["outcomes"]
     assert outcome["status"] == "not_set"
@@ -159,13 +159,17 @@ def test_ignored_write_is_not_set(cooled: Any, rig: Rig) -> None:
 
 
 def test_silent_drive_is_a_communication_error(cooled: Any, rig: Rig) -> None:
-    """A drive that does not answer is reported so, in time, and nothing is known of what it holds."""
+    """A drive that does not answer is reported in time, and nothing is known of what it holds."""
     rig.server.stop()
     begun_s = time.monotonic()
     [outcome] = control(cooled, flow(2500))["outcomes"]
     assert time.monotonic() - begun_s < 2.5
     [setting] = outcome["settings"]
-    assert (setting["status"], setting["accepted"], setting["effective"]) == ("comm_error", None, None)  # fmt: skip
+    assert (setting["status"], setting["accepted"], setting["effective"]) == (
+        "comm_error",
+        None,
+        None,
+    )
     assert setting["reason"]
 
 

@@ -22,7 +22,7 @@ BAD_ARRAYS: dict[str, tuple[Any, str]] = {
     "complex": (WAVE.astype(np.complex128), "dtype complex128"),
     "other byte order": (WAVE.astype(">f8"), "dtype >f8"),
     "three dimensions": (WAVE.reshape(3, 2, 640), "3 dimensions"),
-    "no dimension": (np.float64(1) * np.ones(()), "0 dimensions"),
+    "no dimension": (np.array(1.0), "0 dimensions"),
     "columns": (np.asfortranarray(WAVE), "C-contiguous"),
     "every other sample": (np.repeat(WAVE, 2, axis=1)[:, ::2], "C-contiguous"),
     "backwards": (WAVE[:, ::-1], "C-contiguous"),

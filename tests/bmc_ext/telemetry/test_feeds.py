@@ -34,7 +34,8 @@ def test_a_window_shows_its_weighted_power(feed: WaveformFeed, make_window: Make
     assert values.frequency_hz == 50.01
     assert [phase.phase for phase in values.phases] == ["L1", "L2", "L3"]
     assert [phase.p_w for phase in values.phases] == [1000.0] * 3
-    assert (record.p_w, record.p_mean_w) == (3000.0, pytest.approx(2900.0))
+    assert record.p_w == 3000.0
+    assert record.p_mean_w == pytest.approx(2900.0)
     assert record.v_rms_v == (230.0, 230.0, 230.0)
 
 

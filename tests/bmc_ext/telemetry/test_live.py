@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class SineSource:
     phases = 3
     sample_rate_hz = RATE_HZ
     epoch_ns = 0
-    skew_s = (0.0, 0.0, 0.0)
+    skew_s: Sequence[float] = (0.0, 0.0, 0.0)
 
     def __init__(self) -> None:
         self.cut = False
