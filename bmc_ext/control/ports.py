@@ -32,7 +32,8 @@ class FieldDevices(Protocol):
 class WorkloadSink(Protocol):
     """Who runs the workloads, and keeps them to what they may draw.
 
-    Both calls may come again for what is known already; one that raises is repeated a second later.
+    An order may come again; one that raises is repeated a second later. The end is told once; it is
+    in the order too.
     """
 
     def on_workload(self, order: PowerOrder) -> None:

@@ -216,7 +216,7 @@ class WorkloadBook:
 
 
 class WorkloadOrders:
-    """Keeps the sink at what the book says; a call that fails is made again at the next turn."""
+    """Keeps the sink at what the book says; an order that fails is given again at the next turn."""
 
     def __init__(self, sink: WorkloadSink) -> None:
         self._sink = sink
@@ -225,7 +225,7 @@ class WorkloadOrders:
     def reconcile(self, wanted: Mapping[str, PowerOrder]) -> list[str]:
         """Tell the sink every order that it does not know yet, and every one that is no more.
 
-        Returns the resource_ids of the workloads for which that failed.
+        Returns the resource_ids of the workloads whose order did not arrive.
         """
         failed = []
         for workload_id, order in wanted.items():
@@ -239,13 +239,12 @@ class WorkloadOrders:
             else:
                 self._told[workload_id] = order
         for workload_id in [known for known in self._told if known not in wanted]:
+            del self._told[workload_id]
             try:
                 self._sink.on_removed(workload_id)
-            except Exception:
-                _LOG.exception("the end of workload %.128r did not arrive", workload_id)
-                failed.append(resource_id(workload_id))
-            else:
-                del self._told[workload_id]
+            except Exception as error:
+                # The order carried the end: who runs it may have let go of it already.
+                _LOG.info("the end of workload %.128r did not arrive: %s", workload_id, error)
         return failed
 
 

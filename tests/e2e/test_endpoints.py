@@ -6,9 +6,10 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from e2e.emulator_client import COMMAND, Running, wait_for
+from e2e.emulator_client import COMMAND, Running, emulator, wait_for
 
 import schemas
 from emulator.plant.client import PlantControl
@@ -183,23 +184,25 @@ def test_grid_signal_is_reflected_in_status(bmc: Running) -> None:
     assert "9000" in answer.body["reasons"][0]
 
 
-def test_the_drafts_workload_is_approved_with_conditions(bmc: Running) -> None:
+def test_the_drafts_workload_is_approved_with_conditions(tmp_path: Path) -> None:
     """The draft's 180 MW announcement, made current by our own command, is capped but approved."""
-    example = subprocess.run(
-        [COMMAND, "workload", "example", "--now"], capture_output=True, check=True
-    ).stdout
-    answer = bmc.ask("POST", f"{HOME}/workload/announce", raw=example)
-    assert answer.status == 200
-    schemas.validator("messages/infrastructure_response").validate(answer.body)
-    assert answer.body["approval_status"] == "approved_with_conditions"
-    assert 90 <= answer.body["conditions"]["max_power_mw"] < 180
-    workload = bmc.get(answer.headers["location"])
-    assert workload["WorkloadState"] == "Scheduled"
-    again = bmc.ask("POST", "/dcpi/workload/announce", raw=example)
-    assert again.body["conditions"] == answer.body["conditions"]
-    changed = json.loads(example)
-    changed["power_profile"]["peak_power_mw"] = 170
-    assert bmc.ask("POST", f"{HOME}/workload/announce", changed).status == 409
+    command = [COMMAND, "workload", "example", "--now"]
+    example = subprocess.run(command, capture_output=True, check=True).stdout
+    with emulator(tmp_path) as idle:
+        path = f"{HOME}/power/realtime"
+        wait_for(lambda: idle.ask("GET", path).body.get("Quality") == "ok", 10, "quality ok")
+        wait_for(lambda: idle.get(f"{HOME}/thermal/status")["Quality"] == "ok", 10, "cooling ok")
+        answer = idle.ask("POST", f"{HOME}/workload/announce", raw=example)
+        assert answer.status == 200
+        schemas.validator("messages/infrastructure_response").validate(answer.body)
+        assert answer.body["approval_status"] == "approved_with_conditions"
+        assert 90 <= answer.body["conditions"]["max_power_mw"] < 180
+        assert idle.get(answer.headers["location"])["WorkloadState"] == "Scheduled"
+        again = idle.ask("POST", "/dcpi/workload/announce", raw=example)
+        assert again.body["conditions"] == answer.body["conditions"]
+        changed = json.loads(example)
+        changed["power_profile"]["peak_power_mw"] = 170
+        assert idle.ask("POST", f"{HOME}/workload/announce", changed).status == 409
 
 
 def announcement(workload_id: str, peak_mw: float, *, in_s: float) -> dict[str, object]:

@@ -105,6 +105,8 @@ class Sink:
 
     def on_removed(self, workload_id: str) -> None:
         """Remember the end."""
+        if self.broken:
+            raise ConnectionError("nobody there")
         self.removed.append(workload_id)
         self.orders.pop(workload_id, None)
 

@@ -275,6 +275,17 @@ def test_sink_that_failed_is_told_again(bench: Any) -> None:
     assert list(bench.sink.orders) == ["a"]
 
 
+def test_end_that_did_not_arrive_is_left_alone(bench: Any) -> None:
+    """The order carried the end, so a sink that has let go already is not asked again."""
+    bench.announce("a")
+    bench.tick()
+    bench.sink.broken = True
+    bench.tick(3601)
+    bench.sink.broken = False
+    bench.tick(1)
+    assert bench.sink.removed == []
+
+
 def test_what_is_over_is_forgotten_after_a_week(bench: Any) -> None:
     """Completed and rejected workloads leave the book, on disk too; open-ended ones stay."""
     bench.announce("short", 10)
