@@ -31,7 +31,7 @@ package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty enviro
 	@$(BIN)/python tests/check_package.py
 
 bench: $(CORE)  ## the figures, side by side with peers
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 soak: $(CORE)  ## the long versions of the tests
 	@$(BIN)/python -m pytest -q tests/soak $(ARGS)

@@ -161,7 +161,7 @@ class Commands:
             return self._grid.status(
                 found,
                 reserved_w=self._balance.reserved_w(site, now_s),
-                workloads=self._workloads.throttleable(),
+                workloads=self._workloads.throttleable(capped=True),
                 now_s=now_s,
             )
 

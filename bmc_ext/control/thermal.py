@@ -104,7 +104,7 @@ class ThermalControl:
                 reason="control mode is observe: nothing was written",
             )
         effective = self._measured(sensor, written_s, deadline_s)
-        reason = result.reason
+        reason = result.reason or setting.reason
         if reason is None and effective is None:
             reason = _NOTHING_MEASURED
         accepted = result.accepted

@@ -164,14 +164,18 @@ class WorkloadBook:
                 heat_w += held.heat_w
         return Reservation(now_s, now_s, power_w, heat_w)
 
-    def throttleable(self) -> list[Throttleable]:
-        """The approved workloads that can be throttled, with what they were granted."""
+    def throttleable(self, *, capped: bool = False) -> list[Throttleable]:
+        """The approved workloads that can be throttled, with what they were granted.
+
+        With `capped`, less what they give up already.
+        """
+        caps = self._caps if capped else {}
         return [
             Throttleable(
                 workload_id=entry.announcement.workload_id,
                 start_s=entry.decision.start_s,
                 end_s=entry.decision.end_s,
-                max_power_w=entry.decision.max_power_w,
+                max_power_w=caps.get(entry.announcement.workload_id, entry.decision.max_power_w),
                 min_power_w=entry.announcement.min_power_w,
             )
             for entry in self._entries.values()

@@ -40,6 +40,7 @@ SettingStatus = Literal["accepted", "not_set", "comm_error", "refused", "not_sup
 
 _LPM_TO_M3_PER_S = 1.0 / 60_000.0
 _SPEED_TOLERANCE_PERCENT = 0.01
+_BOUND = f"kept as the upper bound of the speed that {FLOW} asks for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +216,15 @@ def _plan_system(system_id: str, plate: LoopPlate | None, settings: _Settings) -
         return SystemPlan(system_id, False, None, planned)
     speed_percent, refusal = _speed(plate, settings)
     planned = tuple(
-        _plan_setting(name, value, plate, refusal) for name, (value, _) in settings.items()
+        _plan_setting(name, value, plate, refusal, FLOW in settings)
+        for name, (value, _) in settings.items()
     )
     writes = any(setting.status is None for setting in planned)
     return SystemPlan(system_id, True, speed_percent if writes else None, planned)
 
 
 def _plan_setting(
-    name: str, value: object, plate: LoopPlate, refusal: str | None
+    name: str, value: object, plate: LoopPlate, refusal: str | None, bounded: bool
 ) -> PlannedSetting:
     if name not in (FLOW, SPEED):
         return PlannedSetting(name, value, "not_supported", "the loop has no actuator for it")
@@ -230,7 +232,7 @@ def _plan_setting(
         return PlannedSetting(name, value, "not_supported", "the loop has no pump that can be set")
     if refusal is not None:
         return PlannedSetting(name, value, "refused", refusal)
-    return PlannedSetting(name, value)
+    return PlannedSetting(name, value, reason=_BOUND if name == SPEED and bounded else None)
 
 
 def _speed(plate: LoopPlate, settings: _Settings) -> tuple[float | None, str | None]:

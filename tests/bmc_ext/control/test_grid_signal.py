@@ -34,11 +34,14 @@ def test_reduction_caps_the_workloads_and_gives_back(bench: Any) -> None:
     validator("messages/grid_signal_response").validate(body)
     bench.tick(1)
     assert bench.sink.orders["t"].max_power_w == 100e6
+    assert bench.commands.grid_status().flexibility_down_w == pytest.approx(80e6)
     bench.tick(60)
     assert bench.sink.orders["t"].max_power_w == pytest.approx(85e6)
     assert bench.sink.orders["u"].max_power_w == pytest.approx(35e6)
     assert bench.commands.workload("t").max_power_w == pytest.approx(85e6)
-    assert bench.commands.grid_status().events[0].state == "active"
+    status = bench.commands.grid_status()
+    assert status.events[0].state == "active"
+    assert status.flexibility_down_w == pytest.approx(60e6)
     bench.tick(7200)
     assert bench.sink.orders["t"].max_power_w == 100e6
     assert bench.commands.grid_status().events == ()

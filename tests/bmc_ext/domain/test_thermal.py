@@ -46,6 +46,9 @@ def test_speed_bounds_the_flow() -> None:
     [found] = plan([command(target_flow_rate_lpm=2500, pump_speed_percent=85)], [PLATE])
     assert found.speed_percent == 50.0
     assert [setting.status for setting in found.settings] == [None, None]
+    assert found.settings[1].reason == (
+        "kept as the upper bound of the speed that target_flow_rate_lpm asks for"
+    )
 
 
 def test_speed_alone_is_the_speed() -> None:
