@@ -1,8 +1,8 @@
 """A device profile as text: YAML read with line numbers, checked against the published schema.
 
-A vendor's file is untrusted input: only plain YAML values are constructed, aliases are refused
-(a few lines of them expand to gigabytes) and so are duplicate keys, which YAML would let the last
-one win.
+A vendor's file is untrusted input: only plain YAML values are constructed; aliases are refused (a
+few lines of them expand to gigabytes), deep nesting (it takes the parser minutes) and duplicate
+keys (YAML would let the last one win).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from jsonschema.exceptions import best_match
 from drivers.errors import ProfileError
 
 _MAX_BYTES = 1_000_000
+_MAX_DEPTH = 20
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -46,7 +47,7 @@ class ProfileDocument:
             raise ProfileError(f"{path}:{line}: not YAML: {error.problem}") from error
         except yaml.YAMLError as error:
             raise ProfileError(f"{path}:1: not YAML: {error}") from error
-        except (RecursionError, ValueError) as error:
+        except ValueError as error:
             raise ProfileError(f"{path}:1: not a profile: {error}") from error
         self._refuse_duplicate_keys(self._root)
         self.content: dict[str, Any] = self._checked(content)
@@ -104,18 +105,29 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str) -> tuple[yaml.Node | None, object]:
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases are refused",
-                problem_mark=event.start_mark,  # type: ignore[arg-type]  # libyaml has its own Mark
-            )
+    _refuse_hostile(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
         return node, None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _refuse_hostile(text: str) -> None:
+    """Stop at the first event that no honest profile has, before the parser pays for the rest."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        problem = "aliases are refused" if isinstance(event, yaml.AliasEvent) else None
+        if depth > _MAX_DEPTH:
+            problem = f"nested deeper than {_MAX_DEPTH} levels"
+        if problem is not None:
+            raise yaml.MarkedYAMLError(
+                problem=problem,
+                problem_mark=event.start_mark,  # type: ignore[arg-type]  # libyaml has its own Mark
+            )
 
 
 def _child(node: yaml.Node | None, step: str | int, line: int) -> tuple[yaml.Node | None, int]:

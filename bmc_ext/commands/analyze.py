@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from bmc_ext.commands.pipe import quiet_pipe
 from bmc_ext.sampling import Analysis, Flag
 from bmc_ext.sampling import analyze as analyze_window
 from bmc_ext.sampling.grid import WindowGrid
@@ -95,7 +95,7 @@ def analyze(file: Path, as_json: bool, channels: dict[str, str], window_ms: int)
     with _spinner_when_slow(f"reading {file.name}", patience):
         recording = read_recording(file, channels or None)
     windows = _windows(recording, window_ms, patience)
-    with _quiet_pipe():
+    with quiet_pipe():
         if as_json:
             _print_mapping(recording, Console(stderr=True))
             found = _print_json(recording, windows, window_ms)
@@ -282,18 +282,6 @@ def _table(recording: Recording, analysis: Analysis, scales: _Scales) -> Table:
 
 def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}" if math.isfinite(value) else _UNKNOWN
-
-
-@contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """A reader that has seen enough (`| head`) ends the output without a word."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered goes nowhere, or the interpreter would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.exceptions.Exit(0) from None
 
 
 @contextmanager

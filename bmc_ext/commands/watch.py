@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 from bmc_ext.commands.client import RefusedError, Target, plain_refusal, target_options
+from bmc_ext.commands.pipe import quiet_pipe
 from bmc_ext.errors import MessageError
 from bmc_ext.messages import strict_json
 from bmc_ext.messages.validate import validate
@@ -57,7 +58,7 @@ def watch(seconds: float | None, target: Target) -> None:
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     console = Console()
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), quiet_pipe():
         if console.is_terminal:
             with Live(console=console, auto_refresh=False, transient=False) as live:
                 _show(target, _Table(live), deadline)
@@ -75,6 +76,8 @@ def _show(target: Target, view: _View, deadline: float | None) -> None:
                 seq, wait_s = frame["seq"], _FIRST_WAIT_S
                 view.frame(frame)
             return
+        except BrokenPipeError:
+            raise  # of our own output: the websocket says ConnectionClosed
         except (OSError, WebSocketException) as error:
             refusal = _refusal(error)
             failure = refusal or target.unreachable(error)

@@ -178,11 +178,8 @@ class Commands:
     def tick(self, now_s: float) -> None:
         """Let workloads and grid events begin and end; called once a second, by one thread."""
         with self._lock:
-            self._workloads.forget(now_s)
-            self._grid.forget(now_s)
             found = self._balance.survey(now_s)
             site = self._balance.site(found, now_s)
-            self._balance.keep(now_s)
             capped = self._grid_control.cap(found, site, now_s)
             orders = {
                 record.workload_id: order
@@ -194,6 +191,11 @@ class Commands:
         failed = [] if self._orders is None else self._orders.reconcile(orders)
         if capped:
             self._audit.append("grid.cap.done", caps_w=caps_w, failed=failed)
+        # Last: a full disk must not keep a cap from being told.
+        with self._lock:
+            self._balance.keep(now_s)
+            self._workloads.forget(now_s)
+            self._grid.forget(now_s)
 
     def _header(self, message_type: str, correlation_id: str, now_s: float) -> dict[str, Any]:
         return envelope(

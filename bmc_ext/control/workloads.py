@@ -95,8 +95,10 @@ class WorkloadBook:
         if known is None:
             return None
         if known.fingerprint != fingerprint:
+            rejected = known.decision.start_s is None
+            advice = " and rejected; take a new workload_id for the alternative" if rejected else ""
             raise ConflictError(
-                f"workload {workload_id[:128]!r} was announced before with other content"
+                f"workload {workload_id[:128]!r} was announced before with other content{advice}"
             )
         return known.answer
 

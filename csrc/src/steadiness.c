@@ -5,8 +5,8 @@
  * degrees; a tone of 0.2 % beside the fundamental changes power by 0.1 %. */
 static const double UNSTEADY_STRAY = 0.004;
 static const double TONE_STRAY = 0.0015;
-/* Beyond it a window is not stationary, whatever the shape, and a step leaks more than 0.01 % of
- * the fundamental into the harmonics. */
+/* Beyond it a window is not stationary, whatever the shape, and a step leaks more than 0.1 % of the
+ * fundamental into the harmonics. */
 static const double LARGE_STRAY = 0.02;
 /* Steps and modulations move along a line, ratio of the axes squared below this. */
 static const double LINE_ROUNDNESS = 0.1;

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -76,9 +76,10 @@ def window_errors(case: Case, rng: np.random.Generator) -> list[float]:
         for rms, angle in ((230.0, turn), (16.0, turn + lag))
     )
     result = analyze(voltage.samples, current.samples, case.rate_hz)
-    read: Callable[[str], np.ndarray] = lambda name: np.array(  # noqa: E731
-        [getattr(phase, name) for phase in result.phases]
-    )
+
+    def read(name: str) -> NDArray[np.float64]:
+        return np.array([getattr(phase, name) for phase in result.phases])
+
     highest = voltage.phasors.shape[1]
     harmonics = read("v_harmonics_rms")[:, 2:highest] - np.abs(voltage.phasors[:, 2:])
     found = (
@@ -97,7 +98,8 @@ def table(windows: int) -> str:
     lines = [
         f"95th percentile / largest over {windows} random three-phase windows a row, as",
         "`tests/benchmarks/sampling_errors.py` measures them (its docstring says what is in them).",
-        f"Rows differ from *{BASE.name}, 16 bit* by what they name; harmonics over the fundamental.",
+        f"Rows differ from *{BASE.name}, 16 bit* by what they name.",
+        "Harmonics are relative to the fundamental.",
         "",
         "| | " + " | ".join(KINDS) + " |",
         "|---" * (len(KINDS) + 1) + "|",

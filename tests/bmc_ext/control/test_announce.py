@@ -53,6 +53,9 @@ def test_other_content_conflicts(bench: Any) -> None:
     with pytest.raises(ConflictError, match="'a' was announced before with other content"):
         bench.announce("a", 41)
     assert bench.commands.workload("a").peak_power_w == 40e6
+    bench.announce("b", 900)
+    with pytest.raises(ConflictError, match="and rejected; take a new workload_id"):
+        bench.announce("b", 100)
 
 
 def test_approved_workloads_take_from_what_is_left(bench: Any) -> None:
