@@ -266,13 +266,16 @@ class BusOwner:
         self._retrying.discard(device.id)
         if self._connect_failures or device.failure is None:
             return
+        failures = device.failures_in_a_row
         if self._ask(device, device.heartbeat_block, self._patience_s(device)) is None:
             return
+        # It is back only when its groups are: values from before the loss must not pass as new.
+        for group in device.groups:
+            self._poll(device, group)
+            if device.failures_in_a_row > failures:
+                return
         _LOG.info("device %s is back", device.id)
         device.recovered()
-        for group in device.groups:
-            if not self._poll(device, group) and device.failure is not None:
-                return
 
     def _patience_s(self, device: FieldDevice) -> float:
         alone = len(self._devices) == 1

@@ -88,7 +88,7 @@ class _Case:
         wish = self.wish
         if there.holds(wish.peak_power_w, wish.heat_w):
             return wish.peak_power_w
-        if not wish.can_throttle:
+        if not wish.can_throttle or not there.holds(0.0, 0.0):
             return None
         power_w = min(wish.peak_power_w, there.power_w)
         if wish.heat_w > 0:

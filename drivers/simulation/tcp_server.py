@@ -16,6 +16,8 @@ from drivers.simulation.device import RefusedRequestError, SimulatedDevice
 # A gateway's answer for a unit that nobody has: Modbus Application Protocol V1.1b3, chapter 7.
 _GATEWAY_TARGET_FAILED = 0x0B
 _MBAP_BYTES = 7
+# How long a server's loop may sleep before it sees that it is asked to stop.
+_STOP_WITHIN_S = 0.1
 
 
 class ModbusTcpServer:
@@ -92,6 +94,13 @@ class _Server(ModbusServer):  # type: ignore[misc]  # pyModbusTCP ships no types
         with self._clients_lock:
             for client in self._clients:
                 _drop(client)
+
+    def _serve(self) -> None:
+        self._evt_running.set()
+        try:
+            self._service.serve_forever(poll_interval=_STOP_WITHIN_S)
+        finally:
+            self._evt_running.clear()
 
     def _internal_engine(self, session_data: Any) -> None:
         device = self._devices.get(session_data.request.mbap.unit_id)

@@ -165,7 +165,7 @@ def test_a_device_polled_once_a_minute_is_noticed_as_fast(
 def test_a_dead_unit_behind_a_gateway_costs_the_others_next_to_nothing(
     serve_tcp: ServeTcp, run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
-    """With one of four units silent the others lose at most a tenth of their slots, and no value."""
+    """With one of four units silent the others lose at most a tenth of their slots."""
     devices = {unit: SimulatedDevice(load_profile("keller.33x")) for unit in range(1, 5)}
     server = serve_tcp(devices)
     target = f"tcp://127.0.0.1:{server.port}"
@@ -189,7 +189,7 @@ def test_a_dead_unit_behind_a_gateway_costs_the_others_next_to_nothing(
 def test_a_device_that_refuses_a_group_keeps_its_others(
     independent_server: Callable[..., Any], run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
-    """A Modbus exception makes its group comm-error and leaves connection and other groups alone."""
+    """A Modbus exception makes its group comm-error and leaves the other groups alone."""
     server = independent_server(registers={256: by_pymodbus(2.5) + by_pymodbus(21.0)})
     engine = run_engine(DeviceSpec("p", "keller.33x", server.target))
     wait_until(lambda: engine.reading("p", "pressure.P1").quality == Quality.OK, 3.0)
@@ -222,7 +222,7 @@ def test_a_write_reaches_the_device_and_is_read_back(
 def test_a_write_that_the_device_ignores_is_not_set(
     independent_server: Callable[..., Any], run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
-    """A device that answers a write and keeps its value is reported with the value that it holds."""
+    """A device that answers a write and keeps its value is reported with that value."""
     server = independent_server(ignore_writes=True, registers={0: [0, 2000, 0, 1, 2000, 0]})
     engine = run_engine(DeviceSpec("d", "abb.acs580", server.target))
     wait_until(lambda: engine.reading("d", "speed.reference").quality == Quality.OK, 3.0)
@@ -367,7 +367,7 @@ def test_a_malformed_reply_is_an_error_and_ends_the_connection(
                 connection, _ = listener.accept()
                 with connection:
                     request = connection.recv(64)
-                    body = request[6:8] + b"\x02\x12\x34"
+                    body = request[6:8] + b"\x03\x12\x34\x56"
                     connection.sendall(request[:4] + struct.pack(">H", len(body)) + body)
                     connection.recv(1)
             except OSError:

@@ -16,6 +16,7 @@ from drivers.errors import TransportError
 from drivers.profile import Profile, load_profile
 from drivers.reading import Quality
 from drivers.simulation import (
+    ModbusRtuServer,
     ModbusTcpServer,
     PseudoTerminal,
     SimulatedBehaviour,
@@ -208,8 +209,6 @@ def test_a_serial_line_that_is_pulled_is_found_again(
     tmp_path: Path, run_engine: RunEngine, wait_until: WaitUntil, stack: ExitStack
 ) -> None:
     """Nothing at the path is a comm-error; when the line appears, the device is read."""
-    from drivers.simulation import ModbusRtuServer
-
     link = tmp_path / "line"
     engine = run_engine(DeviceSpec("p", "keller.33x", f"serial://{link}?baud=115200"))
     wait_until(lambda: engine.reading("p", "pressure.P1").quality == Quality.COMM_ERROR, 1.0)
