@@ -44,7 +44,7 @@ $(VENV)/bin/python: | check-tools
 
 $(STAMP): pyproject.toml setup.py | $(VENV)/bin/python
 	@echo "installing dcpi-bmc and what its tests need (once; about a minute) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[emulator,test]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77' -e '.[emulator,test]'
 	@touch $@
 
 $(CORE): $(SOURCES) $(STAMP)

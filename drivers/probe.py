@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from drivers.codec import QUALITIES, BlockCodec, PointCodec
+from drivers.codec import QUALITIES, BlockCodec, PointCodec, is_float, mask_shift
 from drivers.errors import TransportError
 from drivers.modbus import Transport
 from drivers.profile_types import Condition, Point, Profile
@@ -14,6 +15,8 @@ from drivers.reading import Quality
 
 # Gateway path unavailable, gateway target failed: Modbus Application Protocol V1.1b3, chapter 7.
 _GATEWAY_EXCEPTIONS = (0x0A, 0x0B)
+
+_FLOAT_BITS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,7 @@ def scan(
             yield unit, None
             continue
         matching = [p for p in profiles if _matches(transport, unit, p, timeout_s)]
-        # More conditions met say more.
-        matching.sort(key=lambda profile: -len(profile.identify))
+        matching.sort(key=evidence_bits, reverse=True)
         yield unit, FoundUnit(unit, tuple(matching))
 
 
@@ -73,6 +75,25 @@ def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float
         and _holds(condition, profile.points[condition.point], float(values[rows[condition.point]]))
         for condition in profile.identify
     )
+
+
+def evidence_bits(profile: Profile) -> float:
+    """How much it says that all identify conditions hold: -log2 of the chance that noise does.
+
+    An interval of an integer register is judged by its share of the register's span; of random
+    float32 patterns about 1 in 128, two powers of two, lies in a usual interval.
+    """
+    return sum(_condition_bits(c, profile.points[c.point]) for c in profile.identify)
+
+
+def _condition_bits(condition: Condition, point: Point) -> float:
+    if is_float(point.type):
+        return _FLOAT_BITS
+    steps = 2.0 ** (16 * point.registers)
+    if point.mask is not None:
+        steps = float((point.mask >> mask_shift(point.mask)) + 1)
+    width = (condition.high - condition.low) / abs(point.scale) + 1.0
+    return max(0.0, math.log2(steps / width))
 
 
 def _holds(condition: Condition, point: Point, canonical: float) -> bool:

@@ -50,7 +50,8 @@ def check_contents(wheel: Path) -> None:
         "schemas/config/example.yaml",
         "schemas/messages/workload_announcement.schema.json",
         "schemas/redfish/DcpiService_v1.xml",
-        "drivers/devices/eastron.sdm630.yaml",
+        "drivers/devices/eastron_sdm630.yaml",
+        "emulator/plant/facilities/campus-250mw.yaml",
         "bmc_ext/sampling/_core.abi3.so",
     ):
         if wanted not in names:
