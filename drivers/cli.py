@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,18 +207,21 @@ def _report(
         console.print(f"{len(found)} units answer alike: one device that ignores the unit, or more")
         found = found[:1]
     console.print(cli_tables.found_units(target, found))
-    specs = []
+    specs, read_by = [], {}
     for unit in found:
         best = chosen or next(iter(unit.profiles), None)
         if best is not None:
-            separate = f"unit {unit.unit} ({best.id})"
-            specs.append(DeviceSpec(separate, str(best.path), target, unit.unit))
+            name = f"unit {unit.unit} ({best.id})"
+            specs.append(DeviceSpec(name, str(best.path), target, unit.unit))
+            read_by[name] = best
     if not specs:
         raise _Failure("no profile fits; name one with --profile to read by it", 1)
-    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
+    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), read_by, follow)
 
 
-def _show_readings(console: Console, engine: Engine, follow: bool) -> None:
+def _show_readings(
+    console: Console, engine: Engine, read_by: Mapping[str, Profile], follow: bool
+) -> None:
     engine.start()
     try:
         deadline = time.monotonic() + _FIRST_READINGS_S
@@ -226,6 +229,8 @@ def _show_readings(console: Console, engine: Engine, follow: bool) -> None:
             time.sleep(_STEP_S)
         if not follow:
             console.print(cli_tables.readings(engine))
+            for unit, profile in read_by.items():
+                console.print(cli_tables.checks(profile, engine.readings(unit)))
             return
         with Live(cli_tables.readings(engine), console=console) as live, _until_interrupted():
             while True:
@@ -273,7 +278,7 @@ def simulate(
         behaviour = SimulatedBehaviour(simulated, _fixed_values(simulated.profile, fixed))
         simulated.on_write = lambda point, value: click.echo(f"written: {point} = {value:g}")
         devices = {simulated.profile.transport.unit if unit is None else unit: simulated}
-        with _served(devices, tcp, pty) as where:
+        with _until_interrupted(), _served(devices, tcp, pty) as where:
             click.echo(f"{simulated.profile.id} is unit {next(iter(devices))} on {where}")
             _move(behaviour.advance)
 
@@ -316,14 +321,13 @@ def _served(
 
 
 def _move(advance: Callable[[float], None]) -> None:
-    """Let time pass for a device until Ctrl-C or a termination."""
-    with _until_interrupted():
-        last = time.monotonic()
-        while True:
-            time.sleep(_STEP_S)
-            now = time.monotonic()
-            advance(now - last)
-            last = now
+    """Let time pass for a device, for ever."""
+    last = time.monotonic()
+    while True:
+        time.sleep(_STEP_S)
+        now = time.monotonic()
+        advance(now - last)
+        last = now
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
@@ -13,6 +13,7 @@ from drivers.codec import PointCodec
 from drivers.engine import Engine
 from drivers.probe import FoundUnit
 from drivers.profile_types import Accuracy, Point, Profile
+from drivers.reading import Reading
 
 # What is piped into a file or a pager has no terminal's width to fit.
 _PIPED_WIDTH = 160
@@ -113,6 +114,23 @@ def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
         ids = [match.id for match in entry.profiles]
         table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(ids[1:]))
     return table
+
+
+def checks(read_by: Profile, newest: Mapping[str, Reading]) -> Group:
+    """Whether the cross-checks of a profile hold on a device's readings."""
+    values = {
+        point: PointCodec(read_by.points[point]).to_device(reading.value)
+        for point, reading in newest.items()
+        if reading.value is not None
+    }
+    said = {True: "holds", False: "[red]FAILS[/]", None: "cannot be told"}
+    return Group(
+        *(
+            f"check {said[check.holds(values)]}: {escape(check.text)}"
+            + (f" ({escape(check.why)})" if check.why else "")
+            for check in read_by.checks
+        )
+    )
 
 
 def readings(engine: Engine) -> Group:

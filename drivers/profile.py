@@ -15,6 +15,7 @@ from typing import Any
 
 from drivers.codec import is_float, register_count
 from drivers.errors import ProfileError
+from drivers.expression import Expression, name_in_expressions
 from drivers.profile_document import ProfileDocument
 from drivers.profile_types import (
     Accuracy,
@@ -129,10 +130,7 @@ def _load_version(path: Path, changed_ns: int) -> Profile:  # noqa: ARG001  (par
             Condition(entry["point"], float(entry["in"][0]), float(entry["in"][1]))
             for entry in content.get("identify", [])
         ),
-        checks=tuple(
-            Check(entry["expr"], str(entry["max"]), entry.get("why"))
-            for entry in content.get("checks", [])
-        ),
+        checks=tuple(_check(k, document) for k in range(len(content.get("checks", [])))),
         golden=tuple(_golden(entry) for entry in content.get("golden", [])),
         simulation=MappingProxyType(content.get("sim", {})),
     )
@@ -219,6 +217,21 @@ def _sentinels(entry: Any, register_type: str) -> tuple[float, ...]:
     top = 1 << bits
     patterns = [int(number) % top for number in numbers]
     return tuple(p - top if signed and p >> (bits - 1) else p for p in patterns)
+
+
+def _check(number: int, document: ProfileDocument) -> Check:
+    entry = document.content["checks"][number]
+    sides = {}
+    known = {name_in_expressions(name) for name in document.content["points"]}
+    for key in ("expr", "max"):
+        try:
+            sides[key] = Expression(str(entry[key]))
+        except ValueError as error:
+            raise document.error(("checks", number, key), str(error)) from error
+        for name in sorted(sides[key].names - known):
+            raise document.error(("checks", number, key), f"no point {name!r}")
+    text = f"|{entry['expr']}| <= {entry['max']}"
+    return Check(sides["expr"], sides["max"], text, entry.get("why"))
 
 
 def _golden(entry: Mapping[str, Any]) -> Golden:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.codec import register_count
+from drivers.expression import Expression, name_in_expressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,25 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A relation between points that a rightly read device keeps: |expr| <= max."""
+    """A relation between points that a rightly read device keeps: |deviation| <= limit.
 
-    expr: str
-    max: str
+    Both sides are over values in the points' own units.
+    """
+
+    deviation: Expression
+    limit: Expression
+    text: str
     why: str | None = None
+
+    def holds(self, values: Mapping[str, float]) -> bool | None:
+        """Whether it holds, by point name; None when a value that it needs is missing."""
+        named = {name_in_expressions(point): value for point, value in values.items()}
+        if not (self.deviation.names | self.limit.names) <= named.keys():
+            return None
+        deviation, limit = self.deviation.value(named), self.limit.value(named)
+        if deviation is None or limit is None:
+            return None
+        return abs(deviation) <= limit
 
 
 @dataclass(frozen=True, slots=True)

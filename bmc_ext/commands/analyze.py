@@ -213,7 +213,7 @@ def _title(index: int, offset_ms: int, analysis: Analysis) -> Text:
 
 def _flag_text(flag: Flag, analysis: Analysis) -> str:
     """A flag, and the phases that have it where not all do."""
-    text = str(flag.name).lower().replace("_", "-")
+    (text,) = flag.labels
     phases = [f"L{n}" for n, phase in enumerate(analysis.phases, start=1) if phase.flags & flag]
     return text if len(phases) in (0, len(analysis.phases)) else f"{text} ({' '.join(phases)})"
 

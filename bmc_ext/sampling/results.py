@@ -48,6 +48,11 @@ class Flag(IntFlag):
     REVERSED_SEQUENCE = 512
     """The negative sequence voltage exceeds the positive one: unbalance is NaN."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The set flags' names as they are shown, such as `limited-order`, in the order of bits."""
+        return tuple(str(flag.name).lower().replace("_", "-") for flag in self)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhaseAnalysis:
@@ -195,7 +200,7 @@ class Analysis:
 def _plain(value: object) -> object:
     """The value as JSON knows it."""
     if isinstance(value, Flag):
-        return [flag.name for flag in value]
+        return list(value.labels)
     if isinstance(value, np.ndarray):
         return _known(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

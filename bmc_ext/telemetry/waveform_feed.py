@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
 from bmc_ext.domain.power import FeedValues, PhaseValues
 from bmc_ext.domain.snapshot import WINDOW_S
-from bmc_ext.sampling import Analysis, Flag, PhaseAnalysis
+from bmc_ext.sampling import Analysis, PhaseAnalysis
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND
 from bmc_ext.telemetry.record import WindowRecord
@@ -43,7 +42,7 @@ class WaveformFeed:
             whole = window.samples == window.expected
             return self._unknown(window, Quality.OUT_OF_RANGE if whole else Quality.STALE, flags)
         analysis = window.analysis
-        flags += flag_names(analysis.flags)
+        flags += analysis.flags.labels
         p_w, p_mean_w = _known(analysis.total.p_w), _known(analysis.total.p_mean_w)
         if p_mean_w is not None:
             # Also where the frequency is unknown: the plain mean holds without one.
@@ -99,12 +98,6 @@ class WaveformFeed:
 
     def _empty(self, quality: Quality, flags: tuple[str, ...]) -> FeedValues:
         return FeedValues(self.feed_id, "waveform", quality, self._measured_at, flags)
-
-
-@functools.lru_cache(maxsize=256)
-def flag_names(flags: Flag) -> tuple[str, ...]:
-    """The set flags' names, lower case with hyphens, in the order of their bits."""
-    return tuple((flag.name or "").lower().replace("_", "-") for flag in flags)
 
 
 def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord:

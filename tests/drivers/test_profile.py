@@ -28,6 +28,8 @@ identify:
   - {point: frequency, in: [45, 65]}
 sim:
   frequency: {wave: const, mean: 50}
+checks:
+  - {expr: frequency - 50, max: "0.1 * set_point + 1"}
 """
 
 Write = Callable[[str], Path]
@@ -90,6 +92,9 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ("  frequency: {wave", "  voltage: {wave", 17, "no point 'voltage'"),
         ("{wave: const, mean: 50}", "{follow: speed}", 17, "no point 'speed'"),
         ("{wave: const, mean: 50}", "{wave: const}", 17, "is not valid under any"),
+        ("frequency - 50", "frequency - fifty", 19, "no point 'fifty'"),
+        ("frequency - 50", "__import__('os')", 19, "is not understood"),
+        ("0.1 * set_point", "2 ** set_point", 19, "'2 ** set_point' is not understood"),
         ("max_regs: 10", "max_regs: 1", 13, "longer than transport/max_regs"),
         ("modes: [tcp]", "modes: []", 7, "should be non-empty"),
         ("modes: [tcp]", "addr_base: 1, modes: [tcp]", 7, "0 was expected"),

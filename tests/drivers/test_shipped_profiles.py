@@ -90,6 +90,29 @@ def test_the_simulation_meets_the_identify_conditions(profile: Profile) -> None:
         assert condition.low <= device_value <= condition.high
 
 
+@each_profile
+def test_the_simulation_keeps_the_cross_checks(profile: Profile) -> None:
+    """A profile's own simulated device satisfies the relations that the profile states."""
+    device = SimulatedDevice(profile)
+    SimulatedBehaviour(device).advance(3.0)
+    values = {}
+    for name, point in profile.points.items():
+        value = device.get(name)
+        assert value is not None
+        values[name] = PointCodec(point).to_device(value)
+    assert all(check.holds(values) for check in profile.checks)
+
+
+def test_a_swapped_word_order_fails_the_cross_check() -> None:
+    """The SDM630's check finds a total that was read with its words swapped."""
+    profile = load_profile("eastron.sdm630")
+    values = {f"power.active.L{k}": 4000.0 for k in (1, 2, 3)}
+    (check,) = profile.checks
+    assert check.holds(values) is None
+    assert check.holds(values | {"power.active.total": 12_000.0}) is True
+    assert check.holds(values | {"power.active.total": 6.2e-41}) is False
+
+
 @pytest.mark.parametrize(
     ("profile_id", "map_name"),
     [

@@ -352,7 +352,7 @@ def test_a_window_becomes_json_with_nulls_for_what_is_unknown() -> None:
     voltage[2, 3] = math.nan
     document = analyze(voltage, CURRENT, RATE_HZ).to_dict()
     again = json.loads(json.dumps(document, allow_nan=False))
-    assert again["flags"] == ["NOT_FINITE"]
+    assert again["flags"] == ["not-finite"]
     assert again["frequency_hz"] == pytest.approx(50.2, abs=3e-4)
     assert again["total"]["p_w"] is None
     assert again["phases"][2]["v_rms"] is None
