@@ -10,7 +10,13 @@ from importlib import metadata
 import click
 
 from bmc_ext.errors import ConfigurationError, DcpiError, StateError
-from drivers.errors import DriverError, ProfileError, RecordingError
+from drivers.errors import (
+    BusOverloadError,
+    DriverError,
+    ProfileError,
+    RecordingError,
+    TargetError,
+)
 
 _OWN = {
     "analyze": "bmc_ext.commands.analyze:analyze",
@@ -19,7 +25,14 @@ _OWN = {
     "watch": "bmc_ext.commands.watch:watch",
     "workload": "bmc_ext.commands.workload:workload",
 }
-_BAD_USAGE = (ConfigurationError, StateError, ProfileError, RecordingError)
+_BAD_USAGE = (
+    BusOverloadError,
+    ConfigurationError,
+    ProfileError,
+    RecordingError,
+    StateError,
+    TargetError,
+)
 
 
 class _Commands(click.Group):

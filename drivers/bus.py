@@ -266,10 +266,12 @@ class BusOwner:
         self._retrying.discard(device.id)
         if self._connect_failures or device.failure is None:
             return
+        if self._ask(device, device.heartbeat_block, self._patience_s(device)) is not None:
+            self._revive(device)
+
+    def _revive(self, device: FieldDevice) -> None:
+        """It is back only when its groups are: values from before the loss must not pass as new."""
         failures = device.failures_in_a_row
-        if self._ask(device, device.heartbeat_block, self._patience_s(device)) is None:
-            return
-        # It is back only when its groups are: values from before the loss must not pass as new.
         for group in device.groups:
             self._poll(device, group)
             if device.failures_in_a_row > failures:
@@ -297,8 +299,9 @@ class BusOwner:
             pending.finish("not_set" if refused else "comm_error", reason=str(error))
             return
         device.answered(self._monotonic())
-        device.recovered()
         device.count(writes=1)
+        if device.failure is not None:
+            self._revive(device)
         self._read_back(pending)
 
     def _read_back(self, pending: PendingWrite) -> None:

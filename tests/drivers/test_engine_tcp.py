@@ -103,7 +103,7 @@ def test_a_killed_device_is_noticed_and_found_again(
     assert last.measured_at is not None
     assert lost.measured_at is not None
     assert lost.measured_at >= last.measured_at
-    time.sleep(2.5)
+    time.sleep(1.0)
     server.start()
     assert wait_until(lambda: all_points(Quality.OK), 5.0) < 5.0
     assert engine.statistics("p").errors >= 1
@@ -176,13 +176,13 @@ def test_a_dead_unit_behind_a_gateway_costs_the_others_next_to_nothing(
     before = {name: engine.statistics(name) for name in ("p1", "p3", "p4")}
     began = time.monotonic()
     qualities = set()
-    while time.monotonic() - began < 4.0:
+    while time.monotonic() - began < 3.0:
         qualities |= {engine.reading(name, "pressure.P1").quality for name in before}
         time.sleep(0.02)
     assert qualities == {Quality.OK}
     for name, was in before.items():
         now = engine.statistics(name)
-        assert now.polls - was.polls >= 36
+        assert now.polls - was.polls >= 27
         assert now.errors == was.errors == 0
 
 
