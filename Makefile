@@ -18,11 +18,11 @@ run: $(CORE)  ## start the mock BMC on https://127.0.0.1:8443 (user root, passwo
 test: $(CORE) lint unit package  ## all that CI checks
 	@echo "all checks passed"
 
-lint: $(CORE)  ## style, types, imports, C format
+lint: $(CORE)  ## style, types, imports, C format (tables.h is generated)
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing 2>&1 | tail -15
-	@find csrc -name '*.[ch]' | xargs $(BIN)/clang-format --dry-run -Werror
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@find csrc -name '*.[ch]' ! -name tables.h | xargs $(BIN)/clang-format --dry-run -Werror
 
 unit: $(CORE)  ## the tests
 	@$(BIN)/python -m pytest -q $(ARGS)

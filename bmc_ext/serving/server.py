@@ -61,7 +61,7 @@ def run(
 
 @contextlib.contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """uvicorn repeats the signal that ended it: by then the rest of the service must still stop."""
+    """The signal that ended uvicorn comes again after it: the rest must still stop in order."""
     known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in known:
         signal.signal(number, _ignore)
@@ -77,7 +77,7 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that says when it is up."""
+    """The server of uvicorn that says when it is up."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
