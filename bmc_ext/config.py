@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from bmc_ext.errors import ConfigurationError
+from drivers.engine import DeviceSpec
 from schemas import validator
 
 
@@ -19,21 +20,6 @@ class PointRef:
 
     device: str
     point: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceConfig:
-    """A field device: its profile, its unit, and where: `tcp://HOST:PORT` or `serial:///dev/…?baud=`.
-
-    `ct_ratio` and `pt_ratio` are the instrument transformers between the meter and the line.
-    """
-
-    id: str
-    profile: str
-    target: str
-    unit: int = 1
-    ct_ratio: float = 1.0
-    pt_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,7 @@ class Config:
     state_dir: Path
     listen: ListenConfig = ListenConfig()
     control: Literal["observe", "act"] = "observe"
-    devices: tuple[DeviceConfig, ...] = ()
+    devices: tuple[DeviceSpec, ...] = ()
     feeds: tuple[FeedConfig, ...] = ()
     loops: tuple[LoopConfig, ...] = ()
     silicon: tuple[SiliconConfig, ...] = ()
@@ -163,7 +149,7 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         state_dir=base / Path(document["state_dir"]).expanduser(),
         listen=ListenConfig(**listen),
         control=document.get("control", "observe"),
-        devices=tuple(DeviceConfig(**device) for device in document.get("devices", [])),
+        devices=tuple(DeviceSpec(**device) for device in document.get("devices", [])),
         feeds=tuple(_feed(feed, base) for feed in document.get("feeds", [])),
         loops=tuple(_loop(loop) for loop in document.get("loops", [])),
         silicon=tuple(

@@ -17,7 +17,6 @@ from drivers.bus_load import PollLoad, bus_utilisation, check_bus_fits
 from drivers.errors import TargetError
 from drivers.field_device import (
     HEARTBEAT_S,
-    DeviceSettings,
     DeviceSpec,
     DeviceStatistics,
     FieldDevice,
@@ -28,7 +27,7 @@ from drivers.reading import Reading
 from drivers.set_point import PendingWrite, WriteResult
 from drivers.target import SerialTarget, Target, TcpTarget, parse_target
 
-__all__ = ["DeviceSettings", "DeviceSpec", "DeviceStatistics", "Engine", "WriteResult"]
+__all__ = ["DeviceSpec", "DeviceStatistics", "Engine", "WriteResult"]
 
 # Heartbeats are a courtesy: on a serial bus only the polls may take more of it than this.
 _HEARTBEAT_UTILISATION = 0.8
@@ -68,7 +67,7 @@ class Engine:
 
     def __init__(
         self,
-        devices: Iterable[DeviceSettings],
+        devices: Iterable[DeviceSpec],
         *,
         profile_dirs: Iterable[str | Path] = (),
         wall: Callable[[], float] = time.time,
@@ -109,7 +108,7 @@ class Engine:
         for owner in owners:
             owner.stop()
 
-    def add(self, settings: DeviceSettings) -> None:
+    def add(self, settings: DeviceSpec) -> None:
         """Add a device, while running or not; the same errors as the constructor and `start`."""
         with self._lock:
             device, bus = self._register(settings)
@@ -178,7 +177,7 @@ class Engine:
         except KeyError:
             raise KeyError(f"no device {device_id!r}") from None
 
-    def _register(self, settings: DeviceSettings) -> tuple[FieldDevice, _Bus]:
+    def _register(self, settings: DeviceSpec) -> tuple[FieldDevice, _Bus]:
         if settings.id in self._devices:
             raise ValueError(f"device id {settings.id!r} is given twice")
         target = parse_target(settings.target)

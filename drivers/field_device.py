@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,37 +21,14 @@ HEARTBEAT_S = 0.5
 _INTERVAL_WEIGHT = 0.25
 
 
-class DeviceSettings(Protocol):
-    """What the engine must know of a device; bmc_ext's DeviceConfig is one."""
-
-    @property
-    def id(self) -> str:
-        """The name that readings are asked by."""
-
-    @property
-    def profile(self) -> str:
-        """A profile's id, or the path of its file."""
-
-    @property
-    def target(self) -> str:
-        """`tcp://HOST:PORT` or `serial:///dev/NAME?baud=9600`."""
-
-    @property
-    def unit(self) -> int:
-        """The Modbus unit."""
-
-    @property
-    def ct_ratio(self) -> float:
-        """Primary over secondary of the current transformers."""
-
-    @property
-    def pt_ratio(self) -> float:
-        """Primary over secondary of the voltage transformers."""
-
-
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """Settings of a device that no configuration file names; satisfies DeviceSettings."""
+    """What the engine must know of a device.
+
+    `id` is the name that readings are asked by, `profile` a profile's id or the path of its file,
+    `target` is `tcp://HOST:PORT` or `serial:///dev/NAME?baud=9600`, `unit` the Modbus unit.
+    `ct_ratio` and `pt_ratio` are primary over secondary of the instrument transformers.
+    """
 
     id: str
     profile: str
@@ -204,7 +180,7 @@ class FieldDevice:
     Only the bus owner calls the methods that change it; readers see whole samples.
     """
 
-    def __init__(self, settings: DeviceSettings, profile: Profile, *, serial: bool) -> None:
+    def __init__(self, settings: DeviceSpec, profile: Profile, *, serial: bool) -> None:
         self.id = settings.id
         self.unit = settings.unit
         self.profile = profile

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bmc_ext.clock import SystemClock
-from bmc_ext.config import DeviceConfig, LoopConfig, PointRef
+from bmc_ext.config import DeviceSpec, LoopConfig, PointRef
 from bmc_ext.errors import MessageError, NotFoundError
 from drivers.engine import Engine
 from drivers.profile import load_profile
@@ -41,8 +41,8 @@ class Rig:
         target = f"tcp://127.0.0.1:{self.server.port}"
         self.engine = Engine(
             [
-                DeviceConfig("drive", "danfoss.fc102", target, 1),
-                DeviceConfig("meter", "oem.tuf2000m", target, 2),
+                DeviceSpec("drive", "danfoss.fc102", target, 1),
+                DeviceSpec("meter", "oem.tuf2000m", target, 2),
             ]
         )
         self.engine.start()
