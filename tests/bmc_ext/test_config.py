@@ -1,0 +1,58 @@
+"""The configuration file: what it must say, and how its mistakes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bmc_ext.config import PointRef, load_config, parse_config
+from bmc_ext.errors import ConfigurationError
+
+GOOD = {
+    "facility": {"id": "site", "rated_power_w": 2e6},
+    "state_dir": "state",
+    "devices": [{"id": "d", "profile": "keller.33x", "target": "tcp://127.0.0.1:502"}],
+    "feeds": [{"id": "f", "rated_power_w": 1e6, "meter": "d"}],
+    "loops": [{"id": "l", "return": "d/temperature.TOB1"}],
+}
+
+
+def test_defaults_and_relative_paths(tmp_path: Path) -> None:
+    """What is left out has its default, and paths are relative to the file."""
+    config = parse_config(GOOD, base=tmp_path)
+    assert config.facility.contract_limit_w == 2e6
+    assert config.facility.name == "site"
+    assert config.control == "observe"
+    assert config.listen.host == "127.0.0.1"
+    assert config.state_dir == tmp_path / "state"
+    assert config.loops[0].return_ == PointRef("d", "temperature.TOB1")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"facility": {"id": "site"}}, "facility: 'rated_power_w'"),
+        ({"control": "maybe"}, "control"),
+        ({"devices": [], "loops": []}, "feeds/f: no device 'd'"),
+        ({"feeds": []} | {"devices": []}, "loops/l: no device 'd'"),
+        ({"feeds": [GOOD["feeds"][0]] * 2}, "feeds: id 'f' is given twice"),
+        ({"feeds": [{"id": "f", "rated_power_w": 1e6}]}, "feeds/0"),
+        ({"listen": {"certificate": "x.pem"}}, "listen"),
+        ({"loops": [{"id": "l", "rated_flow_lpm": 9000}]}, "loops/0/rated_flow_lpm"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    """Each mistake ends in one ConfigurationError that names the place."""
+    with pytest.raises(ConfigurationError, match=named.replace("(", r"\(")):
+        parse_config(GOOD | change, base=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[", "\x00", "just text", "{a: 1, a: 2}"])
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
+    """Whatever the file holds, the error names the file."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"c\.yaml"):
+        load_config(file)
