@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from importlib import metadata
 
@@ -86,3 +87,12 @@ def main() -> None:
             raise
         click.echo(f"dcpi-bmc: {error}", err=True)
         sys.exit(2 if isinstance(error, _BAD_USAGE) else 1)
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        place = "" if error.filename is None else f"{error.filename}: "
+        click.echo(f"dcpi-bmc: {place}{error.strerror or error}", err=True)
+        # What standard output still holds cannot be written either: the end must not try again.
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

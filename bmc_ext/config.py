@@ -120,6 +120,10 @@ def load_config(path: Path) -> Config:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    if document is None:
+        raise ConfigurationError(
+            f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"
+        )
     return parse_config(document, base=path.parent, origin=str(path))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from bmc_ext.service import Service
 from bmc_ext.state import StateDirectory, default_state_path
 from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
+from emulator.plant.errors import ControlError
 from emulator.plant_process import PlantProcess
 from emulator.workloads import PlantWorkloads
 
@@ -51,7 +54,9 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
 
 def _announce(console: Console, facility: str, port: int) -> None:
     url = f"https://127.0.0.1:{port}"
-    console.print(f"[bold]dcpi-bmc[/bold] emulates {facility} on {url}  (Ctrl-C stops it)")
+    console.print(
+        f"[bold]dcpi-bmc[/bold] emulates {facility} on {url}  (Ctrl-C stops it)", highlight=False
+    )
     console.print(f"  user {USER}, password {PASSWORD}; try:", highlight=False)
     console.print(
         f"  curl -ku {USER}:{PASSWORD} {url}/redfish/v1/dcpi/power/realtime",
@@ -65,16 +70,32 @@ def _announce(console: Console, facility: str, port: int) -> None:
 @click.pass_context
 def plant(ctx: click.Context, state_dir: Path | None) -> None:
     """Look into a running emulator's plant, and let its devices fail."""
-    folder = state_dir or default_state_path() / "emulator"
-    ctx.obj = PlantControl(folder / "plant" / "control.sock")
+    ctx.obj = state_dir or default_state_path() / "emulator"
+
+
+@contextmanager
+def _control(state_dir: Path) -> Iterator[PlantControl]:
+    """The plant of the emulator whose state is there; what it refuses becomes one line."""
+    try:
+        control = PlantControl(state_dir / "plant" / "control.sock")
+    except ControlError:
+        raise click.ClickException(
+            f"no emulator runs on {state_dir}: start one, or name its folder with "
+            "`plant --state-dir`"
+        ) from None
+    try:
+        yield control
+    except ControlError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @plant.command()
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 @click.pass_obj
-def truth(control: PlantControl, as_json: bool) -> None:
-    """Show what is really so, beside what the sensors say."""
-    state = control.truth()
+def truth(state_dir: Path, as_json: bool) -> None:
+    """Show what is really so, whatever the sensors say."""
+    with _control(state_dir) as control:
+        state = control.truth()
     if as_json:
         click.echo(json.dumps(state))
         return
@@ -97,14 +118,20 @@ def truth(control: PlantControl, as_json: bool) -> None:
 @plant.command()
 @click.argument("device")
 @click.pass_obj
-def stop(control: PlantControl, device: str) -> None:
-    """Take a device off its bus: it answers nothing any more."""
-    control.device_stop(device)
+def stop(state_dir: Path, device: str) -> None:
+    """Take a device off its bus: it answers nothing any more.
+
+    DEVICE is a device (cooling_meter, loop_a_flow, loop_a_pump, hall_1_supply_temperature), a
+    gateway with all that is behind it (hall_1_gateway), or the waveforms of a feed (hall_1).
+    """
+    with _control(state_dir) as control:
+        control.device_stop(device)
 
 
 @plant.command()
 @click.argument("device")
 @click.pass_obj
-def start(control: PlantControl, device: str) -> None:
+def start(state_dir: Path, device: str) -> None:
     """Put a stopped device back on its bus."""
-    control.device_start(device)
+    with _control(state_dir) as control:
+        control.device_start(device)

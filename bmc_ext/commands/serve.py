@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import click
@@ -23,14 +24,20 @@ from bmc_ext.state import StateDirectory
     help="The YAML file that names devices, feeds and loops; see --example.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen there instead; 0 picks one.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Keep state there instead.")
 @click.option(
     "--set-password",
     metavar="USER",
-    help="Set the password of an administrator (made if missing), then exit.",
+    help="Set the password of an administrator (made if missing), then exit. It is asked for, or "
+    "read from the first line of a pipe.",
 )
 @click.option("--example", is_flag=True, help="Print a commented configuration and exit.")
 def serve(
-    config_file: Path | None, port: int | None, set_password: str | None, example: bool
+    config_file: Path | None,
+    port: int | None,
+    state_dir: Path | None,
+    set_password: str | None,
+    example: bool,
 ) -> None:
     """Serve DCPI over the sensors of a configuration file.
 
@@ -42,6 +49,8 @@ def serve(
     if config_file is None:
         raise click.UsageError("--config FILE is needed; --example prints one to start from")
     config = load_config(config_file)
+    if state_dir is not None:
+        config = dataclasses.replace(config, state_dir=state_dir)
     if set_password is not None:
         _set_password(config.state_dir, set_password)
         return
@@ -64,8 +73,15 @@ def _ready_line(service: Service, port: int) -> str:
     )
 
 
+def _password() -> str:
+    if sys.stdin is not None and not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return asked
+
+
 def _set_password(state_dir: Path, username: str) -> None:
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _password()
     state = StateDirectory(state_dir)
     accounts = Accounts(state)
     try:

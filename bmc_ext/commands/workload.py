@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ _LEAD_S = 300  # the draft's announcement comes five minutes before its start
 _DRAFT_PEAK_MW = 180.0
 _OVER = ("Completed", "Terminated", "Rejected")
 _UNKNOWN = "–"
+_NARROW = 110  # columns that the table of workloads needs to have all side by side
 
 
 @click.group()
@@ -52,6 +54,8 @@ def example(now: bool, peak_mw: float, workload_id: str | None) -> None:
 
     Send it with `workload announce -`, or with curl.
     """
+    if not math.isfinite(peak_mw):
+        raise click.BadParameter(f"{peak_mw} is no power", param_hint="'--peak-mw'")
     now_s = time.time()
     if workload_id is None:
         workload_id = f"ai-training-job-{int(now_s)}" if now else "ai-training-job-12345"
@@ -155,12 +159,15 @@ def status(workload_id: str | None, as_json: bool, target: Target) -> None:
         for resource in found:
             click.echo(json.dumps(resource))
     elif found:
-        _console().print(_workload_table(found))
+        console = _console()
+        console.print(_workload_table(found, narrow=console.width < _NARROW))
     else:
         click.echo("no workload has been announced")
 
 
 def _workload(client: Client, workload_id: str) -> dict[str, Any]:
+    if not workload_id:
+        raise click.BadParameter("it is empty", param_hint="'ID'")
     try:
         return client.get(f"{WORKLOADS}/{quote(workload_id, safe='')}").body
     except RefusedError as error:
@@ -169,23 +176,28 @@ def _workload(client: Client, workload_id: str) -> dict[str, Any]:
         raise
 
 
-def _workload_table(found: list[dict[str, Any]]) -> Table:
-    table = Table()
+def _workload_table(found: list[dict[str, Any]], *, narrow: bool) -> Table:
+    """A row for each workload; a narrow one has its times and its powers one above the other."""
+    table = Table(show_lines=narrow)
     for name in ("workload", "state", "decision"):
         table.add_column(name, overflow="fold")
-    for name in ("start", "end"):
+    times, powers = ("start", "end"), ("peak MW", "granted MW")
+    for name in ("\n".join(times),) if narrow else times:
         table.add_column(name, no_wrap=True)
-    table.add_column("peak MW", justify="right")
-    table.add_column("granted MW", justify="right")
+    for name in ("\n".join(powers),) if narrow else powers:
+        table.add_column(name, justify="right", no_wrap=True)
     for resource in found:
+        time_cells = _to_the_second(resource["StartTime"]), _to_the_second(resource["EndTime"])
+        power_cells = (
+            _megawatts(resource["PeakPowerWatts"]),
+            _megawatts(resource["MaxPowerWatts"]),
+        )
+        cells = ("\n".join(time_cells), "\n".join(power_cells))
         table.add_row(
             resource["Id"],
             resource["WorkloadState"],
             resource["ApprovalStatus"].replace("_", " "),
-            _to_the_second(resource["StartTime"]),
-            _to_the_second(resource["EndTime"]),
-            _megawatts(resource["PeakPowerWatts"]),
-            _megawatts(resource["MaxPowerWatts"]),
+            *(cells if narrow else (*time_cells, *power_cells)),
         )
     return table
 
@@ -235,7 +247,9 @@ def _changes(client: Client, workload_id: str, interval_s: float) -> Iterator[tu
 
 
 def _state_line(resource: dict[str, Any]) -> str:
-    parts = [resource["WorkloadState"], resource["ApprovalStatus"].replace("_", " ")]
+    parts = [resource["WorkloadState"]]
+    if resource["WorkloadState"] != "Rejected":
+        parts.append(resource["ApprovalStatus"].replace("_", " "))
     if resource["StartTime"]:
         parts.append(f"from {resource['StartTime']} to {resource['EndTime'] or 'an open end'}")
     if resource["MaxPowerWatts"] is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import io
 import json
 import ssl
 import threading
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 import schemas
 from bmc_ext.clock import parse_iso8601
-from bmc_ext.commands.workload import workload
+from bmc_ext.commands.workload import _workload_table, workload
 from bmc_ext.messages.validate import validate
 from bmc_ext.security.lab_pki import ensure_lab_certificate
 
@@ -140,6 +142,8 @@ def test_the_example_can_be_made_new_and_smaller() -> None:
     assert message["thermal_profile"]["heat_generation_mw"] == 17.5
     named = CliRunner().invoke(workload, ["example", "--id", "mine"])
     assert json.loads(named.output)["workload_id"] == "mine"
+    for nothing in ("nan", "inf"):
+        assert CliRunner().invoke(workload, ["example", "--peak-mw", nothing]).exit_code == 2
 
 
 def test_announce_sends_the_file_and_shows_the_decision(run: Any, service: Service) -> None:
@@ -194,6 +198,24 @@ def test_status_shows_one_or_all(run: Any, service: Service) -> None:
     assert "a/b" in everything.output
     one = run("status", "--json", "a/b")
     assert json.loads(one.output) == odd
+    for command in ("status", "follow"):
+        nameless = run(command, "")
+        assert nameless.exit_code == 2
+        assert "it is empty" in nameless.stderr
+
+
+def test_status_fits_a_narrow_terminal(service: Service) -> None:
+    """On 80 columns the times and the powers stand one above the other, and words stay whole."""
+    decided = {"Id": "ai-training-job-1795329512", "ApprovalStatus": "approved_with_conditions"}
+    resource = shown("workload.redfish") | decided
+    console = Console(width=80, file=io.StringIO())
+    console.print(_workload_table([resource], narrow=True))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "conditions" in text
+    assert resource["StartTime"][:19] in text
+    assert resource["WorkloadState"] in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_status_of_nothing_says_so(run: Any, service: Service) -> None:
@@ -217,7 +239,9 @@ def test_follow_prints_each_change_until_the_end(run: Any, service: Service) -> 
     lines = result.output.splitlines()
     assert [line.split()[1].rstrip(",") for line in lines] == ["Scheduled", "Running", "Completed"]
     service.answers["GET", f"{WORKLOADS}/w"] = [(200, resource | {"WorkloadState": "Rejected"})]
-    assert run("follow", "w").exit_code == 1
+    rejected = run("follow", "w")
+    assert rejected.exit_code == 1
+    assert rejected.output.lower().count("rejected") == 1
 
 
 def test_an_untrusted_certificate_is_refused_with_the_remedy(service: Service) -> None:
