@@ -81,7 +81,16 @@ def root(debug: bool) -> None:
 def main() -> None:
     """Run; exit 0 done, 1 it ran and found a failure, 2 bad usage or configuration."""
     try:
-        root(prog_name="dcpi-bmc", standalone_mode=True)
+        sys.exit(root(prog_name="dcpi-bmc", standalone_mode=False))
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"dcpi-bmc: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("dcpi-bmc: stopped", err=True)
+        sys.exit(1)
     except (DcpiError, DriverError) as error:
         if "--debug" in sys.argv:
             raise

@@ -32,7 +32,7 @@ def test_plant_without_an_emulator_has_help_and_one_clear_line(
     words = [command] if command == "truth" else [command, "cooling_meter"]
     alone = run("plant", "--state-dir", tmp_path, *words)
     assert alone.returncode == 1
-    assert alone.stderr.startswith(f"Error: no emulator runs on {tmp_path}")
+    assert alone.stderr.startswith(f"dcpi-bmc: no emulator runs on {tmp_path}")
     assert alone.stderr.count("\n") == 1
 
 
@@ -51,7 +51,7 @@ def test_plant_commands_reach_the_running_plant(bmc: Running) -> None:
     wait_for(lambda: bmc.get(path)["Quality"] == "ok", 5, "the meter is back")
     unknown = run(*plant, "stop", "nosuch")
     assert unknown.returncode == 1
-    assert unknown.stderr == "Error: id: no device 'nosuch'\n"
+    assert unknown.stderr .startswith("dcpi-bmc: id: no device 'nosuch'")
 
 
 def test_serve_takes_its_password_from_a_pipe_and_its_state_elsewhere(tmp_path: Path) -> None:
