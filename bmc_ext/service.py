@@ -6,12 +6,12 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, WaveformConfig
 from bmc_ext.control.commands import Commands, WorkloadSink
+from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
@@ -24,6 +24,7 @@ from bmc_ext.security.lab_pki import ensure_lab_certificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.front import Front
+from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import server_context
@@ -37,6 +38,9 @@ from drivers.waveforms.stream import StreamSource
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
 _THREADS = 8
+_WAITING = 256
+_WAITING_LOGINS = 64  # at 47 ms each and two at a time: 1.5 s
+_LOGIN_THREADS = 2  # as many argon2 runs as Accounts lets through at once
 
 
 class Service:
@@ -60,6 +64,7 @@ class Service:
         )
         self.accounts.observe(self.sessions.close_of)
         self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
+        self.access = AccessAudit(self.audit, self.clock)
         self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
         self.collector = Collector(config, self.engine, self.state, self.clock)
         self.samplers = [
@@ -91,6 +96,8 @@ class Service:
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
+            audit=self.audit,
+            access=self.access,
             host=host,
         )
         self._stopping = threading.Event()
@@ -113,6 +120,7 @@ class Service:
         self.collector.stop()
         self.engine.stop()
         self.commands.close()
+        self.access.close()
         self.audit.close()
         self.accounts.close()
         self.state.close()
@@ -125,20 +133,25 @@ class Service:
         port = listener.getsockname()[1]
         self.start()
         try:
-            with ThreadPoolExecutor(_THREADS, thread_name_prefix="request") as executor:
-                run(self._front(executor), listener, tls, lambda: on_ready(port))
+            with (
+                Lane("request", threads=_THREADS, waiting=_WAITING) as requests,
+                Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS) as passwords,
+            ):
+                run(self.front(requests, passwords), listener, tls, lambda: on_ready(port))
         finally:
             listener.close()
             self.stop()
 
-    def _front(self, executor: ThreadPoolExecutor) -> Front:
+    def front(self, requests: Lane, passwords: Lane) -> Front:
+        """The ASGI application over these parts."""
         dispatcher = Dispatcher(all_resources(), self.context)
         return Front(
             dispatcher,
             create_app(dispatcher),
-            Authenticator(self.accounts, self.sessions),
+            Authenticator(self.accounts, self.sessions, self.access, passwords),
             PowerStream(self.collector.store, self.config.facility.id, self.clock),
-            executor,
+            requests=requests,
+            passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,
         )
 

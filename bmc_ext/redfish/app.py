@@ -32,11 +32,12 @@ def _request(incoming: flask.Request) -> Request:
     environ = incoming.environ
     return Request(
         method=incoming.method,
-        path=incoming.path,
+        path=environ["PATH_INFO"],  # Werkzeug would make one slash of several at its start
         query=incoming.args.to_dict(),
         headers={name.lower(): value for name, value in EnvironHeaders(environ)},
         body=incoming.get_data(),
         identity=environ.get("dcpi.identity"),
         correlation_id=environ["dcpi.correlation_id"],
         raw_query=incoming.query_string.decode("latin-1"),
+        client=environ["REMOTE_ADDR"],
     )

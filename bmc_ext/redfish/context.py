@@ -10,8 +10,10 @@ from bmc_ext.clock import Clock
 from bmc_ext.config import Config
 from bmc_ext.control.commands import Commands
 from bmc_ext.messages import strict_json
+from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.security.accounts import Accounts
+from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.telemetry.history import History
@@ -30,12 +32,14 @@ class Context:
     commands: Commands
     accounts: Accounts
     sessions: Sessions
+    audit: AuditLog
+    access: AccessAudit
     host: HostBMC | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request after authentication. Header names are lower case."""
+    """One request after authentication. Header names are lower case; `client` is an address."""
 
     method: str
     path: str
@@ -46,6 +50,7 @@ class Request:
     correlation_id: str
     params: Mapping[str, str] = field(default_factory=dict)
     raw_query: str = ""
+    client: str = ""
 
     def json(self) -> object:
         """The body as strict JSON; MessageError where it is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import orjson
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
-from bmc_ext.redfish.registry import OPEN, Registry, Resource
+from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
 from drivers.errors import DriverError
 
 _LOG = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ HEADERS = {
 
 _JSON = "application/json; charset=utf-8"
 _WITH_BODY = ("POST", "PATCH", "PUT")
+_CONDITIONAL = ("PATCH", "PUT", "DELETE")
 
 
 class Dispatcher:
@@ -48,6 +50,11 @@ class Dispatcher:
         found = self.registry.find(path)
         return found[0] if found is not None and found[0].hot else None
 
+    def is_costly(self, method: str, path: str) -> bool:
+        """Whether a request runs argon2."""
+        found = self.registry.find(path)
+        return found is not None and method in found[0].costly
+
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer; never raises."""
         resource: Resource | None = None
@@ -59,10 +66,25 @@ class Dispatcher:
             response = self._handle(resource, params, request)
         except (DcpiError, DriverError) as error:
             response = error_response(error)
+            self._note(request, response.status)
         except Exception:
             _LOG.exception("%s %s failed", request.method, request.path)
             response = error_response(RuntimeError())
         return _finish(response, resource, request.method)
+
+    def _note(self, request: Request, status: int) -> None:
+        """What a refusal leaves behind: an audit entry, or a line for whoever runs the service."""
+        if status == 403:
+            self.context.access.refused(
+                "authorization.refused",
+                user=request.who.username,
+                role=request.who.role,
+                request=f"{request.method} {request.path}",
+                client=request.client,
+                correlation_id=request.correlation_id,
+            )
+        elif status == 500:
+            _LOG.exception("%s %s failed", request.method, request.path)
 
     def _handle(self, resource: Resource, params: Mapping[str, str], request: Request) -> Response:
         if request.method == "OPTIONS" and "OPTIONS" not in resource.handlers:
@@ -74,33 +96,20 @@ class Dispatcher:
         _authorise(request, privilege)
         _check_query(request)
         _check_media_type(request)
-        asked = Request(
-            request.method,
-            request.path,
-            request.query,
-            request.headers,
-            request.body,
-            request.identity,
-            request.correlation_id,
-            params,
-            request.raw_query,
-        )
-        if method == "PATCH":
+        asked = dataclasses.replace(request, params=params)
+        if method in _CONDITIONAL:
             self._check_if_match(resource, asked)
-        answer = handler(self.context, asked)
-        response = answer if isinstance(answer, Response) else Response(200, answer)
-        return _annotate(response, resource, asked)
+        return _annotate(handler(self.context, asked), resource, asked)
 
     def _check_if_match(self, resource: Resource, request: Request) -> None:
-        """A PATCH with If-Match goes through only while the resource is as the client saw it."""
+        """A change with If-Match goes through only while the resource is as the client saw it."""
         wanted = request.headers.get("if-match")
         if wanted is None or wanted == "*" or "GET" not in resource.handlers:
             return
-        current = resource.handlers["GET"][1](self.context, request)
-        if isinstance(current, dict):
-            tag = etag(_annotated(current, resource, request), resource.volatile)
-            if tag not in [part.strip() for part in wanted.split(",")]:
-                raise RedfishError(412, "the resource has changed since it was read")
+        reading = dataclasses.replace(request, method="GET", headers={}, body=b"", raw_query="")
+        current = _annotate(resource.handlers["GET"][1](self.context, reading), resource, reading)
+        if current.headers.get("ETag") not in [part.strip() for part in wanted.split(",")]:
+            raise RedfishError(412, "the resource has changed since it was read")
 
 
 def etag(body: Mapping[str, Any], volatile: frozenset[str]) -> str:
@@ -141,14 +150,19 @@ def _annotated(body: dict[str, Any], resource: Resource, request: Request) -> di
     return {"@odata.type": f"#{resource.schema}", "@odata.id": request.path.rstrip("/"), **body}
 
 
-def _annotate(response: Response, resource: Resource, request: Request) -> Response:
-    """Add annotations and the entity tag, and answer 304 where the client has it already."""
-    body = response.body
-    if not isinstance(body, dict) or resource.schema is None or response.status != 200:
+def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
+    """Add annotations and the entity tag, and answer 304 where the client has it already.
+
+    What has no @odata.id is a message or a plain document and stays as it is.
+    """
+    response = answer if isinstance(answer, Response) else Response(200, answer)
+    if not isinstance(response.body, dict) or response.status != 200:
         return response
-    body = _annotated(body, resource, request)
-    tag = etag(body, resource.volatile)
-    headers = {"ETag": tag, **response.headers}
+    body = _annotated(response.body, resource, request)
+    if "@odata.id" not in body:
+        return response
+    headers = {"ETag": etag(body, resource.volatile), **response.headers}
+    tag = headers["ETag"]
     if request.method in ("GET", "HEAD") and not resource.volatile:
         known = request.headers.get("if-none-match", "")
         if known == "*" or tag in [part.strip() for part in known.split(",")]:
@@ -160,7 +174,8 @@ def _finish(
     response: Response, resource: Resource | None, method: str
 ) -> tuple[int, dict[str, str], bytes]:
     headers = {**HEADERS, **response.headers}
-    if resource is not None and (response.status == 405 or method in ("GET", "HEAD", "OPTIONS")):
+    found = response.status < 400 and method in ("GET", "HEAD", "OPTIONS")
+    if resource is not None and (found or response.status == 405):
         headers.setdefault("Allow", resource.allow)
     if response.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Redfish"'

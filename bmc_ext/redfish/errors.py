@@ -44,6 +44,7 @@ _RESOLUTION_OF_STATUS = {
     412: "Read the resource again and use its ETag.",
     413: "Send a smaller body.",
     415: "Send application/json.",
+    431: "Send fewer or shorter header fields.",
     501: "Leave the query parameter out.",
     503: "Try again later.",
 }

@@ -23,13 +23,15 @@ class Resource:
 
     `schema` is the type without `#`, such as `DcpiService.v1_0_0.DcpiService`; None for plain
     documents and message endpoints. `volatile` names the members that are readings: they do not
-    enter the ETag (design, decision 4). `hot` resources are answered without a thread.
+    enter the ETag (design, decision 4). `hot` resources are answered without a thread; methods
+    in `costly` run argon2 and wait in a queue of their own.
     """
 
     uri: str
     schema: str | None = None
     volatile: frozenset[str] = frozenset()
     hot: bool = False
+    costly: set[str] = field(default_factory=set)
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
 
     @property
@@ -66,13 +68,17 @@ class Routes:
         resource.schema, resource.volatile, resource.hot = schema, frozenset(volatile), hot
         return self._handler(uri, "GET", privilege)
 
-    def post(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
+    def post(
+        self, uri: str, privilege: str, *, costly: bool = False
+    ) -> Callable[[AnyHandler], AnyHandler]:
         """Serve POST of `uri`."""
-        return self._handler(uri, "POST", privilege)
+        return self._handler(uri, "POST", privilege, costly=costly)
 
-    def patch(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
+    def patch(
+        self, uri: str, privilege: str, *, costly: bool = False
+    ) -> Callable[[AnyHandler], AnyHandler]:
         """Serve PATCH of `uri`."""
-        return self._handler(uri, "PATCH", privilege)
+        return self._handler(uri, "PATCH", privilege, costly=costly)
 
     def delete(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
         """Serve DELETE of `uri`."""
@@ -82,9 +88,13 @@ class Routes:
         """Serve OPTIONS of `uri` where the registry does not know its methods."""
         return self._handler(uri, "OPTIONS", privilege)
 
-    def _handler(self, uri: str, method: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
+    def _handler(
+        self, uri: str, method: str, privilege: str, *, costly: bool = False
+    ) -> Callable[[AnyHandler], AnyHandler]:
         def keep(handler: AnyHandler) -> AnyHandler:
             resource = self.resources.setdefault(uri, Resource(uri))
+            if costly:
+                resource.costly.add(method)
             resource.handlers[method] = (privilege, handler)
             return handler
 

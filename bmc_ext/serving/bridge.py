@@ -6,14 +6,16 @@ import asyncio
 import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import Executor
 from typing import Any
+
+from bmc_ext.serving.lanes import Lane
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[bytes, bytes]]
+Answer = tuple[int, Headers, bytes]
 
 
 class BodyTooLargeError(Exception):
@@ -42,21 +44,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int, timeout_s: float
 
 
 class WsgiBridge:
-    """Calls a WSGI application in an executor, one request a thread."""
+    """Calls a WSGI application, one request a thread."""
 
-    def __init__(self, app: WsgiApp, executor: Executor) -> None:
+    def __init__(self, app: WsgiApp) -> None:
         self._app = app
-        self._executor = executor
 
-    async def call(
-        self, scope: Scope, body: bytes, extra: dict[str, Any]
-    ) -> tuple[int, Headers, bytes]:
-        """Status, headers and body of the answer; `extra` goes into the environ."""
-        loop = asyncio.get_running_loop()
-        environ = {**_environ(scope, body), **extra}
-        return await loop.run_in_executor(self._executor, self._run, environ)
+    async def call(self, scope: Scope, body: bytes, extra: dict[str, Any], lane: Lane) -> Answer:
+        """Status, headers and body of the answer; `extra` goes into the environ. LaneFullError."""
+        return await lane.run(self._run, {**_environ(scope, body), **extra})
 
-    def _run(self, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:
+    def _run(self, environ: dict[str, Any]) -> Answer:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(
@@ -73,10 +70,12 @@ class WsgiBridge:
             if close is not None:
                 close()
         status, headers = started[0]
-        encoded = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
-        ]
-        return int(status.split(" ", 1)[0]), encoded, content
+        return int(status.split(" ", 1)[0]), encoded(headers), content
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Headers as ASGI wants them; names in lower case."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:

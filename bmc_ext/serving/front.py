@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import http
+import logging
 import re
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import Executor
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
 from bmc_ext.redfish.context import Request
-from bmc_ext.redfish.dispatch import HEADERS, Dispatcher
-from bmc_ext.redfish.errors import error_body
+from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.security.identity import LOGIN, Identity
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import (
+    Answer,
     BodyTooLargeError,
     Headers,
     Receive,
@@ -24,9 +25,14 @@ from bmc_ext.serving.bridge import (
     Send,
     WsgiApp,
     WsgiBridge,
+    encoded,
     read_body,
 )
+from bmc_ext.serving.lanes import Lane, LaneFullError
+from bmc_ext.serving.refusal import refusal
 from bmc_ext.serving.streams import PowerStream
+
+_LOG = logging.getLogger(__name__)
 
 HOME = "/redfish/v1/dcpi"
 ALIASES = ("/redfish/v1/Oem/DCPI", "/redfish/v1/Chassis/DCPI/Oem/DCPI")
@@ -35,12 +41,19 @@ ALIASES = ("/redfish/v1/Oem/DCPI", "/redfish/v1/Chassis/DCPI/Oem/DCPI")
 STREAMS = (f"{HOME}/power/stream", "/dcpi/power/stream")
 _BODY_TIMEOUT_S = 10.0
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-
-Answer = tuple[int, Headers, bytes]
+_READING = ("GET", "HEAD", "OPTIONS")
+_BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
+_ABOUT_BODY = (b"content-length", b"content-type")
+_FOREIGN = "a web page of another origin may not ask this"
+_BUSY = "too many requests are waiting"
 
 
 class Front:
-    """The application that uvicorn serves."""
+    """The application that uvicorn serves.
+
+    `requests` runs what may wait for a disk or a device, `passwords` what runs argon2: who floods
+    the login keeps nobody else waiting.
+    """
 
     def __init__(
         self,
@@ -48,12 +61,15 @@ class Front:
         wsgi_app: WsgiApp,
         authenticator: Authenticator,
         stream: PowerStream,
-        executor: Executor,
         *,
+        requests: Lane,
+        passwords: Lane,
         max_body_bytes: int,
     ) -> None:
         self._dispatcher = dispatcher
-        self._bridge = WsgiBridge(wsgi_app, executor)
+        self._bridge = WsgiBridge(wsgi_app)
+        self._requests = requests
+        self._passwords = passwords
         self._authenticator = authenticator
         self._stream = stream
         self._max_body_bytes = max_body_bytes
@@ -64,7 +80,13 @@ class Front:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+            try:
+                await self._websocket(scope, receive, send)
+            except OSError:
+                return  # the client has gone
+            except Exception:
+                _LOG.exception("the stream at %s failed", scope["path"])
+                raise
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -87,14 +109,20 @@ class Front:
             status, answer_headers, body = await self._answer(scope, receive, headers, path)
         except ConnectionResetError:
             return
+        except LaneFullError:
+            status, answer_headers, body = refusal(503, _BUSY)
+        except Exception:
+            _LOG.exception("%s %s failed in the front", scope["method"], path)
+            status, answer_headers, body = refusal(500, "the service failed; its log says why")
         if alias is not None:
             answer_headers, body = _in_tree(alias, answer_headers, body)
-        answer_headers = [
-            *(pair for pair in answer_headers if pair[0] != b"content-length"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        if status in (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED):
-            answer_headers.pop()
+        if status in _BODILESS:
+            answer_headers = [pair for pair in answer_headers if pair[0] not in _ABOUT_BODY]
+        else:
+            answer_headers = [
+                *(pair for pair in answer_headers if pair[0] != b"content-length"),
+                (b"content-length", str(len(body)).encode()),
+            ]
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
         await send(
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
@@ -104,11 +132,13 @@ class Front:
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], path: str
     ) -> Answer:
         method = scope["method"]
+        if method not in _READING and is_foreign(headers):
+            return refusal(403, _FOREIGN)
         identity: Identity | None = None
         if not self._dispatcher.is_open(method, path):
-            identity = await self._authenticator.identify(headers)
+            identity = await self._authenticator.identify(headers, _client(scope))
             if identity is None:
-                return _refusal(401, "authentication is needed, or the credentials are wrong")
+                return refusal(401, "authentication is needed, or the credentials are wrong")
             if method == "GET" and not scope["query_string"] and LOGIN in identity.privileges:
                 hot = self._hot_answer(path, identity, headers)
                 if hot is not None:
@@ -116,15 +146,19 @@ class Front:
         try:
             body = await read_body(scope, receive, self._max_body_bytes, _BODY_TIMEOUT_S)
         except BodyTooLargeError:
-            return _refusal(413, f"the body is larger than {self._max_body_bytes} bytes")
+            return refusal(413, f"the body is larger than {self._max_body_bytes} bytes")
         except TimeoutError:
-            return _refusal(408, f"the body did not arrive within {_BODY_TIMEOUT_S:.0f} s")
+            return refusal(408, f"the body did not arrive within {_BODY_TIMEOUT_S:.0f} s")
         extra = {
             "PATH_INFO": path,
+            # The body of a HEAD is needed for its length; `_http` does not send it.
+            "REQUEST_METHOD": "GET" if method == "HEAD" else method,
             "dcpi.identity": identity,
             "dcpi.correlation_id": correlation_id(headers),
         }
-        return await self._bridge.call(scope, body, extra)
+        costly = self._dispatcher.is_costly(method, path)
+        lane = self._passwords if costly else self._requests
+        return await self._bridge.call(scope, body, extra, lane)
 
     def _hot_answer(
         self, path: str, identity: Identity, headers: Mapping[bytes, bytes]
@@ -140,7 +174,7 @@ class Front:
                 return known[1]
         request = Request("GET", path, {}, {}, b"", identity, correlation_id(headers))
         status, answer_headers, body = self._dispatcher.answer(request)
-        answer = status, _encoded(answer_headers), body
+        answer = status, encoded(answer_headers.items()), body
         if window is not None and resource.schema is not None:
             self._hot[path] = window.window_id, answer
         return answer
@@ -152,7 +186,14 @@ class Front:
         if path not in STREAMS:
             await _refuse_websocket(send, 404, f"no stream lives at {path}")
             return
-        identity = await self._authenticator.identify(headers)
+        if is_foreign(headers):
+            await _refuse_websocket(send, 403, _FOREIGN)
+            return
+        try:
+            identity = await self._authenticator.identify(headers, _client(scope))
+        except LaneFullError:
+            await _refuse_websocket(send, 503, _BUSY)
+            return
         if identity is None or LOGIN not in identity.privileges:
             await _refuse_websocket(send, 401, "authentication is needed")
             return
@@ -177,6 +218,23 @@ def home_path(path: str) -> tuple[str, str | None]:
     return path, None
 
 
+def is_foreign(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser sends this for a page of another origin, with a user's remembered login."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return False
+    try:
+        authority = urlsplit(origin.decode("latin-1")).netloc
+    except ValueError:
+        return True
+    return authority.lower() != headers.get(b"host", b"").decode("latin-1").lower()
+
+
+def _client(scope: Scope) -> str:
+    """The peer's address."""
+    return str((scope.get("client") or ("",))[0])
+
+
 def correlation_id(headers: Mapping[bytes, bytes]) -> str:
     """The client's X-Correlation-ID where it is a plain token, else a fresh one."""
     given = headers.get(b"x-correlation-id", b"")
@@ -185,30 +243,37 @@ def correlation_id(headers: Mapping[bytes, bytes]) -> str:
 
 def _in_tree(alias: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
     """The answer with every link in the tree that was asked."""
-    home, other = f'"{HOME}'.encode(), f'"{alias}'.encode()
     moved = [
-        (name, alias.encode() + value[len(HOME) :])
-        if name == b"location" and value.startswith(HOME.encode())
+        (name, _moved(value.decode("latin-1"), alias).encode("latin-1"))
+        if name == b"location"
         else (name, value)
         for name, value in headers
     ]
-    return moved, body.replace(home, other)
+    if dict(headers).get(b"content-type", b"").startswith(b"application/json") and body:
+        body = orjson.dumps(_with_links_in(alias, orjson.loads(body)))
+    return moved, body
 
 
-def _encoded(headers: Mapping[str, str]) -> Headers:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+def _with_links_in(alias: str, value: Any) -> Any:
+    """A JSON value whose links into the home tree lead into the alias; other text stays."""
+    if isinstance(value, list):
+        return [_with_links_in(alias, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _moved(member, alias)
+        if isinstance(member, str) and (name in ("@odata.id", "target") or name.endswith("Uri"))
+        else _with_links_in(alias, member)
+        for name, member in value.items()
+    }
 
 
-def _refusal(status: int, text: str) -> Answer:
-    headers = {**HEADERS, "Content-Type": "application/json; charset=utf-8"}
-    if status == http.HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Basic realm="Redfish"'
-    else:
-        headers["Connection"] = "close"
-    return status, _encoded(headers), orjson.dumps(error_body(status, text))
+def _moved(uri: str, alias: str) -> str:
+    inside = uri == HOME or uri.startswith(f"{HOME}/")
+    return alias + uri[len(HOME) :] if inside else uri
 
 
 async def _refuse_websocket(send: Send, status: int, text: str) -> None:
-    status, headers, body = _refusal(status, text)
+    status, headers, body = refusal(status, text)
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

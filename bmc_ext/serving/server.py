@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import resource
 import signal
 import socket
 import ssl
@@ -14,16 +16,19 @@ import uvicorn
 
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.serving.front import Front
+from bmc_ext.serving.protocol import BoundedHttpProtocol, Limits
 
+_BACKLOG = 512
 _GRACEFUL_S = 2  # without a limit one open stream keeps SIGTERM waiting for ever
 _KEEP_ALIVE_S = 75
+_OWN_DESCRIPTORS = 1024  # databases, buses and connections that are still shaking hands
 
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; ConfigurationError where the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
@@ -38,14 +43,24 @@ def run(
     front: Front, listener: socket.socket, tls: ssl.SSLContext, on_ready: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered."""
+    limits = Limits()
+    _allow_descriptors(limits.connections + _OWN_DESCRIPTORS)
+    with _signals_end_quietly():
+        asyncio.run(server_of(front, tls, on_ready, limits).serve(sockets=[listener]))
+
+
+def server_of(
+    front: Front, tls: ssl.SSLContext, on_ready: Callable[[], None], limits: Limits
+) -> uvicorn.Server:
+    """A server whose `serve(sockets=…)` ends once its `should_exit` is true."""
     config = uvicorn.Config(
         front,
-        http="httptools",
         ws="websockets-sansio",
         ws_max_size=65536,
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
+        log_level="critical",  # it warns of each bad request; the front logs its own failures
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -53,10 +68,7 @@ def run(
         timeout_graceful_shutdown=_GRACEFUL_S,
     )
     config.load()
-    config.ssl = tls
-    server = _Server(config, on_ready)
-    with _signals_end_quietly():
-        asyncio.run(server.serve(sockets=[listener]))
+    return _Server(config, tls, on_ready, limits)
 
 
 @contextlib.contextmanager
@@ -76,15 +88,45 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
 
 
-class _Server(uvicorn.Server):
-    """The server of uvicorn that says when it is up."""
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the soft limit of open files as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+
+class _Server(uvicorn.Server):
+    """uvicorn's server on bounded connections; says when it is up."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        tls: ssl.SSLContext,
+        on_ready: Callable[[], None],
+        limits: Limits,
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._on_ready = on_ready
+        self._limits = limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then call back."""
-        await super().startup(sockets)
-        if not self.should_exit:
-            self._on_ready()
+        await super().startup([])  # uvicorn's own listening knows no handshake time-out
+        if self.should_exit:
+            return
+        loop = asyncio.get_running_loop()
+        connection = functools.partial(
+            BoundedHttpProtocol, self.config, self.server_state, self.lifespan.state, self._limits
+        )
+        for listener in sockets or []:
+            server = await loop.create_server(
+                connection,
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._limits.handshake_s,
+            )
+            self.servers.append(server)
+        self._on_ready()

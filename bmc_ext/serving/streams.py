@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 KEPT_FRAMES = 600
 """A client may fall behind, or resume, by as many frames: one minute."""
 
+_SEQ = re.compile(r"[0-9]{1,18}")  # longer than any seq; int() refuses 4301 digits
 _RECHECK_S = 1.0
 _POLICY_VIOLATION = 1008  # RFC 6455 7.4.1
 _GOING_AWAY = 1001  # RFC 6455 7.4.1
@@ -74,14 +76,16 @@ class PowerStream:
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, allowed: Callable[[], bool]
     ) -> None:
-        """Feed one accepted client until it leaves or `allowed` says no."""
+        """Feed one accepted client until it leaves (OSError) or `allowed` says no."""
         await send({"type": "websocket.accept"})
         gone = asyncio.create_task(_until_gone(receive))
         feeding = asyncio.create_task(self._feed(_since(scope), send, allowed))
         done, pending = await asyncio.wait((gone, feeding), return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
-        await asyncio.gather(*done, *pending, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def _feed(self, since: int | None, send: Send, allowed: Callable[[], bool]) -> None:
         cursor = self._seq if since is None or since > self._seq else since
@@ -90,7 +94,7 @@ class PowerStream:
         while not self._closing:
             if loop.time() >= next_check:
                 if not allowed():
-                    await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                    await _tell(send, {"type": "websocket.close", "code": _POLICY_VIOLATION})
                     return
                 next_check = loop.time() + _RECHECK_S
             news = self._news
@@ -98,7 +102,7 @@ class PowerStream:
                 await news.wait()
                 continue
             cursor = await self._send_next(cursor, send)
-        await send({"type": "websocket.close", "code": _GOING_AWAY})
+        await _tell(send, {"type": "websocket.close", "code": _GOING_AWAY})
 
     async def _send_next(self, cursor: int, send: Send) -> int:
         """Send the oldest kept frame after `cursor`, saying how many were lost; its seq."""
@@ -108,8 +112,17 @@ class PowerStream:
         dropped = seq - cursor - 1
         if dropped:
             rendered = orjson.dumps({**frame, "dropped": dropped})
-        await send({"type": "websocket.send", "text": rendered.decode()})
+        await _tell(send, {"type": "websocket.send", "text": rendered.decode()})
         return seq
+
+
+async def _tell(send: Send, message: dict[str, Any]) -> None:
+    """Send to an accepted client; ConnectionResetError where the stream is closed already."""
+    try:
+        await send(message)
+    except RuntimeError as error:
+        # uvicorn's word, which ASGI does not know, for a client that answered no ping.
+        raise ConnectionResetError(str(error)) from error
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -120,4 +133,4 @@ async def _until_gone(receive: Receive) -> None:
 def _since(scope: Scope) -> int | None:
     """The `since` of the query: the last seq that the client has seen."""
     values = parse_qs(scope["query_string"].decode("latin-1")).get("since", [])
-    return int(values[0]) if values and values[0].isascii() and values[0].isdigit() else None
+    return int(values[0]) if values and _SEQ.fullmatch(values[0]) else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, unquote
 
+from bmc_ext.control.audited import audited
 from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.security.accounts import Account
+from bmc_ext.security.accounts import Account, Accounts, check_password
 from bmc_ext.security.identity import (
     CONFIGURE_SELF,
     CONFIGURE_USERS,
@@ -53,21 +54,22 @@ def accounts(context: Context, request: Request) -> dict[str, Any]:
     }
 
 
-@routes.post(ACCOUNTS, CONFIGURE_USERS)
+@routes.post(ACCOUNTS, CONFIGURE_USERS, costly=True)
 def create_account(context: Context, request: Request) -> Response:
     """Add an account."""
     body = members.json_object(request.json(), ("UserName", "Password", "RoleId", "Enabled"))
     username = members.text(body, "UserName")
-    role = members.text(body, "RoleId")
-    if role not in ROLES:
-        raise MessageError(f"no role {role!r}; the roles are {', '.join(ROLES)}", "/RoleId")
-    try:
-        account = context.accounts.create(
-            username, members.text(body, "Password"), role, members.flag(body, "Enabled", True)
-        )
-    except ValueError as error:
-        place = "/Password" if "password" in str(error) else "/UserName"
-        raise MessageError(str(error), place) from error
+    if username in (".", ".."):
+        raise MessageError("no URI can name the user '.' or '..'", "/UserName")
+    role = _role(body)
+    password = _password(body)
+    enabled = members.flag(body, "Enabled", True)
+    planned = {"account": username[:64], "role_id": role, "enabled": enabled}
+    with audited(context.audit, "account.create", request.who, request.correlation_id, planned):
+        try:
+            account = context.accounts.create(username, password, role, enabled)
+        except ValueError as error:
+            raise MessageError(str(error), "/UserName") from error
     answer = {
         "@odata.type": "#ManagerAccount.v1_12_1.ManagerAccount",
         "@odata.id": _uri(username),
@@ -82,36 +84,59 @@ def account(context: Context, request: Request) -> dict[str, Any]:
     return _body(_find(context, request))
 
 
-@routes.patch(f"{ACCOUNTS}/{{account}}", CONFIGURE_SELF)
+@routes.patch(f"{ACCOUNTS}/{{account}}", CONFIGURE_SELF, costly=True)
 def change_account(context: Context, request: Request) -> dict[str, Any]:
     """Change a password (one's own, too), a role, or whether the account may log in."""
     username = _find(context, request).username
     body = members.json_object(request.json(), ("Password", "RoleId", "Enabled"))
     if not request.who.has(CONFIGURE_USERS) and set(body) - {"Password"}:
         raise RedfishError(403, "only who manages users may change roles and locks")
-    try:
-        _apply(context, username, body)
-    except ValueError as error:
-        place = "/Password" if "password" in str(error) else "/RoleId"
-        raise MessageError(str(error), place) from error
+    role = _role(body) if "RoleId" in body else None
+    enabled = members.flag(body, "Enabled", True) if "Enabled" in body else None
+    password = _password(body) if "Password" in body else None
+    planned = {
+        "account": username, "role_id": role, "enabled": enabled, "password": password is not None
+    }  # fmt: skip
+    with audited(context.audit, "account.change", request.who, request.correlation_id, planned):
+        _apply(context.accounts, username, role, enabled, password)
     return _body(context.accounts.get(username))
 
 
-def _apply(context: Context, username: str, body: dict[str, Any]) -> None:
-    role = members.text(body, "RoleId") if "RoleId" in body else None
-    enabled = members.flag(body, "Enabled", True) if "Enabled" in body else None
-    if "Password" in body:
-        context.accounts.set_password(username, members.text(body, "Password"))
+def _apply(
+    accounts: Accounts, username: str, role: str | None, enabled: bool | None, password: str | None
+) -> None:
+    """All or nothing: first what the last administrator may not give up."""
     if role is not None:
-        context.accounts.set_role(username, role)
+        accounts.set_role(username, role)
     if enabled is not None:
-        context.accounts.set_enabled(username, enabled)
+        accounts.set_enabled(username, enabled)
+    if password is not None:
+        accounts.set_password(username, password)
+
+
+def _role(body: dict[str, Any]) -> str:
+    role = members.text(body, "RoleId")
+    if role not in ROLES:
+        raise MessageError(f"no role {role!r}; the roles are {', '.join(ROLES)}", "/RoleId")
+    return role
+
+
+def _password(body: dict[str, Any]) -> str:
+    password = members.text(body, "Password")
+    try:
+        check_password(password)
+    except ValueError as error:
+        raise MessageError(str(error), "/Password") from error
+    return password
 
 
 @routes.delete(f"{ACCOUNTS}/{{account}}", CONFIGURE_USERS)
 def delete_account(context: Context, request: Request) -> Response:
     """Remove an account."""
-    context.accounts.delete(_find(context, request).username)
+    username = _find(context, request).username
+    planned = {"account": username}
+    with audited(context.audit, "account.delete", request.who, request.correlation_id, planned):
+        context.accounts.delete(username)
     return Response(204)
 
 

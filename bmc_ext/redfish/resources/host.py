@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bmc_ext.control.audited import audited
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes, allow
@@ -13,7 +16,7 @@ ANY = "/redfish/v1/{host:path}"
 
 
 @routes.options(ANY, LOGIN)
-@routes.get(ANY, LOGIN)
+@routes.get(ANY, LOGIN, volatile=("DateTime",))
 @routes.post(ANY, CONFIGURE_COMPONENTS)
 @routes.patch(ANY, CONFIGURE_COMPONENTS)
 @routes.delete(ANY, CONFIGURE_COMPONENTS)
@@ -29,6 +32,23 @@ def host(context: Context, request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
     if method not in taken:
         raise RedfishError(405, f"{path} does not take {method}", headers=headers)
-    body = request.json() if request.body else None
-    answer = context.host.handle(method, path, request.raw_query, body)
+    if method == "GET":
+        answer = context.host.handle(method, path, request.raw_query, None)
+    else:
+        body = request.json() if request.body else None
+        planned = {"request": f"{method} {path}", **_summary(body)}
+        who, correlation_id = request.who, request.correlation_id
+        with audited(context.audit, "host.command", who, correlation_id, planned):
+            answer = context.host.handle(method, path, request.raw_query, body)
     return Response(answer.status, answer.body, {**headers, **answer.headers})
+
+
+def _summary(body: object) -> dict[str, Any]:
+    """What the audit log keeps of a body: names and the kind of reset; a value can be a secret."""
+    if not isinstance(body, dict):
+        return {"properties": []}
+    reset = body.get("ResetType")
+    return {
+        "properties": [name[:64] for name in sorted(body)[:32]],
+        **({"reset_type": reset[:64]} if isinstance(reset, str) else {}),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bmc_ext.clock import parse_iso8601
@@ -47,7 +48,7 @@ def select(context: Context, request: Request) -> tuple[str, str, list[Aggregate
     end_s = _time(request, "end", context.clock.unix_ns() / 1e9)
     start_s = _time(request, "start", end_s - (300 if resolution == "1s" else 86400))
     limit = request.query.get("limit", str(MAX_POINTS))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_POINTS):
+    if not (re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MAX_POINTS):
         raise RedfishError(400, f"limit: {limit!r} is not a number from 1 to {MAX_POINTS}")
     return feed_id, resolution, context.history.query(
         feed_id, resolution, start_s, end_s, int(limit)

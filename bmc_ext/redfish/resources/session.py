@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.control.audited import audited
 from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
@@ -39,10 +40,14 @@ def change_service(context: Context, request: Request) -> dict[str, Any]:
     timeout_s = body.get("SessionTimeout", round(context.sessions.timeout_s))
     if not isinstance(timeout_s, int) or isinstance(timeout_s, bool):
         raise MessageError("SessionTimeout is not a whole number", "/SessionTimeout")
-    try:
-        context.sessions.timeout_s = timeout_s
-    except ValueError as error:
-        raise MessageError(str(error), "/SessionTimeout") from error
+    planned = {"session_timeout_s": timeout_s}
+    with audited(
+        context.audit, "session_service.change", request.who, request.correlation_id, planned
+    ):
+        try:
+            context.sessions.timeout_s = timeout_s
+        except ValueError as error:
+            raise MessageError(str(error), "/SessionTimeout") from error
     return session_service(context, request)
 
 
@@ -57,17 +62,19 @@ def sessions(context: Context, request: Request) -> dict[str, Any]:
     }
 
 
-@routes.post(SESSIONS, OPEN)
-@routes.post(f"{SESSIONS}/Members", OPEN)
+@routes.post(SESSIONS, OPEN, costly=True)
+@routes.post(f"{SESSIONS}/Members", OPEN, costly=True)
 def log_in(context: Context, request: Request) -> Response:
     """Open a session; the token is in X-Auth-Token and nowhere else."""
     body = members.json_object(request.json(), ("UserName", "Password", "Token", "Context"))
-    identity = context.accounts.verify(
-        members.text(body, "UserName"), members.text(body, "Password")
-    )
+    username = members.text(body, "UserName")
+    identity = context.accounts.verify(username, members.text(body, "Password"))
+    attempt = {"method": "session", "user": username, "client": request.client}
     if identity is None:
+        context.access.refused("authentication.refused", **attempt)
         raise RedfishError(401, "user name or password is wrong, or the account is locked")
     session = context.sessions.open(identity)
+    context.access.granted("authentication.granted", **attempt, session=session.id)
     uri = f"{SESSIONS}/{session.id}"
     answer = {
         "@odata.type": "#Session.v1_7_2.Session",
@@ -86,7 +93,9 @@ def session(context: Context, request: Request) -> dict[str, Any]:
 @routes.delete(f"{SESSIONS}/{{session}}", CONFIGURE_SELF)
 def log_out(context: Context, request: Request) -> Response:
     """Close a session: one's own, or any for an administrator."""
-    context.sessions.close(_find(context, request).id)
+    closed = _find(context, request)
+    context.sessions.close(closed.id)
+    context.access.granted("session.closed", user=request.who.username, session=closed.id)
     return Response(204)
 
 

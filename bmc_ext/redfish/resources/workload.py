@@ -62,6 +62,7 @@ def _body(record: WorkloadRecord) -> dict[str, Any]:
     return {
         "Id": record.resource_id,
         "Name": f"Workload {record.workload_id}",
+        "WorkloadId": record.workload_id,
         "WorkloadState": record.state.capitalize(),
         "ApprovalStatus": record.approval_status,
         "AnnouncedAt": timestamp(record.announced_s),
