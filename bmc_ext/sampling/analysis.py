@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.sampling._core import ffi, lib
-from bmc_ext.sampling.results import Analysis, Flag, Harmonics, PhaseAnalysis, TotalAnalysis
+from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis, TotalAnalysis
 
 Samples = NDArray[np.float32] | NDArray[np.float64]
 
-_ARRAYS = tuple(field.name for field in fields(PhaseAnalysis) if "_harmonics_" in field.name)
-_SCALARS = tuple(
-    field.name for field in fields(PhaseAnalysis) if field.name not in {*_ARRAYS, "flags"}
-)
-_TOTALS = tuple(field.name for field in fields(TotalAnalysis))
+_DTYPES = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+
+# The core's structures as their header lays them out, cut where the kind of the values changes.
+_HEAD = struct.Struct("dIi")
+_PHASE_START = ffi.offsetof("dcpi_analysis", "phase")
+_PHASE_SIZE = ffi.sizeof("dcpi_phase")
+_HARMONICS_START = ffi.offsetof("dcpi_phase", "v_harmonics_rms")
+_COUNTS_START = ffi.offsetof("dcpi_phase", "flags")
+_SCALARS = struct.Struct(f"{_HARMONICS_START // 8}d")
+_COUNTS = struct.Struct("I3i")
+_TOTAL_START = ffi.offsetof("dcpi_analysis", "total")
+_TOTAL = struct.Struct(f"{ffi.sizeof('dcpi_total') // 8}d")
+
+_flag = cache(Flag)
 
 
 class _Scratch(threading.local):
@@ -72,14 +81,16 @@ def analyze(
     status = lib.dcpi_analyze(window, _scratch.workspace, analysis)
     if status != lib.DCPI_OK:
         raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
-    return _result(analysis)
+    return _result(bytes(ffi.buffer(analysis)))
 
 
 def _rows(name: str, samples: Samples) -> Samples:
     """The array as (phases, samples), still without a copy."""
     if not isinstance(samples, np.ndarray):
         raise ValueError(f"{name} is {type(samples).__name__}, not a NumPy array")
-    if samples.dtype not in (np.float32, np.float64) or not samples.dtype.isnative:
+    if isinstance(samples, np.ma.MaskedArray):
+        raise ValueError(f"{name} has a mask, which the core does not know; NaN voids a phase")
+    if samples.dtype not in _DTYPES:
         raise ValueError(f"{name} has dtype {samples.dtype}, not native float32 or float64")
     if samples.ndim not in (1, 2):
         raise ValueError(
@@ -94,6 +105,8 @@ def _rows(name: str, samples: Samples) -> Samples:
 
 def _skews(skew_s: float | Sequence[float], phases: int) -> list[float]:
     """One skew per phase that the core has."""
+    if isinstance(skew_s, float):
+        return [skew_s] * lib.DCPI_PHASES_MAX
     skews = [float(skew) for skew in np.atleast_1d(np.asarray(skew_s, dtype=np.float64))]
     if len(skews) == 1:
         skews *= phases
@@ -102,21 +115,27 @@ def _skews(skew_s: float | Sequence[float], phases: int) -> list[float]:
     return (skews + [0.0] * lib.DCPI_PHASES_MAX)[: lib.DCPI_PHASES_MAX]
 
 
-def _result(analysis: Any) -> Analysis:
+def _result(memory: bytes) -> Analysis:
+    """From a copy of the core's answer, whose own memory is used again by the next call."""
+    frequency_hz, flags, phases = _HEAD.unpack_from(memory)
+    starts = range(_PHASE_START, _PHASE_START + phases * _PHASE_SIZE, _PHASE_SIZE)
     return Analysis(
-        frequency_hz=analysis.frequency_hz,
-        flags=Flag(analysis.flags),
-        phases=tuple(_phase(analysis.phase[k]) for k in range(analysis.phases)),
-        total=TotalAnalysis(**{name: getattr(analysis.total, name) for name in _TOTALS}),
+        frequency_hz,
+        _flag(flags),
+        tuple([_phase(memory, start) for start in starts]),
+        TotalAnalysis._make(_TOTAL.unpack_from(memory, _TOTAL_START)),
     )
 
 
-def _phase(phase: Any) -> PhaseAnalysis:
-    values: dict[str, Any] = {name: getattr(phase, name) for name in _SCALARS}
-    values |= {name: _harmonics(getattr(phase, name)) for name in _ARRAYS}
-    return PhaseAnalysis(**values, flags=Flag(phase.flags))
-
-
-def _harmonics(orders: Any) -> Harmonics:
-    """The core's array as one that nobody can change; its memory is used again by the next call."""
-    return np.frombuffer(bytes(ffi.buffer(orders)), dtype=np.float64)
+def _phase(memory: bytes, start: int) -> PhaseAnalysis:
+    """Harmonics are views of the memory, read-only as it is."""
+    harmonics = np.frombuffer(memory, np.float64, 4 * lib.DCPI_ORDERS, start + _HARMONICS_START)
+    flags, *counts = _COUNTS.unpack_from(memory, start + _COUNTS_START)
+    return PhaseAnalysis._make(
+        (
+            *_SCALARS.unpack_from(memory, start),
+            *harmonics.reshape(4, lib.DCPI_ORDERS),
+            _flag(flags),
+            *counts,
+        )
+    )

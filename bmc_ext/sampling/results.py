@@ -2,15 +2,16 @@
 
 Unknown is NaN, and a flag says why. Sums written Σ w are Hann-weighted means over the whole periods
 in the window, so that neither DC nor harmonics beat with the window's ends. Powers are those of
-IEEE Std 1459-2010: P positive into the load, Q positive when the current lags.
+IEEE Std 1459-2010, per phase of clause 3.1.2: P positive into the load, Q positive when the current
+lags.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from enum import IntFlag
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +32,12 @@ class Flag(IntFlag):
     """NaN, infinite or beyond 1e15 V or A: the whole phase is NaN, and so are the totals."""
     FREQUENCY_OUT_OF_RANGE = 8
     """Not 42.5 to 69 Hz: all but the mean power is NaN. Or within, but more than 15 % off the
-    nominal one (IEC 61000-4-30:2015 5.1.1): all values hold."""
+    nominal one (IEC 61000-4-30:2015 5.1): all values hold."""
     NON_STATIONARY = 16
-    """Step, ramp, modulation or phase jump. Weighted values are means; p_mean_w sees the window's
-    edges. Beyond 2 % that channel's distortion is NaN; so is it, and the frequency, when the
-    phase jumps: a jump is no frequency."""
+    """Step, ramp, modulation, phase jump, or a transient of a few samples. Weighted values are
+    means; p_mean_w sees the window's edges. Beyond 2 %, or by a transient, that channel's
+    distortion is NaN. The frequency is NaN when the phase jumps in all voltages: a jump is no
+    frequency."""
     INTERHARMONIC = 32
     """A tone beside the fundamental: within 100 ms it cannot be told from it."""
     TOO_SHORT = 64
@@ -47,6 +49,9 @@ class Flag(IntFlag):
     """No line-frequency current: its ratios (pf, dpf, phi1, THD, K) are NaN, magnitudes hold."""
     REVERSED_SEQUENCE = 512
     """The negative sequence voltage exceeds the positive one: unbalance is NaN."""
+    COARSE = 1024
+    """A wave over less than 32 steps of the converter, without noise to blur them: magnitudes are
+    some percent off, and the distortion is the converter's."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -54,8 +59,7 @@ class Flag(IntFlag):
         return tuple(str(flag.name).lower().replace("_", "-") for flag in self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PhaseAnalysis:
+class PhaseAnalysis(NamedTuple):
     """One phase in one window."""
 
     v_rms: float
@@ -67,29 +71,29 @@ class PhaseAnalysis:
     i_dc: float
     """A: Σ w i."""
     p_w: float
-    """W: Σ w v i (IEEE 1459 3.1.2.3)."""
+    """W: Σ w v i."""
     p_mean_w: float
     """W: plain mean of v i over all samples, the one for energy, ramps and extremes."""
     s_va: float
-    """VA: v_rms · i_rms (3.1.2.7)."""
+    """VA: v_rms · i_rms."""
     q1_var: float
-    """var: Im(V1 · I1*) (3.1.2.6)."""
+    """var: Im(V1 · I1*)."""
     p1_w: float
-    """W: Re(V1 · I1*) (3.1.2.4)."""
+    """W: Re(V1 · I1*)."""
     s1_va: float
-    """VA: v1_rms · i1_rms (3.1.2.8)."""
+    """VA: v1_rms · i1_rms."""
     n_va: float
-    """VA: nonactive power √(S² − P²) (3.1.2.14)."""
+    """VA: nonactive power √(S² − P²)."""
     di_va: float
-    """VA: current distortion power V1 · I_H, I_H = √(I² − I1²) (3.1.2.11)."""
+    """VA: current distortion power V1 · I_H, I_H = √(I² − I1²)."""
     dv_va: float
-    """VA: voltage distortion power V_H · I1 (3.1.2.12)."""
+    """VA: voltage distortion power V_H · I1."""
     sh_va: float
-    """VA: harmonic apparent power V_H · I_H (3.1.2.13)."""
+    """VA: harmonic apparent power V_H · I_H."""
     pf: float
-    """1: P / S, signed (3.1.2.16)."""
+    """1: P / S, signed."""
     dpf: float
-    """1: P1 / S1 = cos φ1, signed (3.1.2.15)."""
+    """1: P1 / S1 = cos φ1, signed."""
     v1_rms: float
     """V: of the fundamental."""
     i1_rms: float
@@ -97,7 +101,7 @@ class PhaseAnalysis:
     phi1_deg: float
     """Degrees: angle of V1 minus angle of I1, −180 to 180."""
     thd_v_percent: float
-    """%: √(Σ V_h², h = 2 … h_max) / V1, THD-F (IEC 61000-4-7 3.2.1)."""
+    """%: √(Σ V_h², h = 2 … h_max) / V1, THD-F (IEC 61000-4-7)."""
     thd_i_percent: float
     """%: the same of the current."""
     thdr_v_percent: float
@@ -105,7 +109,7 @@ class PhaseAnalysis:
     thdr_i_percent: float
     """%: the same of the current."""
     tdd_percent: float
-    """%: √(Σ I_h², h = 2 … h_max) / demand current (IEEE 519-2022 3.1); NaN when none is given."""
+    """%: √(Σ I_h², h = 2 … h_max) / demand current (IEEE 519-2022); NaN when none is given."""
     k_factor: float
     """1: Σ h² I_h² / Σ I_h², h = 1 … h_max (UL 1561)."""
     crest_v: float
@@ -120,22 +124,21 @@ class PhaseAnalysis:
     """Degrees: phase of the order's cosine at the first sample."""
     i_harmonics_deg: Harmonics
     """Degrees: the same of the current."""
+    flags: Flag
+    """What is wrong with this phase."""
     h_max: int
     """Highest order below 0.49 of the sample rate, at most 50; 0 when the frequency is unknown."""
     v_clipped_samples: int
     """How many voltage samples stand at the end of a range."""
     i_clipped_samples: int
     """How many current samples do."""
-    flags: Flag
-    """What is wrong with this phase."""
 
     def to_dict(self) -> dict[str, object]:
         """All fields under their names for JSON: NaN becomes None, flags a list of names."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {name: _plain(value) for name, value in self._asdict().items()}
 
 
-@dataclass(frozen=True, slots=True)
-class TotalAnalysis:
+class TotalAnalysis(NamedTuple):
     """All phases together. NaN as soon as a phase is; the lower half needs three phases."""
 
     p_w: float
@@ -145,11 +148,11 @@ class TotalAnalysis:
     q1_var: float
     """var: sum of the phases."""
     s_va: float
-    """VA: arithmetic apparent power, sum of the phases' (IEEE 1459 3.2.2.5)."""
+    """VA: arithmetic apparent power, sum of the phases' (IEEE 1459-2010 3.2.2)."""
+    s_effective_va: float
+    """VA: 3 Ve Ie, 3 Ie² = ΣI² + In², 18 Ve² = 3 ΣV² + ΣV_line² (IEEE 1459-2010 3.2.3)."""
     pf: float
     """1: p_w / s_va, signed."""
-    s_effective_va: float
-    """VA: 3 Ve Ie, 3 Ie² = ΣI² + In², 18 Ve² = 3 ΣV² + ΣV_line² (IEEE 1459 3.2.3.1)."""
     pf_effective: float
     """1: p_w / s_effective_va, signed."""
     v_positive_rms: float
@@ -165,19 +168,18 @@ class TotalAnalysis:
     i_zero_rms: float
     """A: zero sequence of the current."""
     u2_percent: float
-    """%: negative over positive sequence voltage (IEC 61000-4-30:2015 5.7.1)."""
+    """%: negative over positive sequence voltage (IEC 61000-4-30:2015 5.7)."""
     u0_percent: float
-    """%: zero over positive sequence voltage (5.7.1)."""
+    """%: zero over positive sequence voltage (5.7)."""
     i_neutral: float
     """A: rms of the sum of the phase currents, what a neutral conductor carries."""
 
     def to_dict(self) -> dict[str, object]:
         """All fields under their names for JSON: NaN becomes None."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {name: _plain(value) for name, value in self._asdict().items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
+class Analysis(NamedTuple):
     """One window."""
 
     frequency_hz: float

@@ -44,12 +44,13 @@ typedef enum {
     DCPI_CLIPPED = 2,                /* samples stand at the end of a range: magnitudes are low */
     DCPI_NOT_FINITE = 4,             /* NaN, infinite or beyond 1e15: the phase is void */
     DCPI_FREQUENCY_OUT_OF_RANGE = 8, /* not 42.5 to 69 Hz, or beyond 15 % of the nominal one */
-    DCPI_NON_STATIONARY = 16,        /* step, ramp, modulation or phase jump */
+    DCPI_NON_STATIONARY = 16,        /* step, ramp, modulation, phase jump or transient */
     DCPI_INTERHARMONIC = 32,         /* a tone beside the fundamental that is no harmonic */
     DCPI_TOO_SHORT = 64,             /* under three periods of 42.5 Hz, or too few samples */
     DCPI_LIMITED_ORDER = 128,        /* the rate does not reach order 50 */
     DCPI_NO_CURRENT = 256,           /* no line-frequency current: ratios to it are NaN */
-    DCPI_REVERSED_SEQUENCE = 512     /* negative above positive sequence voltage */
+    DCPI_REVERSED_SEQUENCE = 512,    /* negative above positive sequence voltage */
+    DCPI_COARSE = 1024 /* under 32 steps of the converter, and no noise to blur them */
 } dcpi_flag;
 
 /* Sizes of the workspace; private to the library. */
@@ -58,11 +59,11 @@ enum {
     DCPI_BLOCK = 64,
     DCPI_GRID_CELLS = 2112,
     DCPI_BLOCK_CELLS = 512,
-    DCPI_TRACK_CELLS = 512,
+    DCPI_TRACK_CELLS = 720,
     DCPI_SEARCH_CELLS = 512
 };
 
-/* Scratch memory, 43 KiB; needs no initialisation and carries nothing between calls. */
+/* Scratch memory, 40 KiB; needs no initialisation and carries nothing between calls. */
 typedef struct {
     double grid[DCPI_GRID_CELLS];
     double channels[DCPI_BLOCK_CELLS];
@@ -72,6 +73,7 @@ typedef struct {
     double sine[DCPI_BLOCK];
     double weight[DCPI_BLOCK];
     double track[DCPI_TRACK_CELLS];
+    double tail[2 * DCPI_LANES];
     double search[DCPI_SEARCH_CELLS];
     int32_t bins[DCPI_BLOCK];
 } dcpi_workspace;
@@ -124,7 +126,7 @@ typedef struct {
 typedef struct {
     double p_w, p_mean_w, q1_var;
     double s_va;                                       /* arithmetic: sum of the phases' */
-    double s_effective_va;                             /* IEEE 1459-2010 3.2.3.1, effective */
+    double s_effective_va;                             /* IEEE 1459-2010 3.2.3, effective */
     double pf;                                         /* p_w / s_va */
     double pf_effective;                               /* p_w / s_effective_va */
     double v_positive_rms, v_negative_rms, v_zero_rms; /* V, symmetrical components of V1 */

@@ -9,8 +9,11 @@ static const double SHORTEST_S = 3 / FREQUENCY_MIN_HZ;
 /* Longer than any delay of an acquisition chain. */
 static const double SKEW_MAX_S = 0.01;
 
-/* IEC 61000-4-30:2015 5.1.1. */
+/* IEC 61000-4-30:2015 5.1. */
 static const double NOMINAL_SHARE = 0.15;
+
+/* A voltage of less than a third of the strongest one may be a dead phase's pick-up. */
+static const double STRONG_SHARE = 0.1;
 
 static int is_misaligned(const void *base, int is_float32) {
     size_t size = is_float32 ? sizeof(float) : sizeof(double);
@@ -49,20 +52,20 @@ static int is_too_short(const dcpi_window *window) {
            window->samples < SHORTEST_S * window->sample_rate_hz;
 }
 
-static const channel_level *channel_of(const dcpi_window *window, const phase_level *levels,
-                                       int channel) {
-    const phase_level *level = levels + channel % window->phases;
-    return channel < window->phases ? &level->voltage : &level->current;
+static int is_void(const phase_level *level) {
+    return !level->voltage.finite || !level->current.finite;
 }
 
-/* The channel with the largest variance of those from `first`; -1 when none varies. */
-static int strongest(const dcpi_window *window, const phase_level *levels, int first) {
+/* The channel with the largest variance of the phases' from `first` that are not in the mask; -1
+ * when none varies. */
+static int strongest(const dcpi_window *window, const phase_level *levels, int first,
+                     unsigned without) {
     int best = -1;
     double largest = 0;
     for (int channel = first; channel < first + window->phases; channel++) {
         const phase_level *level = levels + channel % window->phases;
         double variance = channel_of(window, levels, channel)->variance;
-        if (level->voltage.finite && level->current.finite && variance > largest) {
+        if (!is_void(level) && variance > largest && !(without >> channel & 1)) {
             largest = variance;
             best = channel;
         }
@@ -70,19 +73,69 @@ static int strongest(const dcpi_window *window, const phase_level *levels, int f
     return best;
 }
 
-/* From the strongest voltage; from the strongest current where there is no voltage. */
-static line_verdict find_line(const dcpi_window *window, const phase_level *levels,
-                              dcpi_workspace *workspace, double *frequency_hz, int *source) {
-    line_verdict verdict = LINE_ABSENT;
-    for (int first = 0; first <= window->phases && verdict == LINE_ABSENT;
-         first += window->phases) {
-        *source = strongest(window, levels, first);
-        if (*source >= 0)
-            verdict =
-                dcpi_find_frequency(window, *source, channel_of(window, levels, *source)->variance,
-                                    workspace, frequency_hz);
+typedef struct {
+    line_verdict verdict;
+    int source; /* channel that gave the frequency */
+    double frequency_hz;
+} line;
+
+static line line_of(const dcpi_window *window, const phase_level *levels, int channel,
+                    dcpi_workspace *workspace) {
+    line found = {LINE_ABSENT, channel, 0};
+    found.verdict =
+        dcpi_find_frequency(window, channel, channel_of(window, levels, channel)->variance,
+                            workspace, &found.frequency_hz);
+    return found;
+}
+
+/* From the strongest voltage that has one; from the strongest such current where no voltage turns.
+ */
+static line find_line(const dcpi_window *window, const phase_level *levels,
+                      dcpi_workspace *workspace) {
+    line elsewhere = {LINE_ABSENT, -1, 0};
+    unsigned tried = 0;
+    for (int first = 0; first <= window->phases && elsewhere.source < 0; first += window->phases) {
+        int channel;
+        while ((channel = strongest(window, levels, first, tried)) >= 0) {
+            line found = line_of(window, levels, channel, workspace);
+            tried |= 1u << channel;
+            if (found.verdict == LINE_FOUND)
+                return found;
+            if (found.verdict == LINE_ELSEWHERE)
+                elsewhere = found;
+        }
     }
-    return verdict;
+    return elsewhere;
+}
+
+/* Where the phase of the source jumps, its slope is no frequency, but another phase may not jump.
+ */
+static line steadier_line(const dcpi_window *window, const phase_level *levels, const line *from,
+                          const fold_result *folded, dcpi_workspace *workspace) {
+    int first = from->source < window->phases ? 0 : window->phases, channel;
+    double least = STRONG_SHARE * channel_of(window, levels, from->source)->variance;
+    unsigned tried = 1u << from->source;
+    while ((channel = strongest(window, levels, first, tried)) >= 0 &&
+           channel_of(window, levels, channel)->variance > least) {
+        tried |= 1u << channel;
+        if (!dcpi_steadiness(window, levels, folded, workspace, channel).jumps)
+            return line_of(window, levels, channel, workspace);
+    }
+    return *from;
+}
+
+/* The fold with the best frequency that the window has. */
+static void fold_line(const dcpi_window *window, const phase_level *levels, line *from,
+                      dcpi_workspace *workspace, fold_result *folded) {
+    dcpi_fold(window, levels, from->frequency_hz, workspace, folded);
+    if (!dcpi_steadiness(window, levels, folded, workspace, from->source).jumps)
+        return;
+    line other = steadier_line(window, levels, from, folded, workspace);
+    if (other.source == from->source)
+        return;
+    if (other.verdict == LINE_FOUND)
+        *from = other;
+    dcpi_fold(window, levels, from->frequency_hz, workspace, folded);
 }
 
 static uint32_t frequency_flags(const dcpi_window *window, const fold_result *folded) {
@@ -95,16 +148,12 @@ static uint32_t frequency_flags(const dcpi_window *window, const fold_result *fo
     return flags;
 }
 
-static int is_void(const dcpi_phase *phase) {
-    return (phase->flags & DCPI_NOT_FINITE) != 0;
-}
-
 static void fill_levels(const dcpi_window *window, dcpi_workspace *workspace, phase_level *levels,
                         dcpi_analysis *analysis) {
     for (int k = 0; k < window->phases; k++) {
         dcpi_phase *phase = analysis->phase + k;
         dcpi_phase_level(window, k, workspace, levels + k);
-        if (!levels[k].voltage.finite || !levels[k].current.finite) {
+        if (is_void(levels + k)) {
             phase->flags |= DCPI_NOT_FINITE;
             continue;
         }
@@ -113,6 +162,8 @@ static void fill_levels(const dcpi_window *window, dcpi_workspace *workspace, ph
         phase->i_clipped_samples = levels[k].current.clipped;
         if (phase->v_clipped_samples || phase->i_clipped_samples)
             phase->flags |= DCPI_CLIPPED;
+        if (levels[k].voltage.coarse || levels[k].current.coarse)
+            phase->flags |= DCPI_COARSE;
     }
 }
 
@@ -121,7 +172,7 @@ static void fill_without_line(const dcpi_window *window, const phase_level *leve
                               line_verdict verdict, dcpi_analysis *analysis) {
     for (int k = 0; k < window->phases; k++) {
         dcpi_phase *phase = analysis->phase + k;
-        if (is_void(phase))
+        if (is_void(levels + k))
             continue;
         if (verdict == LINE_ELSEWHERE) {
             phase->flags |= DCPI_FREQUENCY_OUT_OF_RANGE;
@@ -140,22 +191,34 @@ static int is_out_of_range(double frequency_hz) {
            frequency_hz > FREQUENCY_MAX_HZ + FREQUENCY_MARGIN_HZ;
 }
 
+/* A jump may look like a tone in one phase, but hardly in two. */
+static int line_jumps(const dcpi_window *window, const phase_level *levels,
+                      const fold_result *folded, const dcpi_workspace *workspace, int source) {
+    steady_verdict verdict = dcpi_steadiness(window, levels, folded, workspace, source);
+    int first = source < window->phases ? 0 : window->phases, jumps = verdict.jumps;
+    for (int channel = first; verdict.flags && channel < first + window->phases; channel++)
+        if (!is_void(levels + channel % window->phases))
+            jumps |= dcpi_steadiness(window, levels, folded, workspace, channel).jumps;
+    return jumps;
+}
+
 /* `source` is the channel that gave the frequency. */
 static void fill_with_line(const dcpi_window *window, const phase_level *levels,
                            const fold_result *folded, const dcpi_workspace *workspace, int source,
                            dcpi_analysis *analysis) {
     /* Where the phase jumps, its slope is no frequency, and no reason to call it out of range. */
-    int jumps = dcpi_steadiness(window, folded, workspace, source).jumps;
+    int jumps = line_jumps(window, levels, folded, workspace, source);
     if (!jumps && is_out_of_range(folded->frequency_hz)) {
         fill_without_line(window, levels, LINE_ELSEWHERE, analysis);
         return;
     }
     analysis->frequency_hz = jumps ? NAN : folded->frequency_hz;
     for (int k = 0; k < window->phases; k++) {
-        if (is_void(analysis->phase + k))
+        if (is_void(levels + k))
             continue;
-        steady_verdict of_voltage = dcpi_steadiness(window, folded, workspace, k);
-        steady_verdict of_current = dcpi_steadiness(window, folded, workspace, window->phases + k);
+        steady_verdict of_voltage = dcpi_steadiness(window, levels, folded, workspace, k);
+        steady_verdict of_current =
+            dcpi_steadiness(window, levels, folded, workspace, window->phases + k);
         dcpi_phase_power(window, levels + k, folded, k, &of_voltage, &of_current,
                          analysis->phase + k);
     }
@@ -186,15 +249,13 @@ dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
         analysis->flags |= DCPI_TOO_SHORT;
         dcpi_total_power(window, NULL, analysis->phase, &analysis->total, &analysis->flags);
     } else {
-        double frequency_hz = 0;
-        int source = -1;
-        line_verdict verdict = find_line(window, levels, workspace, &frequency_hz, &source);
-        if (verdict == LINE_FOUND) {
+        line found = find_line(window, levels, workspace);
+        if (found.verdict == LINE_FOUND) {
             fold_result folded;
-            dcpi_fold(window, levels, frequency_hz, workspace, &folded);
-            fill_with_line(window, levels, &folded, workspace, source, analysis);
+            fold_line(window, levels, &found, workspace, &folded);
+            fill_with_line(window, levels, &folded, workspace, found.source, analysis);
         } else {
-            fill_without_line(window, levels, verdict, analysis);
+            fill_without_line(window, levels, found.verdict, analysis);
         }
     }
     for (int k = 0; k < window->phases; k++)

@@ -8,7 +8,7 @@
 
 #include "dcpi_sampling.h"
 
-/* IEC 61000-4-30:2015 5.1.1: 50 Hz - 15 % to 60 Hz + 15 %. */
+/* IEC 61000-4-30:2015 5.1: 50 Hz - 15 % to 60 Hz + 15 %. */
 #define FREQUENCY_MIN_HZ 42.5
 #define FREQUENCY_MAX_HZ 69.0
 /* So that noise does not push a frequency on the limit over it. */
@@ -37,6 +37,7 @@ typedef struct {
     double variance; /* mean square without the mean */
     double peak;     /* largest magnitude */
     int32_t clipped; /* samples that stand at the end of a range */
+    int32_t coarse;  /* only a few of the converter's steps */
     int32_t finite;
 } channel_level;
 
@@ -86,11 +87,14 @@ typedef struct {
     order_phasors voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
 } fold_result;
 
-/* How far the fundamental strays from a constant phasor, relative to it. */
+/* How far the fundamental strays from a constant phasor, relative to it, and what is too brief for
+ * its boxes. */
 typedef struct {
-    double largest;   /* magnitude */
-    double jump;      /* its phase in rad, less the parabola that a ramp of the frequency is */
-    double roundness; /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
+    double largest;      /* magnitude */
+    double jump;         /* its phase in rad, less the parabola that a ramp of the frequency is */
+    double roundness;    /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
+    int turns;           /* along the phase rather than the magnitude */
+    double burst_square; /* a transient's, as if it were one sample of this size; not relative */
 } stray_shape;
 
 /* levels.c */
@@ -125,12 +129,14 @@ stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *works
 
 typedef struct {
     uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC */
+    int uneven;     /* the window's edges differ from its middle: present or not, it moves */
     int jumps;      /* the phase makes a step, so that its slope is no frequency */
     int smears;     /* the fundamental leaks into the harmonics, or they have no one phase */
 } steady_verdict;
 
-steady_verdict dcpi_steadiness(const dcpi_window *window, const fold_result *folded,
-                               const dcpi_workspace *workspace, int channel);
+steady_verdict dcpi_steadiness(const dcpi_window *window, const phase_level *levels,
+                               const fold_result *folded, const dcpi_workspace *workspace,
+                               int channel);
 
 /* power.c */
 void dcpi_phase_unknown(dcpi_phase *phase);
@@ -156,6 +162,12 @@ static inline double magnitude(phasor z) {
 static inline phasor times_conjugate(phasor z, phasor w) {
     phasor product = {z.re * w.re + z.im * w.im, z.im * w.re - z.re * w.im};
     return product;
+}
+
+static inline const channel_level *channel_of(const dcpi_window *window, const phase_level *levels,
+                                              int channel) {
+    const phase_level *level = levels + channel % window->phases;
+    return channel < window->phases ? &level->voltage : &level->current;
 }
 
 static inline int channel_lane(const dcpi_window *window, int channel) {

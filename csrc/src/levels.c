@@ -8,6 +8,16 @@
  * fourth-order flat top by 82 q; beyond a hundred steps it was cut. */
 enum { CLIP_STEPS = 100, CLIP_RUN_MIN = 3 };
 
+/* Gaps between samples are multiples of the converter's step, of which the smallest gap itself is
+ * hardly ever more than this. */
+enum { STEP_DIVISORS = 8 };
+
+/* A wave over fewer steps reads some percent wrong, and its distortion is the converter's; without
+ * noise it then stands on its extremes for more than this share of the time. Two steps are a square
+ * wave as well. */
+enum { COARSE_STEPS = 32, SQUARE_STEPS = 2 };
+static const double COARSE_SHARE = 1.0 / 16;
+
 /* A range ends far from zero: a half-wave current stands at zero without being clipped. */
 static const double CLIP_LEVEL_SHARE = 0.01;
 
@@ -104,8 +114,21 @@ static void sort(double *values, int32_t count) {
     }
 }
 
-/* The converter's step: the smallest difference among samples from all over the window. */
-static double converter_step(const dcpi_window *window, int channel, dcpi_workspace *workspace) {
+/* Whether the gaps between the sorted values are multiples of the step, as far as single precision
+ * tells: samples often were single once. */
+static int is_lattice(const double *values, int32_t count, double step, double peak) {
+    for (int32_t k = 1; k < count; k++) {
+        double steps = (values[k] - values[k - 1]) / step;
+        double tolerance = 2 * (double)FLT_EPSILON * peak / step * (1 + steps);
+        if (tolerance < 0.1 && fabs(steps - rint(steps)) > tolerance)
+            return 0;
+    }
+    return 1;
+}
+
+/* The converter's step by samples from all over the window; 0 when they stand on no lattice. */
+static double converter_step(const dcpi_window *window, int channel, double peak,
+                             dcpi_workspace *workspace) {
     double *values = workspace->lanes, smallest = DBL_MAX;
     int32_t stride = (window->samples + DCPI_BLOCK_CELLS - 1) / DCPI_BLOCK_CELLS;
     int32_t count = window->samples / stride;
@@ -115,7 +138,10 @@ static double converter_step(const dcpi_window *window, int channel, dcpi_worksp
     for (int32_t k = 1; k < count; k++)
         if (values[k] > values[k - 1])
             smallest = fmin(smallest, values[k] - values[k - 1]);
-    return smallest;
+    for (int divisor = 1; divisor <= STEP_DIVISORS; divisor++)
+        if (is_lattice(values, count, smallest / divisor, peak))
+            return smallest / divisor;
+    return 0;
 }
 
 /* Whether the wave would have gone on beyond the run [first, first + length). */
@@ -154,25 +180,32 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
     return clipped;
 }
 
-/* Samples at either end of the range that were cut; mostly a single count tells that none was. */
-static int32_t clipped_samples(const dcpi_window *window, int channel, const sample_extent *extent,
-                               double peak, dcpi_workspace *workspace) {
-    double *block = workspace->channels, found = 0;
-    int32_t clipped = 0;
+static double count_at_extremes(const dcpi_window *window, int channel, const sample_extent *extent,
+                                dcpi_workspace *workspace) {
+    double found = 0;
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;
         int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
-        dcpi_read_block(window, channel, start, count, block);
-        found += at_extremes(block, count, extent->low, extent->high);
+        dcpi_read_block(window, channel, start, count, workspace->channels);
+        found += at_extremes(workspace->channels, count, extent->low, extent->high);
     }
+    return found;
+}
+
+/* What the converter did to the wave; mostly a single count tells that it did nothing. */
+static void judge_converter(const dcpi_window *window, int channel, const sample_extent *extent,
+                            dcpi_workspace *workspace, channel_level *level) {
+    double found = count_at_extremes(window, channel, extent, workspace);
     if (found < CLIP_RUN_MIN)
-        return 0;
-    double step = converter_step(window, channel, workspace);
-    if (fabs(extent->high) > CLIP_LEVEL_SHARE * peak)
-        clipped += clipped_at(window, channel, extent->high, step);
-    if (fabs(extent->low) > CLIP_LEVEL_SHARE * peak)
-        clipped += clipped_at(window, channel, extent->low, step);
-    return clipped;
+        return;
+    double step = converter_step(window, channel, level->peak, workspace);
+    if (fabs(extent->high) > CLIP_LEVEL_SHARE * level->peak)
+        level->clipped += clipped_at(window, channel, extent->high, step);
+    if (fabs(extent->low) > CLIP_LEVEL_SHARE * level->peak)
+        level->clipped += clipped_at(window, channel, extent->low, step);
+    double range = extent->high - extent->low;
+    level->coarse = found > COARSE_SHARE * window->samples && range < (COARSE_STEPS - 0.5) * step &&
+                    range > (SQUARE_STEPS + 0.5) * step;
 }
 
 static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent,
@@ -192,7 +225,7 @@ static channel_level level_of(const dcpi_window *window, int channel, const samp
         level.variance = 0;
     level.peak = fmax(fabs(extent->low), fabs(extent->high));
     if (level.variance > 0)
-        level.clipped = clipped_samples(window, channel, extent, level.peak, workspace);
+        judge_converter(window, channel, extent, workspace, &level);
     return level;
 }
 

@@ -43,7 +43,9 @@ static phasor turned_back(phasor z, double angle) {
 static int is_present(const dcpi_window *window, const channel_level *level, double ac_square,
                       double fundamental) {
     double share = fmax(PRESENT_SHARE_MIN, PRESENT_NOISE_SHARE / window->samples);
-    return level->variance > 0 && square(fundamental) >= fmin(share, 0.5) * ac_square;
+    /* What stands at the window's edges only has next to no weight, but is there. */
+    double largest_square = fmax(ac_square, level->variance);
+    return level->variance > 0 && square(fundamental) >= fmin(share, 0.5) * largest_square;
 }
 
 typedef struct {
@@ -149,6 +151,8 @@ void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
         is_present(window, &level->current, i_square - square(phase->i_dc), phase->i1_rms);
     phase->flags |= has_voltage ? of_voltage->flags : DCPI_NO_SIGNAL;
     phase->flags |= has_current ? of_current->flags : DCPI_NO_CURRENT;
+    if (of_voltage->uneven || of_current->uneven)
+        phase->flags |= DCPI_NON_STATIONARY;
     fill_fundamental(voltage->order[1], current.order[1], phase);
     fill_ratios(level, has_voltage, has_current, phase);
     fill_nonfundamental(phase);

@@ -28,11 +28,15 @@ void dcpi_rotor_block(const rotor_table *rotor, double start, int32_t count, dou
     }
 }
 
+/* A period that lacks less than this of itself counts: at 49.9 Hz five still fit in 100 ms. The
+ * Hann window is below 1e-5 where it is cut off. */
+static const double PERIOD_TOLERANCE = 0.01;
+
 /* As many whole periods as fit, in the middle of the window: then every harmonic stands on a zero
  * of the Hann window's transform. */
 hann_span dcpi_span(const dcpi_window *window, double frequency_hz) {
     double period = window->sample_rate_hz / frequency_hz;
-    double periods = floor(window->samples / period);
+    double periods = floor(window->samples / period + PERIOD_TOLERANCE);
     hann_span span;
     span.centre = 0.5 * (window->samples - 1);
     span.length = period * periods;

@@ -49,7 +49,7 @@ static double sum_of(const double values[DCPI_PHASES_MAX]) {
     return values[0] + values[1] + values[2];
 }
 
-/* Effective values of a four-wire system (3.2.3.1, with the neutral's resistance that of a line):
+/* Effective values of a four-wire system (3.2.3, with the neutral's resistance that of a line):
  * 3 Ie^2 = sum of I^2 + In^2, 18 Ve^2 = 3 * sum of V^2 + sum of the line-to-line V^2. */
 static void fill_effective(const weighted_means *means, dcpi_total *total) {
     double i_square = sum_of(means->current_square);

@@ -4,45 +4,80 @@
  * are shared out by the part of their cell on either side, and two neighbours make a period. */
 #include "internal.h"
 
-_Static_assert((TRACK_SEGMENTS_MAX + 2) * 2 * DCPI_LANES <= DCPI_TRACK_CELLS, "the track fits");
+enum { RE = 0, IM = DCPI_LANES, BENDS = 2 * DCPI_LANES, SEGMENT = 3 * DCPI_LANES };
 
-enum { RE = 0, IM = DCPI_LANES, SEGMENT = 2 * DCPI_LANES };
+_Static_assert((TRACK_SEGMENTS_MAX + 2) * SEGMENT <= DCPI_TRACK_CELLS, "the track fits");
+
+/* So that a frequency a hair below its nominal value does not cost a segment. */
+static const double SEGMENT_TOLERANCE = 1e-3;
+
+/* Bends of this many times the median are no ripple of one period's samples against the next's. */
+static const double BURST_RATIO = 2;
 
 /* Segment 0 lies before the first border, segment count + 1 behind the last. */
 segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz) {
     double half_period = 0.5 * window->sample_rate_hz / frequency_hz;
-    double half_periods = floor(window->samples / half_period);
+    double half_periods = floor(window->samples / half_period + SEGMENT_TOLERANCE);
     /* Long windows: boxes of several periods. */
     double periods = ceil(half_periods / TRACK_SEGMENTS_MAX);
     segment_grid segments;
     segments.length = half_period * periods;
-    segments.count = (int32_t)floor(window->samples / segments.length);
+    segments.count = (int32_t)floor(window->samples / segments.length + SEGMENT_TOLERANCE);
     segments.start = 0.5 * (window->samples - segments.count * segments.length) - 0.5;
     return segments;
 }
 
-static void add_piece(const double *x, const dcpi_workspace *workspace, int32_t from, int32_t to,
-                      double share, double *sums) {
-    double re = 0, im = 0;
+/* Squared second differences: a transient of few samples stands out there, the wave hardly does. */
+WIDER_CLONES static void bend(const double *x, const double *tail, int32_t count, double *bends) {
+    bends[0] = square(x[0] - 2 * tail[1] + tail[0]);
+    if (count > 1)
+        bends[1] = square(x[1] - 2 * x[0] + tail[1]);
+    for (int32_t k = 2; k < count; k++)
+        bends[k] = square(x[k] - 2 * x[k - 1] + x[k - 2]);
+}
+
+static void bend_lanes(int32_t start, int32_t count, dcpi_workspace *workspace) {
+    for (int lane = 0; lane < DCPI_LANES; lane++) {
+        const double *x = workspace->channels + lane * DCPI_BLOCK;
+        double *bends = workspace->lanes + lane * DCPI_BLOCK;
+        double *tail = workspace->tail + 2 * lane;
+        if (start == 0)
+            tail[0] = tail[1] = x[0];
+        bend(x, tail, count, bends);
+        /* Before the second sample nothing is known of a bend. */
+        if (start == 0 && count > 1)
+            bends[1] = 0;
+        tail[0] = count > 1 ? x[count - 2] : tail[1];
+        tail[1] = x[count - 1];
+    }
+}
+
+WIDER_CLONES static void add_piece(const dcpi_workspace *workspace, int lane, int32_t from,
+                                   int32_t to, double share, double *sums) {
+    const double *x = workspace->channels + lane * DCPI_BLOCK;
+    const double *bend = workspace->lanes + lane * DCPI_BLOCK;
+    double re = 0, im = 0, bends = 0;
     for (int32_t k = from; k < to; k++) {
         re += x[k] * workspace->cosine[k];
         im -= x[k] * workspace->sine[k];
+        bends += bend[k];
     }
     sums[RE] += share * re;
     sums[IM] += share * im;
+    sums[BENDS] += share * bends;
 }
 
 /* Every lane's samples from..to of the block into one segment. */
 static void add_lanes(dcpi_workspace *workspace, int32_t from, int32_t to, double share,
                       int32_t segment) {
     for (int lane = 0; lane < DCPI_LANES; lane++)
-        add_piece(workspace->channels + lane * DCPI_BLOCK, workspace, from, to, share,
-                  workspace->track + segment * SEGMENT + lane);
+        add_piece(workspace, lane, from, to, share, workspace->track + segment * SEGMENT + lane);
 }
 
 void dcpi_track_block(const segment_grid *segments, int32_t start, int32_t count,
                       dcpi_workspace *workspace) {
     int32_t from = 0;
+    bend_lanes(start, count, workspace);
     int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
     if (segment < 0)
         segment = 0;
@@ -112,9 +147,27 @@ static double off_parabola(const double *y, int32_t count) {
     return largest;
 }
 
+/* Excess of the roughest box over the median one, as the square of one sample that was off. */
+static double burst_square(const segment_grid *segments, const dcpi_workspace *workspace,
+                           int lane) {
+    double boxes[TRACK_SEGMENTS_MAX] = {0};
+    int32_t count = segments->count - 1;
+    for (int32_t k = 0; k < count; k++) {
+        const double *first = workspace->track + (k + 1) * SEGMENT + lane + BENDS;
+        double bends = first[0] + first[SEGMENT];
+        int32_t place = k;
+        for (; place > 0 && boxes[place - 1] > bends; place--)
+            boxes[place] = boxes[place - 1];
+        boxes[place] = bends;
+    }
+    double most = boxes[count - 1], median = boxes[(count - 1) / 2];
+    /* One sample off by 1 bends by 1, -2 and 1. */
+    return most > BURST_RATIO * median ? (most - median) / 6 : 0;
+}
+
 stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
                        phasor fundamental) {
-    stray_shape stray = {0, 0, 0};
+    stray_shape stray = {0};
     double x = 0, y = 0, xx = 0, yy = 0, xy = 0;
     double across[TRACK_SEGMENTS_MAX];
     int32_t boxes = segments->count - 1;
@@ -128,7 +181,11 @@ stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *works
         yy += at.im * at.im / boxes;
         xy += at.re * at.im / boxes;
     }
-    stray.roundness = ellipse_ratio(xx - x * x, yy - y * y, xy - x * y);
+    xx -= x * x;
+    yy -= y * y;
+    stray.roundness = ellipse_ratio(xx, yy, xy - x * y);
+    stray.turns = yy > xx;
+    stray.burst_square = burst_square(segments, workspace, lane);
     stray.jump = off_parabola(across, boxes);
     return stray;
 }

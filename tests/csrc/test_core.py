@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,18 +20,24 @@ SANITIZED = ["-O1", "-g", "-DDCPI_NO_CLONES", "-fsanitize=address,undefined"]
 NO_RECOVERY = ["-fno-sanitize-recover=all"]
 
 
-def run_built(test: Path, binary: Path, flags: list[str]) -> str:
-    """Build one C test together with the library, run it and give back what it printed."""
+def build(programs: list[str], binary: Path, flags: list[str]) -> str:
+    """The path of the program made of these sources together with the library."""
     sources = [str(path) for path in sorted((CSRC / "src").glob("*.c"))]
     command = ["gcc", "-std=gnu11", *STRICT, *flags, f"-I{CSRC / 'include'}"]
     built = subprocess.run(
-        [*command, str(test), *sources, "-lm", "-o", str(binary)],
+        [*command, *programs, *sources, "-lm", "-o", str(binary)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    ran = subprocess.run([str(binary)], capture_output=True, text=True, check=False, timeout=60)
+    return str(binary)
+
+
+def run_built(test: Path, binary: Path, flags: list[str]) -> str:
+    """Build one C test together with the library, run it and give back what it printed."""
+    program = build([str(test)], binary, flags)
+    ran = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
@@ -55,6 +62,25 @@ def test_holds_as_it_is_shipped(test: Path, tmp_path: Path) -> None:
     assert output.count("ok ") == claims(test) > 0
 
 
+def test_any_bytes_end_well(tmp_path: Path) -> None:
+    """Damaged waves, most of a second of them, break no promise of the header."""
+    fuzzer = sorted(str(path) for path in (CSRC / "fuzz").glob("*.c"))
+    binary = build(fuzzer, tmp_path / "fuzz", [*SANITIZED, *NO_RECOVERY])
+    ran = subprocess.run([binary, "2"], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("ok ")
+
+
+@pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")
+def test_cppcheck_finds_nothing() -> None:
+    """No warning, and no doubt about performance or portability."""
+    checks = "--enable=warning,performance,portability"
+    folders = [str(CSRC / name) for name in ("src", "fuzz", "tests")]
+    command = ["cppcheck", "-q", "--std=c11", checks, f"-I{CSRC / 'include'}", *folders]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_uses_no_heap_and_no_standard_streams(tmp_path: Path) -> None:
     """The library asks its caller for all memory: it imports nothing but mathematics."""
     sources = [str(path) for path in sorted((CSRC / "src").glob("*.c"))]
@@ -65,7 +91,7 @@ def test_uses_no_heap_and_no_standard_streams(tmp_path: Path) -> None:
         ["nm", "--undefined-only", str(linked)], capture_output=True, text=True, check=True
     ).stdout
     imported = {line.split()[-1] for line in listing.splitlines()}
-    mathematics = {"atan2", "ceil", "cos", "floor", "fmax", "fmin", "hypot", "log", "sin"}
+    mathematics = {"atan2", "ceil", "cos", "floor", "fmax", "fmin", "hypot", "log", "rint", "sin"}
     mathematics |= {"sincos", "sqrt"}
     runtime = {"memcpy", "memset", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
     assert imported <= mathematics | runtime

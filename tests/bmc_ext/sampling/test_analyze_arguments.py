@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from bmc_ext.sampling._core import ffi
 from polyphase_waves import only_fundamental, sampled, three_phase
 
 import bmc_ext.sampling
-from bmc_ext.sampling import analyze
+from bmc_ext.sampling import Flag, PhaseAnalysis, TotalAnalysis, analyze
 
 WAVE = sampled(only_fundamental(three_phase(230)), 50.2, 12800, 1280).samples
 
@@ -30,6 +34,7 @@ BAD_ARRAYS: dict[str, tuple[Any, str]] = {
         np.frombuffer(b"\0" + WAVE.tobytes(), np.uint8)[1:].view(np.float64).reshape(3, 1280),
         "aligned",
     ),
+    "with a mask": (np.ma.masked_greater(WAVE, 300), "voltage has a mask"),
     "empty": (np.empty((3, 0)), "no samples"),
     "no phases": (np.empty((0, 1280)), "no samples"),
 }
@@ -115,12 +120,59 @@ def test_samples_are_read_in_place_and_left_alone() -> None:
 
 
 def test_threads_do_not_disturb_each_other() -> None:
-    """Windows analysed by four threads at once read what they read alone."""
-    waves = [np.ascontiguousarray(scale * WAVE) for scale in (1, 2, 3, 4)]
-    alone = [analyze(wave, wave, 12800).total.p_w for wave in waves]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda k: analyze(waves[k % 4], waves[k % 4], 12800), range(400)))
-    assert [result.total.p_w for result in together] == alone * 100
+    """Different windows analysed by eight threads at once read what they read alone."""
+    rng = np.random.default_rng(12)
+    windows = []
+    for rate_hz in (4800, 7200.5, 12800, 51200):
+        for phases in (1, 2, 3):
+            phasors = only_fundamental(three_phase(rng.uniform(1, 300)))[:phases]
+            rows = sampled(phasors, rng.uniform(45, 65), rate_hz, int(rate_hz / 10)).samples
+            windows.append((rows, rows.astype(np.float32), rate_hz))
+    alone = [analyze(*window).to_dict() for window in windows]
+    picks = rng.integers(len(windows), size=800)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda k: analyze(*windows[k]).to_dict(), picks))
+    assert together == [alone[k] for k in picks]
+
+
+def test_other_threads_run_while_the_core_works() -> None:
+    """The interpreter's lock is released: a thread that never gets it by force runs too."""
+    long = np.tile(WAVE, 20)
+    turns = 0
+    done = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            time.sleep(0)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    try:
+        other = threading.Thread(target=count)
+        other.start()
+        start = turns
+        for _ in range(20):
+            analyze(long, long, 12800)
+        counted = turns - start
+        done.set()
+        other.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert counted >= 10
+
+
+def test_results_are_laid_out_as_the_header_says() -> None:
+    """The fields have the names and the order of the core's structures."""
+    for name, result in (("dcpi_phase", PhaseAnalysis), ("dcpi_total", TotalAnalysis)):
+        assert tuple(field for field, _ in ffi.typeof(name).fields) == result._fields
+
+
+def test_flags_are_those_of_the_header() -> None:
+    """Each flag has the core's name and value."""
+    core = ffi.typeof("dcpi_flag").relements
+    assert {f"DCPI_{flag.name}": flag.value for flag in Flag} == core
 
 
 def test_the_public_names_are_these() -> None:
