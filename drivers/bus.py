@@ -15,7 +15,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -152,18 +152,36 @@ class BusOwner:
         if job.device is None:
             self._reconnect()
         elif not job.device.removed:
-            self._serve(deadline, job, job.device)
+            with self._contained(job.device):
+                self._serve(job, job.device)
+            self._repeat(deadline, job, job.device)
 
-    def _serve(self, deadline: float, job: _Job, device: FieldDevice) -> None:
+    @contextlib.contextmanager
+    def _contained(self, device: FieldDevice) -> Iterator[None]:
+        """Whatever nobody foresaw costs the device that it came from, never the bus."""
+        try:
+            yield
+        except Exception as error:
+            if device.failure is None:
+                _LOG.exception("device %s: unforeseen error", device.id)
+            self._transport.close()
+            self._lose(device, f"{type(error).__name__}: {error}")
+
+    def _serve(self, job: _Job, device: FieldDevice) -> None:
         if job.kind is _Kind.RETRY:
             self._retry(device)
+        elif device.failure is not None:
+            return
         elif job.group is not None:
-            if device.failure is None:
-                self._poll(device, job.group)
+            self._poll(device, job.group)
+        else:
+            self._ask(device, device.heartbeat_block, device.timeout_s)
+
+    def _repeat(self, deadline: float, job: _Job, device: FieldDevice) -> None:
+        """Polls and heartbeats go on for ever."""
+        if job.group is not None:
             self._push(self._following(deadline, job.group.every_s, device), job)
-        elif device.heartbeat_s is not None:
-            if device.failure is None:
-                self._ask(device, device.heartbeat_block, device.timeout_s)
+        elif job.kind is _Kind.HEARTBEAT and device.heartbeat_s is not None:
             self._push(max(deadline + device.heartbeat_s, self._monotonic()), job)
 
     def _following(self, deadline: float, every_s: float, device: FieldDevice) -> float:
@@ -185,7 +203,20 @@ class BusOwner:
             data += part
         group.accept(bytes(data), self._wall(), self._monotonic())
         device.count(polls=1)
+        self._review(device)
         return True
+
+    def _review(self, device: FieldDevice) -> None:
+        was = device.doubt
+        device.review(self._monotonic())
+        if device.doubt == was:
+            return
+        if device.doubt is not None:
+            reason = f"check fails: {device.doubt}"
+            device.count(errors=1, last_error=reason)
+            _LOG.warning("device %s is not believed, %s", device.id, reason)
+        elif was is not None:
+            _LOG.info("device %s passes its checks", device.id)
 
     def _ask(
         self,
@@ -253,7 +284,7 @@ class BusOwner:
     def _reconnect(self) -> None:
         try:
             self._transport.open()
-        except TransportError:
+        except Exception:  # whatever it is, the bus is not back
             self._connect_failures += 1
             self._schedule(_Job(_Kind.RECONNECT), self._back_off_s(self._connect_failures))
             return
@@ -289,6 +320,10 @@ class BusOwner:
     def _execute(self, pending: PendingWrite) -> None:
         if not pending.claim():
             return
+        with self._contained(pending.device):
+            self._write(pending)
+
+    def _write(self, pending: PendingWrite) -> None:
         device, point = pending.device, pending.point
         try:
             self._transport.write(

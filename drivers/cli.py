@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def probe(
         profiles = [load_profile(profile, profile_dirs)] if profile else list_profiles(profile_dirs)
         lines = _lines(tcp, serial, profiles, (baud, framing) if baud else None)
         target, found = _find(lines, asked, profiles, timeout_s)
-        _report(target, found, profiles[0] if profile else None, follow, profile_dirs)
+        _report(target, found, profiles[0] if profile else None, follow, timeout_s, profile_dirs)
 
 
 def _lines(
@@ -180,7 +181,7 @@ def _find(
 ) -> tuple[str, list[FoundUnit]]:
     """The first line on which anybody answers, and who does."""
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("asking", total=len(units) * len(lines))
         for target, transport in lines:
             found = []
@@ -200,6 +201,7 @@ def _report(
     found: list[FoundUnit],
     chosen: Profile | None,
     follow: bool,
+    timeout_s: float,
     profile_dirs: Sequence[Path],
 ) -> None:
     console = cli_tables.console()
@@ -207,21 +209,21 @@ def _report(
         console.print(f"{len(found)} units answer alike: one device that ignores the unit, or more")
         found = found[:1]
     console.print(cli_tables.found_units(target, found))
-    specs, read_by = [], {}
+    specs = []
     for unit in found:
         best = chosen or next(iter(unit.profiles), None)
         if best is not None:
             name = f"unit {unit.unit} ({best.id})"
-            specs.append(DeviceSpec(name, str(best.path), target, unit.unit))
-            read_by[name] = best
+            timeout_ms = 1000.0 * max(timeout_s, best.transport.timeout_s)
+            specs.append(DeviceSpec(name, str(best.path), target, unit.unit, timeout_ms=timeout_ms))
     if not specs:
         raise _Failure("no profile fits; name one with --profile to read by it", 1)
-    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), read_by, follow)
+    # The tables say what is lost or doubted; log lines would only tear them apart.
+    logging.getLogger("drivers").setLevel(logging.CRITICAL)
+    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
 
 
-def _show_readings(
-    console: Console, engine: Engine, read_by: Mapping[str, Profile], follow: bool
-) -> None:
+def _show_readings(console: Console, engine: Engine, follow: bool) -> None:
     engine.start()
     try:
         deadline = time.monotonic() + _FIRST_READINGS_S
@@ -229,8 +231,7 @@ def _show_readings(
             time.sleep(_STEP_S)
         if not follow:
             console.print(cli_tables.readings(engine))
-            for unit, profile in read_by.items():
-                console.print(cli_tables.checks(profile, engine.readings(unit)))
+            console.print(cli_tables.checks(engine))
             return
         with Live(cli_tables.readings(engine), console=console) as live, _until_interrupted():
             while True:

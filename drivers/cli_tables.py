@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
@@ -12,8 +12,7 @@ from rich.table import Table
 from drivers.codec import PointCodec
 from drivers.engine import Engine
 from drivers.probe import FoundUnit
-from drivers.profile_types import Accuracy, Point, Profile
-from drivers.reading import Reading
+from drivers.profile_types import Accuracy, Check, Point, Profile
 
 # What is piped into a file or a pager has no terminal's width to fit.
 _PIPED_WIDTH = 160
@@ -36,6 +35,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
 def profiles(known: Sequence[Profile]) -> Table:
     """One line a profile."""
     table = _table("profile", "kind", "points", "writable", "device")
+    table.columns[1].no_wrap = True  # a kind is a name too
     for entry in known:
         writable = sum(point.write is not None for point in entry.points.values())
         table.add_row(
@@ -116,21 +116,22 @@ def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     return table
 
 
-def checks(read_by: Profile, newest: Mapping[str, Reading]) -> Group:
-    """Whether the cross-checks of a profile hold on a device's readings."""
-    values = {
-        point: PointCodec(read_by.points[point]).to_device(reading.value)
-        for point, reading in newest.items()
-        if reading.value is not None
-    }
-    said = {True: "holds", False: "[red]FAILS[/]", None: "cannot be told"}
+def checks(engine: Engine) -> Group:
+    """Whether the cross-checks of the profiles hold, a line a check of a device."""
     return Group(
         *(
-            f"check {said[check.holds(values)]}: {escape(check.text)}"
-            + (f" ({escape(check.why)})" if check.why else "")
-            for check in read_by.checks
+            _check(device_id, check, holds)
+            for device_id in engine.device_ids
+            for check, holds in engine.checks(device_id)
         )
     )
+
+
+def _check(device_id: str, check: Check, holds: bool | None) -> str:
+    failed = "[red]FAILS, no value is believed[/]"
+    said = {True: "holds", False: failed, None: "cannot be told"}[holds]
+    why = f" ({escape(check.why)})" if check.why else ""
+    return f"{escape(device_id)}: check {said}: {escape(check.text)}{why}"
 
 
 def readings(engine: Engine) -> Group:

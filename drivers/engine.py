@@ -22,7 +22,7 @@ from drivers.field_device import (
     FieldDevice,
 )
 from drivers.modbus import SerialTransport, TcpTransport, Transport
-from drivers.profile import load_profile
+from drivers.profile import Check, load_profile
 from drivers.reading import Reading
 from drivers.set_point import PendingWrite, WriteResult
 from drivers.target import SerialTarget, Target, TcpTarget, parse_target
@@ -147,6 +147,14 @@ class Engine:
     def statistics(self, device_id: str) -> DeviceStatistics:
         """Polls, errors, missed slots and writes of a device; KeyError names an unknown one."""
         return self._find(device_id)[0].statistics
+
+    def checks(self, device_id: str) -> tuple[tuple[Check, bool | None], ...]:
+        """The profile's checks and whether each holds on the device, None where that is not told.
+
+        While one fails no value of the device is known. KeyError names an unknown device.
+        """
+        device = self._find(device_id)[0]
+        return tuple(zip(device.profile.checks, device.verdicts, strict=True))
 
     def utilisation(self, device_id: str) -> float | None:
         """The share of the device's serial bus that all its polls take; None on TCP."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.codec import QUALITIES, BlockCodec, PointCodec
-from drivers.profile_types import Accuracy, Group, Point, Profile
+from drivers.profile_types import Accuracy, Check, Group, Point, Profile
 from drivers.read_plan import ReadBlock, plan_reads
 from drivers.reading import Quality, Reading
 
@@ -28,6 +28,7 @@ class DeviceSpec:
     `id` is the name that readings are asked by, `profile` a profile's id or the path of its file,
     `target` is `tcp://HOST:PORT` or `serial:///dev/NAME?baud=9600`, `unit` the Modbus unit.
     `ct_ratio` and `pt_ratio` are primary over secondary of the instrument transformers.
+    `timeout_ms` is how long an answer may take, the profile's time when None.
     """
 
     id: str
@@ -36,6 +37,7 @@ class DeviceSpec:
     unit: int = 1
     ct_ratio: float = 1.0
     pt_ratio: float = 1.0
+    timeout_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,11 @@ class FieldDevice:
         self.id = settings.id
         self.unit = settings.unit
         self.profile = profile
-        self.timeout_s = profile.transport.timeout_s
+        own_s = settings.timeout_ms and settings.timeout_ms / 1000.0
+        self.timeout_s = own_s or profile.transport.timeout_s
         self.failure: str | None = None
+        # Nothing is believed before the checks were made for the first time.
+        self.doubt: str | None = "not checked yet" if profile.checks else None
         self.failures_in_a_row = 0
         self.removed = False
         self.statistics = DeviceStatistics()
@@ -203,8 +208,14 @@ class FieldDevice:
             for group in self.groups
             for row, point in enumerate(group.points)
         }
+        self._verdicts: list[bool | None] = [None] * len(profile.checks)
         self.heartbeat_s: float | None = None
         self._last_exchange = -math.inf
+        if own_s is not None:
+            # Its values may be as old as one round of all its reads takes.
+            round_s = own_s * sum(len(group.blocks) for group in self.groups)
+            for group in self.groups:
+                group.stale_after_s = max(group.stale_after_s, group.every_s + round_s)
 
     @property
     def fastest_s(self) -> float:
@@ -262,7 +273,16 @@ class FieldDevice:
         )
 
     def reading(self, point: str, now: float) -> Reading:
-        """The Reading of a point at monotonic time `now`; KeyError names device and point."""
+        """The Reading of a point at monotonic time `now`; KeyError names device and point.
+
+        While a check fails no value is known: one wrong reading discredits them all.
+        """
+        reading = self._as_read(point, now)
+        if self.doubt is None or reading.value is None:
+            return reading
+        return replace(reading, value=None, quality=Quality.OUT_OF_RANGE, uncertainty=None)
+
+    def _as_read(self, point: str, now: float) -> Reading:
         try:
             group, row = self._index[point]
         except KeyError:
@@ -271,6 +291,36 @@ class FieldDevice:
             ) from None
         lost = self.failure is not None or now - self._last_exchange > self.silence_limit_s
         return group.reading(row, now, lost=lost)
+
+    @property
+    def verdicts(self) -> tuple[bool | None, ...]:
+        """Whether each of the profile's checks holds; None where that could not be told yet."""
+        return tuple(self._verdicts)
+
+    def review(self, now: float) -> None:
+        """Make the profile's checks on the newest values; `doubt` then says which one fails.
+
+        A check that cannot be told, since a point is absent or not fresh, keeps its verdict.
+        """
+        for number, check in enumerate(self.profile.checks):
+            verdict = self._verdict(check, now)
+            if verdict is not None:
+                self._verdicts[number] = verdict
+        failing = zip(self.profile.checks, self._verdicts, strict=True)
+        self.doubt = next((check.text for check, holds in failing if holds is False), None)
+
+    def _verdict(self, check: Check, now: float) -> bool | None:
+        """Whether it holds; a point out of range is as wrong as a relation that is not kept."""
+        newest = {point: self._as_read(point, now) for point in check.points}
+        if any(reading.quality is Quality.OUT_OF_RANGE for reading in newest.values()):
+            return False
+        return check.holds(
+            {
+                point: self.codecs[point].to_device(reading.value)
+                for point, reading in newest.items()
+                if reading.value is not None
+            }
+        )
 
     def readings(self, now: float) -> dict[str, Reading]:
         """All points, in the profile's order."""

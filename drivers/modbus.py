@@ -7,15 +7,18 @@ taken for the answer to the next question.
 
 from __future__ import annotations
 
+import contextlib
+import select
 import struct
 import termios
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import minimalmodbus
 import serial
 from pyModbusTCP.client import ModbusClient
+from pyModbusTCP.constants import MB_RECV_ERR, MB_SEND_ERR
 
 from drivers.bus_load import wire_time_s
 from drivers.codec import bytes_to_registers, registers_to_bytes
@@ -28,6 +31,12 @@ _WRITE_MULTIPLE = 16
 
 # minimalmodbus has no exception of its own for this answer.
 _OTHER_VALUE_SET = "Wrong write data in the response"
+
+# What is left for a repeated request when the first one used up the time.
+_LEAST_TIMEOUT_S = 0.001
+
+# What pyserial raises on a line that was unplugged; its SerialException is an OSError.
+_LINE_ERRORS = (OSError, termios.error)
 
 # After a failed exchange a serial line must be quiet this long before it is used again.
 _QUIET_S = 0.02
@@ -49,6 +58,42 @@ class Transport(Protocol):
         """Disconnect; a no-op when disconnected."""
 
 
+class _TcpClient(ModbusClient):  # type: ignore[misc]  # pyModbusTCP ships no types
+    """pyModbusTCP's client, which also tells how a connection ended."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._heard = False
+
+    @property
+    def hung_up_unheard(self) -> bool:
+        """Whether the last request failed because the connection ended before a reply's byte."""
+        return not self._heard and self.last_error in (MB_SEND_ERR, MB_RECV_ERR)
+
+    def drop_if_ended(self) -> None:
+        """Close a connection that its peer has closed, or on which something came unasked."""
+        if self.is_open:
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if poll.poll(0):
+                self.close()
+
+    def wait_at_most(self, timeout_s: float) -> None:
+        """Set the time-out; the base class would drop the connection for it."""
+        self._timeout = timeout_s
+        if self.is_open:
+            self._sock.settimeout(timeout_s)
+
+    def _req_init(self) -> None:
+        super()._req_init()
+        self._heard = False
+
+    def _recv(self, size: int) -> bytes:
+        received: bytes = super()._recv(size)
+        self._heard = True
+        return received
+
+
 class TcpTransport:
     """One connection to a Modbus TCP device or gateway."""
 
@@ -56,7 +101,7 @@ class TcpTransport:
         self._name = target.bus
         try:
             # The time-out is set before every use; the default of 30 s would stop the bus.
-            self._client = ModbusClient(
+            self._client = _TcpClient(
                 target.host, target.port, timeout=0.3, auto_open=False, auto_close=False
             )
         except ValueError as error:
@@ -75,7 +120,9 @@ class TcpTransport:
 
     def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
         """See Transport."""
-        reply = self._exchange(unit, struct.pack(">BHH", fc, address, count), timeout_s)
+        reply = self._exchange(
+            unit, struct.pack(">BHH", fc, address, count), timeout_s, repeatable=True
+        )
         if len(reply) != 2 + 2 * count or reply[0] != fc or reply[1] != 2 * count:
             self._client.close()
             raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
@@ -84,7 +131,7 @@ class TcpTransport:
     def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
         """See Transport."""
         request = _write_request(fc, address, registers)
-        reply = self._exchange(unit, request, timeout_s)
+        reply = self._exchange(unit, request, timeout_s, repeatable=False)
         if len(reply) != 5 or reply[:3] != request[:3]:
             self._client.close()
             raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
@@ -93,11 +140,20 @@ class TcpTransport:
         """See Transport."""
         self._client.close()
 
-    def _exchange(self, unit: int, request: bytes, timeout_s: float) -> bytes:
-        self._client.timeout = timeout_s
+    def _exchange(self, unit: int, request: bytes, timeout_s: float, *, repeatable: bool) -> bytes:
+        """One request and its reply; a `repeatable` one may be sent twice."""
+        deadline = time.monotonic() + timeout_s
         self._client.unit_id = unit
+        self._client.wait_at_most(timeout_s)
+        # Many devices close a connection after a reply or a pause: that is no loss.
+        self._client.drop_if_ended()
+        reused = self._client.is_open
         self.open()
         reply: bytes | None = self._client.custom_request(request)
+        if reply is None and reused and repeatable and self._client.hung_up_unheard:
+            self._client.wait_at_most(max(_LEAST_TIMEOUT_S, deadline - time.monotonic()))
+            self.open()
+            reply = self._client.custom_request(request)
         if reply is not None:
             return reply
         code = int(self._client.last_except)
@@ -134,7 +190,7 @@ class SerialTransport:
                 stopbits=int(framing[2]),
                 exclusive=True,
             )
-        except (OSError, ValueError, termios.error) as error:
+        except (*_LINE_ERRORS, ValueError) as error:
             raise TransportError(f"{self._path}: {error}", connected=False) from error
         self._instrument = minimalmodbus.Instrument(line, 1)
 
@@ -143,7 +199,7 @@ class SerialTransport:
         instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
         try:
             return registers_to_bytes(instrument.read_registers(address, count, fc))
-        except OSError as error:
+        except _LINE_ERRORS as error:
             raise self._failure(unit, error) from error
 
     def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
@@ -156,25 +212,31 @@ class SerialTransport:
                 instrument.write_register(address, numbers[0], functioncode=_WRITE_SINGLE)
             else:
                 instrument.write_registers(address, numbers)
-        except OSError as error:
+        except _LINE_ERRORS as error:
             # A device that sets another value says so in its answer: that is no lost answer.
             if not str(error).startswith(_OTHER_VALUE_SET):
                 raise self._failure(unit, error) from error
 
     def close(self) -> None:
         """See Transport."""
-        if self._instrument is not None:
-            self._instrument.serial.close()
-            self._instrument = None
+        instrument, self._instrument = self._instrument, None
+        if instrument is not None:
+            with contextlib.suppress(*_LINE_ERRORS):
+                instrument.serial.close()
 
     def _prepare(self, unit: int, timeout_s: float) -> minimalmodbus.Instrument:
         self.open()
         assert self._instrument is not None
         self._instrument.address = unit
-        self._instrument.serial.timeout = timeout_s
+        try:
+            # Not only a number: pyserial sets the line up anew.
+            self._instrument.serial.timeout = timeout_s
+        except _LINE_ERRORS as error:
+            self.close()
+            raise TransportError(f"{self._path}: {error}", connected=False) from error
         return self._instrument
 
-    def _failure(self, unit: int, error: OSError) -> TransportError:
+    def _failure(self, unit: int, error: Exception) -> TransportError:
         text = f"{self._path} unit {unit}: {error}"
         if isinstance(error, minimalmodbus.SlaveReportedException):
             # minimalmodbus keeps the code in words only; any device exception is treated alike.
@@ -189,12 +251,12 @@ class SerialTransport:
         """Read away what still comes, until the line is quiet."""
         assert self._instrument is not None
         line = self._instrument.serial
-        line.timeout = _QUIET_S
         deadline = time.monotonic() + 10 * _QUIET_S
         try:
+            line.timeout = _QUIET_S
             while line.read(256) and time.monotonic() < deadline:
                 pass
-        except OSError:
+        except _LINE_ERRORS:
             self.close()
 
 

@@ -230,8 +230,10 @@ def _check(number: int, document: ProfileDocument) -> Check:
             raise document.error(("checks", number, key), str(error)) from error
         for name in sorted(sides[key].names - known):
             raise document.error(("checks", number, key), f"no point {name!r}")
+    named = sides["expr"].names | sides["max"].names
+    points = tuple(p for p in document.content["points"] if name_in_expressions(p) in named)
     text = f"|{entry['expr']}| <= {entry['max']}"
-    return Check(sides["expr"], sides["max"], text, entry.get("why"))
+    return Check(sides["expr"], sides["max"], points, text, entry.get("why"))
 
 
 def _golden(entry: Mapping[str, Any]) -> Golden:

@@ -103,7 +103,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A point that lies in a closed interval, in its own unit, when the device is this one."""
+    """A point that lies in a closed interval, in its own unit, when a search finds this model."""
 
     point: str
     low: float
@@ -123,13 +123,14 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A relation between points that a rightly read device keeps: |deviation| <= limit.
+    """A relation that a rightly read device always keeps: |deviation| <= limit.
 
-    Both sides are over values in the points' own units.
+    Both sides are over values of `points` in their own units.
     """
 
     deviation: Expression
     limit: Expression
+    points: tuple[str, ...]
     text: str
     why: str | None = None
 

@@ -28,10 +28,11 @@ class PhaseValues:
 
 @dataclass(frozen=True, slots=True)
 class FeedValues:
-    """One feed in one window. Every number is None unless `quality` is OK.
+    """One feed in one window; `quality` is that of its active power, and None is unknown.
 
-    `measured_at` is the Unix time of the window's start or of the meter's read. Power is import
-    positive. Energies are running totals in J.
+    A waveform feed knows nothing unless `quality` is OK; a meter's feed shows whatever else the
+    meter gave. `measured_at` is the Unix time of the window's start or of the meter's read. Power
+    is import positive. Energies are running totals in J.
     """
 
     feed_id: str

@@ -26,11 +26,9 @@ class MeterFeed:
     def values(self) -> FeedValues:
         """The meter's values now. Their quality is that of the active power.
 
-        A meter without a total sums its phases.
+        A meter without a total sums its phases. What else is known is shown without it.
         """
         quality, p_w, measured_at = self._power()
-        if quality is not Quality.OK:
-            return FeedValues(self.feed_id, "meter", quality, measured_at)
         return FeedValues(
             feed_id=self.feed_id,
             source="meter",

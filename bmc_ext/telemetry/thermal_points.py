@@ -15,6 +15,16 @@ from drivers.reading import Quality, Reading
 SINGLE_PHASE_LIQUID = "single-phase-liquid"
 """The phase state that this can prove."""
 
+# The points of a loop as LoopConfig and LoopValues name them, and their canonical units.
+_LOOP_UNITS = {
+    "supply": "Cel",
+    "return_": "Cel",
+    "flow": "L/min",
+    "pressure": "bar",
+    "pump_speed": "%",
+    "pump_setpoint": "%",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _Point:
@@ -47,31 +57,25 @@ class CoolantLoop:
         except ValueError as error:
             raise ConfigurationError(f"{place}: {error}") from error
         self._config = config
-        self._supply = _checked(engine, config.supply, "Cel", place)
-        self._return = _checked(engine, config.return_, "Cel", place)
-        self._flow = _checked(engine, config.flow, "L/min", place)
-        self._pressure = _checked(engine, config.pressure, "bar", place)
-        self._pump_speed = _checked(engine, config.pump_speed, "%", place)
-        self._pump_setpoint = _checked(engine, config.pump_setpoint, "%", place)
+        self._points = {
+            name: _checked(engine, getattr(config, name), unit, place)
+            for name, unit in _LOOP_UNITS.items()
+        }
 
     def values(self) -> LoopValues:
-        """The loop now. Its quality is the worst of supply, return and flow."""
-        supply, return_, flow = self._supply.read(), self._return.read(), self._flow.read()
-        pressure = self._pressure.read()
-        heat = self._heat(supply, return_, flow)
+        """The loop now. Its quality is the worst of all its configured points."""
+        readings = {name: point.read() for name, point in self._points.items()}
+        configured = [name for name, point in self._points.items() if point.ref is not None]
+        supply, return_ = readings["supply"], readings["return_"]
+        heat = self._heat(supply, return_, readings["flow"])
         return LoopValues(
             loop_id=self._config.id,
             fluid=self._config.fluid,
-            quality=worst_quality([supply.quality, return_.quality, flow.quality]),
-            supply=supply,
-            return_=return_,
-            flow=flow,
-            pressure=pressure,
-            pump_speed=self._pump_speed.read(),
-            pump_setpoint=self._pump_setpoint.read(),
+            quality=worst_quality([readings[name].quality for name in configured]),
             heat_w=None if heat is None else heat.heat_w,
             heat_uncertainty_w=None if heat is None else heat.uncertainty_w,
-            phase_state=_phase_state(supply, return_, pressure),
+            phase_state=_phase_state(supply, return_, readings["pressure"]),
+            **readings,
         )
 
     def _heat(self, supply: Reading, return_: Reading, flow: Reading) -> Heat | None:

@@ -49,6 +49,17 @@ def test_mistakes_are_named(tmp_path: Path, change: dict[str, object], named: st
         parse_config(GOOD | change, base=tmp_path)
 
 
+def test_a_device_may_have_a_timeout_of_its_own(tmp_path: Path) -> None:
+    """It is 50 to 5000 ms; without one the profile's holds."""
+    device = GOOD["devices"][0]
+    slow = parse_config(GOOD | {"devices": [device | {"timeout_ms": 1500}]}, base=tmp_path)
+    assert slow.devices[0].timeout_ms == 1500
+    assert parse_config(GOOD, base=tmp_path).devices[0].timeout_ms is None
+    for wrong in (49, 5001, "1 s"):
+        with pytest.raises(ConfigurationError, match="devices/0/timeout_ms"):
+            parse_config(GOOD | {"devices": [device | {"timeout_ms": wrong}]}, base=tmp_path)
+
+
 @pytest.mark.parametrize("text", ["[", "\x00", "just text", "{a: 1, a: 2}"])
 def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
     """Whatever the file holds, the error names the file."""

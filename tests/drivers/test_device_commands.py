@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from rich.console import Console
 
-from drivers.profile import load_profile
+from drivers import cli_tables
+from drivers.profile import list_profiles, load_profile
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
 
 ServeTcp = Callable[[dict[int, SimulatedDevice]], ModbusTcpServer]
@@ -65,6 +68,14 @@ def test_list_shows_every_profile() -> None:
     assert "Danfoss VLT HVAC Drive FC 102" in result.stdout
 
 
+def test_list_keeps_names_whole_at_80_columns() -> None:
+    """On a narrow screen only the device's long name is wrapped."""
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(cli_tables.profiles(list_profiles()))
+    for profile in list_profiles():
+        assert re.search(rf"{re.escape(profile.id)} +{profile.kind} ", screen.getvalue())
+
+
 def test_show_tells_all_about_a_profile() -> None:
     """Points, units, bounds, groups and sources of a profile are shown."""
     result = run("show", "keller.33x")
@@ -95,6 +106,7 @@ def test_errors_are_one_clear_line(arguments: list[str], status: int, error: str
     assert result.returncode == status
     assert error in result.stderr
     assert "Traceback" not in result.stderr
+    assert not result.stderr.startswith("\n")
 
 
 def test_a_taken_port_is_a_failure(serve_tcp: ServeTcp) -> None:

@@ -32,6 +32,14 @@ def by_pymodbus(value: float, word_order: Any = "big") -> list[int]:
     )
 
 
+def _transmitter(word_order: Any = "big") -> dict[int, list[int]]:
+    """A pressure transmitter of 0 to 10 bar at 2.5 bar and 21.4 Cel."""
+    image: dict[int, list[int]] = {256: [], 928: []}
+    for address, value in ((256, 2.5), (256, 21.4), (928, 0.0), (928, 10.0)):
+        image[address] += by_pymodbus(value, word_order)
+    return image
+
+
 def test_a_meter_made_of_pymodbus_is_read(
     independent_server: Callable[..., Any], run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
@@ -59,15 +67,15 @@ def test_a_meter_made_of_pymodbus_is_read(
 def test_a_value_out_of_range_is_withheld(
     independent_server: Callable[..., Any], run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
-    """A finite but impossible frequency and a NaN voltage have no value, and say why."""
+    """A finite but impossible reactive power and a NaN voltage have no value, and say why."""
     registers = [0] * 76
-    registers[0x46:0x48] = by_pymodbus(9.5e18)
+    registers[0x3C:0x3E] = by_pymodbus(9.5e18)
     registers[0x00:0x02] = by_pymodbus(float("nan"))
     server = independent_server(registers={0: registers})
     engine = run_engine(DeviceSpec("m", "eastron.sdm630", server.target))
     wait_until(lambda: engine.reading("m", "voltage.L2").quality == Quality.OK, 3.0)
-    frequency, voltage = engine.reading("m", "frequency"), engine.reading("m", "voltage.L1")
-    assert (frequency.value, frequency.quality) == (None, Quality.OUT_OF_RANGE)
+    power, voltage = engine.reading("m", "power.reactive.total"), engine.reading("m", "voltage.L1")
+    assert (power.value, power.quality) == (None, Quality.OUT_OF_RANGE)
     assert (voltage.value, voltage.quality) == (None, Quality.ABSENT)
 
 
@@ -87,7 +95,7 @@ def test_a_killed_device_is_noticed_and_found_again(
     independent_server: Callable[..., Any], run_engine: RunEngine, wait_until: WaitUntil
 ) -> None:
     """SIGKILL: all points comm-error within 1 s; started again: ok within 5 s."""
-    server = independent_server(registers={256: by_pymodbus(2.5) + by_pymodbus(21.0), 928: [0] * 4})
+    server = independent_server(registers=_transmitter())
     engine = run_engine(DeviceSpec("p", "keller.33x", server.target))
 
     def all_points(quality: Quality) -> bool:
@@ -114,6 +122,7 @@ def test_a_device_that_falls_silent_is_noticed(
 ) -> None:
     """A device that keeps its socket and answers nothing is comm-error within 1 s, too."""
     device = SimulatedDevice(load_profile("keller.33x"))
+    device.set("range.P1.max", 10.0)
     server = serve_tcp({1: device})
     engine = run_engine(DeviceSpec("p", "keller.33x", f"tcp://127.0.0.1:{server.port}"))
     wait_until(lambda: engine.reading("p", "range.P1.max").quality == Quality.OK, 3.0)

@@ -157,15 +157,38 @@ def test_a_meter_without_a_total_sums_its_phases(engine: Any) -> None:
 
 
 def test_a_dead_meter_shows_nothing(engine: Any) -> None:
-    """When the active power is not OK no other value is shown, even if it were known."""
+    """When no point of the meter is known the feed shows no value, but still when it was read."""
     feed = _meter(engine)
-    engine.put("m", "power.active.total", None, "W", Quality.COMM_ERROR)
+    for (device, point), reading in list(engine.points.items()):
+        engine.put(device, point, None, reading.unit, Quality.COMM_ERROR)
     values = feed.values()
     assert values.quality is Quality.COMM_ERROR
     assert (values.p_w, values.frequency_hz, values.energy_import_j, values.phases) == (
         None, None, None, (),
     )  # fmt: skip
     assert values.measured_at is not None
+
+
+def test_one_unknown_power_does_not_hide_the_rest(engine: Any) -> None:
+    """Without its total power the feed is not OK, but shows what the meter does know."""
+    feed = _meter(engine)
+    engine.put("m", "power.active.total", None, "W", Quality.ABSENT)
+    values = feed.values()
+    assert (values.quality, values.p_w) == (Quality.ABSENT, None)
+    assert (values.frequency_hz, values.energy_import_j) == (50.02, 3.6e9)
+    assert [phase.p_w for phase in values.phases] == [1000.0] * 3
+    record = meter_record(77, values)
+    assert (record.quality, record.p_mean_w, record.frequency_hz) == (Quality.ABSENT, None, 50.02)
+
+
+def test_one_phase_without_power_keeps_its_voltage(engine: Any) -> None:
+    """A phase whose power is unknown is shown with its voltage and current, the feed is OK."""
+    feed = _meter(engine)
+    engine.put("m", "power.active.L2", None, "W", Quality.ABSENT)
+    values = feed.values()
+    assert (values.quality, values.p_w) == (Quality.OK, 3001.0)
+    assert [phase.p_w for phase in values.phases] == [1000.0, None, 1000.0]
+    assert (values.phases[1].v_rms_v, values.phases[1].i_rms_a) == (230.0, 5.0)
 
 
 def test_no_engine_and_no_power_are_absent(engine: Any) -> None:

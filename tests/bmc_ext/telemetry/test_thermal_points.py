@@ -89,7 +89,20 @@ def test_phase_state_needs_a_pressure(make_config: MakeConfig, plumbing: Any) ->
     plumbing.put("d", "pressure.P1", None, "bar", Quality.STALE)
     values = loop.values()
     assert values.phase_state is None
-    assert values.quality is Quality.OK
+    assert values.heat_w is not None
+
+
+@pytest.mark.parametrize("point", ["pressure.P1", "speed.actual"])
+def test_a_loop_is_as_good_as_its_worst_point(
+    make_config: MakeConfig, plumbing: Any, point: str
+) -> None:
+    """A lost pressure or pump makes the loop comm-error, one not configured does not count."""
+    loop = _loop(make_config, plumbing)
+    assert loop.values().quality is Quality.OK
+    plumbing.put("d", point, None, plumbing.points["d", point].unit, Quality.COMM_ERROR)
+    values = loop.values()
+    assert values.quality is Quality.COMM_ERROR
+    assert values.heat_w is not None
 
 
 def test_an_unknown_uncertainty_stays_unknown(make_config: MakeConfig, plumbing: Any) -> None:
