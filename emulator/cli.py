@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bmc_ext.config import parse_config
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.service import Service
 from bmc_ext.state import StateDirectory, default_state_path
 from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
-from emulator.plant.errors import ControlError
+from emulator.plant.errors import ControlError, PlantError
+from emulator.plant.facility import load_facility
+from emulator.plant.socket_path import control_socket
 from emulator.plant_process import PlantProcess
 from emulator.workloads import PlantWorkloads
 
@@ -32,7 +35,13 @@ PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used 
 def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None:
     """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
     console = Console(stderr=True)
-    state = StateDirectory(state_dir or default_state_path() / "emulator")
+    path = state_dir or default_state_path() / "emulator"
+    try:
+        load_facility(facility)
+        control_socket(path / "plant")
+    except PlantError as error:
+        raise ConfigurationError(str(error)) from error
+    state = StateDirectory(path)
     with PlantProcess(facility, seed=seed, state_dir=state.path / "plant") as plant:
         host = SushyHost(state.path / "host")
         host.warm_up()
@@ -46,6 +55,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
             base=state.path,
             origin=f"facility {facility}",
         )
+        plant.watch(lambda status: _mourn(console, status))
         sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
         service = Service(config, host=host, sink=sink, state=state)
         service.accounts.ensure(USER, PASSWORD, "Administrator")
@@ -65,6 +75,15 @@ def _announce(console: Console, facility: str, port: int) -> None:
     )
 
 
+def _mourn(console: Console, status: int) -> None:
+    console.print(
+        f"[bold]warning[/bold]: the plant has ended with status {status}: its devices answer "
+        "nothing any more; stop this emulator and start it again",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 @click.group()
 @click.option("--state-dir", type=click.Path(path_type=Path), help="The emulator's state.")
 @click.pass_context
@@ -77,8 +96,8 @@ def plant(ctx: click.Context, state_dir: Path | None) -> None:
 def _control(state_dir: Path) -> Iterator[PlantControl]:
     """The plant of the emulator whose state is there; what it refuses becomes one line."""
     try:
-        control = PlantControl(state_dir / "plant" / "control.sock")
-    except ControlError:
+        control = PlantControl(control_socket(state_dir / "plant"))
+    except PlantError:
         raise click.ClickException(
             f"no emulator runs on {state_dir}: start one, or name its folder with "
             "`plant --state-dir`"

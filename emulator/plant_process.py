@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -40,6 +42,12 @@ class PlantProcess:
             start_new_session=True,  # Ctrl-C is for the service; it stops the plant itself
         )
         self._ready: Ready | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def wait_ready(self) -> Ready:
         """The configuration of the campus and its control socket; HostUnavailableError."""
@@ -52,8 +60,19 @@ class PlantProcess:
             self._ready = Ready(said["config"], Path(said["control"]))
         return self._ready
 
+    def watch(self, on_end: Callable[[int], None]) -> None:
+        """Call `on_end` once, with the exit status, when the plant ends without being stopped."""
+
+        def wait() -> None:
+            status = self._process.wait()
+            if not self._stopping.is_set():
+                on_end(status)
+
+        threading.Thread(target=wait, name="plant watch", daemon=True).start()
+
     def stop(self) -> None:
         """End the plant; kill it if it does not end by itself."""
+        self._stopping.set()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from bmc_ext.domain.workload import PowerOrder
+from bmc_ext.domain.workload import PowerOrder, resource_id
 from emulator.plant.client import PlantControl
 
 
 class PlantWorkloads:
-    """Tells the plant which loads to run, when, and up to which power."""
+    """Tells the plant which loads to run, when, and up to which power.
+
+    The plant knows a workload by its URI's identity: its own may be any text of any length.
+    """
 
     def __init__(self, plant: PlantControl) -> None:
         self._plant = plant
@@ -15,7 +18,7 @@ class PlantWorkloads:
     def on_workload(self, order: PowerOrder) -> None:
         """A workload was approved, or its order has changed; ControlError when it is not taken."""
         self._plant.workload(
-            order.workload_id,
+            resource_id(order.workload_id),
             start_unix_s=order.start_s,
             end_unix_s=order.end_s,
             baseline_w=min(order.baseline_power_w, order.max_power_w),
@@ -26,4 +29,4 @@ class PlantWorkloads:
 
     def on_removed(self, workload_id: str) -> None:
         """A workload has ended; ControlError when the plant does not let go of it."""
-        self._plant.workload_remove(workload_id)
+        self._plant.workload_remove(resource_id(workload_id))

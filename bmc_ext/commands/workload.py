@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bmc_ext.clock import iso8601
 from bmc_ext.commands.client import (
@@ -31,6 +32,7 @@ _LEAD_S = 300  # the draft's announcement comes five minutes before its start
 _DRAFT_PEAK_MW = 180.0
 _OVER = ("Completed", "Terminated", "Rejected")
 _UNKNOWN = "–"
+_SHOWN_CHARACTERS = 128  # of an identity: the longest that a URI carries
 _NARROW = 110  # columns that the table of workloads needs to have all side by side
 
 
@@ -194,7 +196,7 @@ def _workload_table(found: list[dict[str, Any]], *, narrow: bool) -> Table:
         )
         cells = ("\n".join(time_cells), "\n".join(power_cells))
         table.add_row(
-            resource["Id"],
+            _identity(resource["WorkloadId"]),
             resource["WorkloadState"],
             resource["ApprovalStatus"].replace("_", " "),
             *(cells if narrow else (*time_cells, *power_cells)),
@@ -261,6 +263,12 @@ def _console() -> Console:
     """A console as wide as the terminal; a pipe gets 120 columns and no colour."""
     console = Console()
     return console if console.is_terminal else Console(width=120)
+
+
+def _identity(workload_id: str) -> Text:
+    """An identity, which is any text: quoted where a terminal could not show it, and shortened."""
+    shown = workload_id if workload_id and workload_id.isprintable() else repr(workload_id)
+    return Text(shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…")
 
 
 def _to_the_second(moment: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
@@ -46,8 +46,9 @@ class Commands:
 
     A malformed message raises MessageError, an identity with other content ConflictError, a disk
     that does not take an entry StateError: then nothing was done. In observe mode thermal commands
-    are planned and not written, a demand response is refused and nothing is capped; announcements
-    are decided all the same, for the workload waits for the answer and starts on its own.
+    are planned and not written, nothing is capped, and what would need a cap is refused;
+    announcements are decided all the same, for the workload waits for the answer and starts on its
+    own.
     """
 
     def __init__(
@@ -95,7 +96,8 @@ class Commands:
         document = validate(message, "workload_announcement")
         ignored = ignored_members(message, "workload_announcement")
         wish = workload_messages.announcement(document, ignored)
-        digest = fingerprint(document)
+        # Of the message as it came: what was left out of it may have decided it.
+        digest = fingerprint(cast("dict[str, Any]", message))
         location_id = resource_id(wish.workload_id)
         with self._lock:
             known = self._workloads.answer_of(wish.workload_id, digest)
@@ -125,7 +127,9 @@ class Commands:
     def thermal_control(self, message: object, identity: Identity, correlation_id: str) -> Outcome:
         """Carry out a thermal_control; NotFoundError when it names no configured system."""
         document = validate(message, "thermal_control")
-        plans = plan(thermal_messages.cooling_commands(document), self._plates)
+        found = self._balance.survey(self._now_s())
+        commands = thermal_messages.cooling_commands(document)
+        plans = plan(commands, self._plates, found.loops)
         planned = {
             "control_mode": self._config.control,
             "systems": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from bmc_ext.clock import Clock
@@ -15,13 +16,14 @@ from bmc_ext.control.grid import GridBook
 from bmc_ext.control.survey import Survey
 from bmc_ext.control.workloads import WorkloadBook
 from bmc_ext.domain.grid import (
+    GridSignal,
     active_reduction_w,
     caps,
     decide_demand_response,
-    flexibility_down_w,
     signal_limit_w,
     view,
 )
+from bmc_ext.domain.import_limit import Verdict, judge, outlooks
 from bmc_ext.domain.ledger import Site
 from bmc_ext.domain.workload import resource_id
 from bmc_ext.messages import grid as messages
@@ -30,6 +32,8 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 
 OBSERVING: Final = "control mode is observe: no workload would be capped"
+
+UNMEASURED: Final = "not all of the import is measured: no workload would be capped"
 
 DEADBAND: Final = 0.005
 """Caps for an import limit follow changes above 0.5 % of the rating, a class 0.5 meter's error."""
@@ -66,19 +70,19 @@ class GridControl:
         known = self._grid.answer_of("signal", signal.signal_id, digest)
         if known is not None:
             return {**known, "correlation_id": correlation_id}
-        accepted = signal.holds_at(now_s)
-        reasons = (
-            self._limit_notes(signal.import_limit_w, now_s)
-            if accepted
-            else ["valid_until is in the past"]
-        )
+        verdict = self._judge(signal, now_s)
         body = {
             **self._header(correlation_id, now_s),
             **messages.grid_signal_response(
-                signal.signal_id, accepted=accepted, reasons=reasons, event=None
+                signal.signal_id, accepted=verdict.accepted, reasons=verdict.reasons, event=None
             ),
         }
-        planned = {"signal_id": signal.signal_id, "fingerprint": digest, "accepted": accepted}
+        planned = {
+            "signal_id": signal.signal_id,
+            "fingerprint": digest,
+            "accepted": verdict.accepted,
+        }
+        signal = replace(signal, limit_refused=not verdict.accepted)
         with audited(self._audit, "grid.signal", identity, correlation_id, planned):
             self._grid.add(signal, received_s=now_s, fingerprint=digest, answer=body)
         return body
@@ -141,7 +145,8 @@ class GridControl:
 
     def _excess_w(self, found: Survey, site: Site, now_s: float) -> float:
         """IT power in W by which the running workloads may break the signalled import limit."""
-        limit_w = signal_limit_w(self._grid.signals, now_s)
+        kept = [signal for signal in self._grid.signals if not signal.limit_refused]
+        limit_w = signal_limit_w(kept, now_s)
         if found.import_w is None or math.isinf(limit_w):
             self._over_limit_w = 0.0
             return 0.0
@@ -152,18 +157,24 @@ class GridControl:
             self._over_limit_w = over_w
         return self._over_limit_w
 
-    def _limit_notes(self, limit_w: float | None, now_s: float) -> list[str]:
-        """What the grid operator should know of a limit below the present import."""
-        power_w = self._balance.survey(now_s).power_w
-        if limit_w is None or power_w <= limit_w:
-            return []
-        if not self._acting:
-            return [f"the import of {power_w / 1e6:.6g} MW is above the limit", OBSERVING]
-        flexible_w = flexibility_down_w(self._workloads.throttleable(), now_s)
-        return [
-            f"the import of {power_w / 1e6:.6g} MW is above the limit; "
-            f"running workloads can give up {flexible_w / 1e6:.6g} MW"
-        ]
+    def _judge(self, signal: GridSignal, now_s: float) -> Verdict:
+        """Whether the signal is accepted: its time is not over, and its limit can be kept."""
+        if not signal.holds_at(now_s):
+            return Verdict(False, ("valid_until is in the past",))
+        if signal.import_limit_w is None:
+            return Verdict(True, ())
+        found = self._balance.survey(now_s)
+        site = self._balance.site(found, now_s)
+        to_come = outlooks(
+            site,
+            self._workloads.reservations(now_s),
+            self._workloads.throttleable(),
+            from_s=now_s,
+            until_s=signal.valid_until_s,
+        )
+        unmeasured = UNMEASURED if found.import_w is None else None
+        obstacle = unmeasured if self._acting else OBSERVING
+        return judge(signal.import_limit_w, site, to_come, obstacle=obstacle)
 
     def _header(self, correlation_id: str, now_s: float) -> dict[str, Any]:
         return envelope(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bmc_ext.config import Config, FeedConfig
 from bmc_ext.domain.grid import grid_frequency_hz
 from bmc_ext.domain.power import worst_quality
-from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, Snapshot
 from bmc_ext.domain.thermal import Cooling, LoopPlate, cooling
 from drivers.reading import Quality
 
@@ -21,6 +21,7 @@ class Survey:
 
     `import_w` is the measured import, None unless all feeds are known. `power_w` counts the feeds
     that are not at their rating, and `notes` say so. `cooling` is None when no loop is configured.
+    `loops` are the measured ones.
     """
 
     window_id: int
@@ -29,6 +30,7 @@ class Survey:
     power_w: float
     frequency_hz: float | None
     cooling: Cooling | None
+    loops: tuple[LoopValues, ...]
     notes: tuple[str, ...]
 
 
@@ -56,6 +58,7 @@ def survey(config: Config, snapshot: Snapshot | None, now_s: float) -> Survey:
         power_w=known_w + unknown_w,
         frequency_hz=grid_frequency_hz(feed.frequency_hz for feed in feeds.values()),
         cooling=_cooling(config, snapshot, notes),
+        loops=() if snapshot is None else snapshot.loops,
         notes=tuple(notes),
     )
 

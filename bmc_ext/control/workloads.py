@@ -222,11 +222,15 @@ class WorkloadBook:
 
 
 class WorkloadOrders:
-    """Keeps the sink at what the book says; an order that fails is given again at the next turn."""
+    """Keeps the sink at what the book says; an order that fails is given again at the next turn.
+
+    The log tells of it in one line when the order has changed, not at each turn.
+    """
 
     def __init__(self, sink: WorkloadSink) -> None:
         self._sink = sink
         self._told: dict[str, PowerOrder] = {}
+        self._refused: dict[str, PowerOrder] = {}
 
     def reconcile(self, wanted: Mapping[str, PowerOrder]) -> list[str]:
         """Tell the sink every order that it does not know yet, and every one that is no more.
@@ -239,11 +243,14 @@ class WorkloadOrders:
                 continue
             try:
                 self._sink.on_workload(order)
-            except Exception:
-                _LOG.exception("the order for workload %.128r did not arrive", workload_id)
+            except Exception as error:
+                self._note_refusal(order, error)
                 failed.append(resource_id(workload_id))
             else:
                 self._told[workload_id] = order
+                self._refused.pop(workload_id, None)
+        for workload_id in [known for known in self._refused if known not in wanted]:
+            del self._refused[workload_id]
         for workload_id in [known for known in self._told if known not in wanted]:
             del self._told[workload_id]
             try:
@@ -252,6 +259,17 @@ class WorkloadOrders:
                 # The order carried the end: who runs it may have let go of it already.
                 _LOG.info("the end of workload %.128r did not arrive: %s", workload_id, error)
         return failed
+
+    def _note_refusal(self, order: PowerOrder, error: Exception) -> None:
+        if self._refused.get(order.workload_id) != order:
+            self._refused[order.workload_id] = order
+            _LOG.warning(
+                "the order for workload %.128r did not arrive, it is given again every second: "
+                "%s: %.256s",
+                order.workload_id,
+                type(error).__name__,
+                error,
+            )
 
 
 def _entry(

@@ -17,7 +17,8 @@ from bmc_ext.domain.ledger import (
 from bmc_ext.domain.workload import Alternative, Announcement, ApprovalStatus, Decision
 
 ALTERNATIVE_LEAD_S = 60.0
-"""Time that an alternative to a start in the past leaves the workload to announce again."""
+"""Time that an alternative to a start in the past, or to one that cannot be read, leaves the
+workload to announce again."""
 
 COOLANT_TOLERANCE_K = 0.5
 """Set-point accuracy of single-phase temperature regulation (DCPI 6.3.1 b)."""
@@ -75,13 +76,20 @@ class _Case:
     def _impossible(self) -> str | None:
         """Why no plan can help this announcement, or None."""
         start_s, duration_s = self.wish.start_s, self.wish.duration_s
-        if start_s is not None and start_s < self.now_s - PAST_TOLERANCE_S:
+        if self.wish.objection is not None:
+            return self.wish.objection
+        if start_s is not None and self._is_past():
             over = duration_s is not None and start_s + duration_s <= self.now_s
             return "the announced time is over" if over else "the start is in the past"
         if self.wish.peak_power_w > self.site.rated_power_w:
             peak, rated = _mw(self.wish.peak_power_w), _mw(self.site.rated_power_w)
             return f"peak power {peak} is above the facility's {rated}"
         return None
+
+    def _is_past(self) -> bool:
+        """Whether the start asked for lies further back than clocks differ."""
+        start_s = self.wish.start_s
+        return start_s is not None and start_s < self.now_s - PAST_TOLERANCE_S
 
     def _grantable_w(self, there: Capacity) -> float | None:
         """The most power in W that fits and is enough for the workload, or None."""
@@ -166,7 +174,7 @@ class _Case:
         failing that, the first start at which there is any power.
         """
         earliest_s = min(float(math.ceil(self._wanted_start_s())), LATEST_S)
-        if self.wish.start_s is not None and self.wish.start_s < self.now_s - PAST_TOLERANCE_S:
+        if self.wish.objection is not None or self._is_past():
             earliest_s = float(math.ceil(self.now_s + ALTERNATIVE_LEAD_S))
         enough_w = self.wish.min_power_w if self.wish.can_throttle else self.wish.peak_power_w
         return (

@@ -31,7 +31,7 @@ class GridSignal:
     """What the grid operator said of the grid; a member that it left out is None.
 
     `valid_until_s` (Unix seconds) None: until a newer signal says otherwise. Limit in W, price in
-    the contract's currency per MWh.
+    the contract's currency per MWh. A refused limit caps nobody; whatever else it says holds.
     """
 
     signal_id: str
@@ -42,6 +42,7 @@ class GridSignal:
     green_energy_available: bool | None = None
     import_limit_w: float | None = None
     valid_until_s: float | None = None
+    limit_refused: bool = False
 
     def holds_at(self, moment_s: float) -> bool:
         """Whether the signal is in force at that Unix time."""

@@ -8,10 +8,15 @@ Rules of a plan:
   upper bound, so a flow that needs more contradicts it; alone it is the speed itself.
 - A setting without an actuator is `not_supported`, a system that is not configured is
   `unknown_system`: both are reported, and the other commands of the message act all the same.
+- Interlock: a speed with which the loop could not carry its present heat from its measured supply
+  temperature to its hottest allowed return is `refused`, with the least speed that could. Where
+  heat or temperature is unknown the least speed is BLIND_SPEED_PERCENT.
+- A command that names no setting at all is an error: there is nothing to accept.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +40,12 @@ SETTINGS: Mapping[str, str | None] = {
     "return_temp_c": "Cel",
 }
 """The settings of a cooling command in the draft, with their units."""
+
+BLIND_SPEED_PERCENT = 10.0
+"""Least speed of a pump whose loop's heat is unknown: some flow, so that the sensors see the heat.
+
+Our own choice; a drive's minimum speed in its own parameters is the plant's last word.
+"""
 
 SettingStatus = Literal["accepted", "not_set", "comm_error", "refused", "not_supported", "observed"]
 
@@ -127,8 +138,6 @@ class SystemOutcome:
         if not self.known:
             return "unknown_system"
         statuses = {setting.status for setting in self.settings}
-        if not statuses:
-            return "accepted"
         return statuses.pop() if len(statuses) == 1 else "partial"
 
 
@@ -171,16 +180,42 @@ def cooling(plates: Iterable[LoopPlate], loops: Sequence[LoopValues]) -> Cooling
     return Cooling(capacity_w, heat_w, max(supplies, default=None), tuple(ignored))
 
 
-def plan(commands: Sequence[CoolingCommand], plates: Iterable[LoopPlate]) -> tuple[SystemPlan, ...]:
+def least_speed_percent(plate: LoopPlate, loop: LoopValues | None) -> float | None:
+    """The speed in % at which the loop just carries its present heat; None where that is unknown.
+
+    Present heat over the capacity at rated flow (`loop_capacity_w`), for the flow is proportional
+    to the speed. 100 where even the rated flow is too little.
+    """
+    if loop is None or loop.quality is not Quality.OK:
+        return None
+    supply_c, heat_w = loop.supply.value, loop.heat_w
+    if supply_c is None or heat_w is None:
+        return None
+    if heat_w <= 0:
+        return 0.0
+    try:
+        capacity_w = loop_capacity_w(plate, supply_c)
+    except ValueError:
+        return None
+    return 100.0 if capacity_w <= heat_w else heat_w / capacity_w * 100.0
+
+
+def plan(
+    commands: Sequence[CoolingCommand],
+    plates: Iterable[LoopPlate],
+    loops: Sequence[LoopValues] = (),
+) -> tuple[SystemPlan, ...]:
     """The plan of a message, one entry for each system in the order of the message.
 
-    Raises MessageError naming the member at fault for contradictory settings, NotFoundError when
-    none of the systems is configured.
+    `loops` are the values of the newest snapshot; a loop that is not among them is unknown. Raises
+    MessageError naming the member at fault for contradictory settings and the command that has
+    none, NotFoundError when none of the systems is configured.
     """
     known = {plate.loop_id: plate for plate in plates}
+    measured = {loop.loop_id: loop for loop in loops}
     merged = _merge(commands)
     plans = tuple(
-        _plan_system(system_id, known.get(system_id), settings)
+        _plan_system(system_id, known.get(system_id), measured.get(system_id), settings)
         for system_id, settings in merged.items()
     )
     if not any(entry.known for entry in plans):
@@ -195,6 +230,11 @@ def _merge(commands: Sequence[CoolingCommand]) -> dict[str, _Settings]:
     """The settings of each system, each with the index of the command it comes from."""
     merged: dict[str, _Settings] = {}
     for command in commands:
+        if not command.settings:
+            raise MessageError(
+                f"the command for {command.system_id!r} names nothing to set",
+                f"/cooling_commands/{command.index}",
+            )
         settings = merged.setdefault(command.system_id, {})
         for name, value in command.settings.items():
             before = settings.setdefault(name, (value, command.index))
@@ -207,7 +247,9 @@ def _merge(commands: Sequence[CoolingCommand]) -> dict[str, _Settings]:
     return merged
 
 
-def _plan_system(system_id: str, plate: LoopPlate | None, settings: _Settings) -> SystemPlan:
+def _plan_system(
+    system_id: str, plate: LoopPlate | None, loop: LoopValues | None, settings: _Settings
+) -> SystemPlan:
     if plate is None:
         planned = tuple(
             PlannedSetting(name, value, "refused", "the system is not configured")
@@ -215,6 +257,8 @@ def _plan_system(system_id: str, plate: LoopPlate | None, settings: _Settings) -
         )
         return SystemPlan(system_id, False, None, planned)
     speed_percent, refusal = _speed(plate, settings)
+    if speed_percent is not None:
+        refusal = _interlock(plate, loop, speed_percent)
     planned = tuple(
         _plan_setting(name, value, plate, refusal, FLOW in settings)
         for name, (value, _) in settings.items()
@@ -253,6 +297,27 @@ def _speed(plate: LoopPlate, settings: _Settings) -> tuple[float | None, str | N
     if not 0.0 <= speed_percent <= 100.0:
         return None, f"a flow of {flow_lpm:g} L/min is outside 0 to {plate.rated_flow_lpm:g} L/min"
     return speed_percent, None
+
+
+def _interlock(plate: LoopPlate, loop: LoopValues | None, speed_percent: float) -> str | None:
+    """Why the loop must not run that slowly, or None."""
+    least_percent = least_speed_percent(plate, loop)
+    if least_percent is None:
+        if speed_percent >= BLIND_SPEED_PERCENT:
+            return None
+        return (
+            f"the loop's heat is unknown: {speed_percent:.4g} % of the pump's speed is below "
+            f"the {BLIND_SPEED_PERCENT:g} % that it keeps"
+        )
+    if speed_percent + _SPEED_TOLERANCE_PERCENT >= least_percent or loop is None:
+        return None
+    heat_mw = (loop.heat_w or 0.0) / 1e6
+    shown_percent = math.ceil(least_percent * 10.0) / 10.0
+    return (
+        f"the loop's heat of {heat_mw:.4g} MW needs at least {shown_percent:g} % of the pump's "
+        f"speed, {shown_percent / 100.0 * plate.rated_flow_lpm:.6g} L/min, to stay below "
+        f"{plate.max_return_c:g} °C; {speed_percent:.4g} % is too slow"
+    )
 
 
 def _number(settings: _Settings, name: str) -> float | None:

@@ -18,7 +18,8 @@ class Announcement:
     """What a workload asks for: powers and heat in W, times in Unix seconds, temperatures in Cel.
 
     `start_s` None is now, `duration_s` None is open-ended. `notes` say which optional members were
-    ignored or taken otherwise, and why.
+    ignored or taken otherwise, and why. `objection` says what must not be guessed: with one the
+    announcement is rejected.
     """
 
     workload_id: str
@@ -36,6 +37,7 @@ class Announcement:
     preferred_coolant_c: float | None = None
     max_silicon_c: float | None = None
     notes: tuple[str, ...] = ()
+    objection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

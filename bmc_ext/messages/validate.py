@@ -108,11 +108,16 @@ def _member_of(fault: ValidationError) -> tuple[str, ...]:
 
 
 def _raise_first(faults: Iterable[ValidationError]) -> None:
-    """Raise the fault nearest to the top; of several there the first by name."""
-    by_place = {_place(fault): fault for fault in faults}
-    if by_place:
-        place = min(by_place, key=lambda place: (place.count("/"), place))
-        raise MessageError(_text(by_place[place], place), place)
+    """Raise the fault nearest to the top; of several there the first by name, its type first."""
+    found = [(_place(fault), fault) for fault in faults]
+    if found:
+        place, fault = min(found, key=_rank)
+        raise MessageError(_text(fault, place), place)
+
+
+def _rank(found: tuple[str, ValidationError]) -> tuple[int, str, bool]:
+    place, fault = found
+    return place.count("/"), place, fault.validator != "type"
 
 
 def _place(fault: ValidationError) -> str:

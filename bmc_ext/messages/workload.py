@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,26 +12,41 @@ from bmc_ext.domain.workload import Alternative, Announcement, Decision, Workloa
 from bmc_ext.messages.power import mega, moment
 
 _WATTS_PER_MW = 1e6
+_START = "/power_profile/start_time_estimate"
+_NO_START = (
+    "power_profile.start_time_estimate cannot be read as a time with UTC offset: "
+    "no start is guessed"
+)
+
+
+MAX_POWER_MW = 1e6
+"""More than any site has, by far: a power above it is taken as that much."""
 
 
 def watts(power_mw: float) -> float:
-    """MW as W; what a float cannot hold becomes the largest that it can."""
-    return min(float(power_mw) * _WATTS_PER_MW, sys.float_info.max)
+    """MW as W, at most MAX_POWER_MW."""
+    return min(float(power_mw), MAX_POWER_MW) * _WATTS_PER_MW
 
 
 def announcement(message: Mapping[str, Any], ignored: Iterable[str] = ()) -> Announcement:
     """The announcement in a valid workload_announcement.
 
     `ignored` are pointers of members that validation left out. What Annex A lets pass but makes no
-    sense is taken otherwise, and the notes say how.
+    sense is taken otherwise, and the notes say how; but no start is guessed.
     """
+    left_out = tuple(ignored)
     notes = [
-        f"{place.removeprefix('/').replace('/', '.')} is malformed: ignored" for place in ignored
+        f"{place.removeprefix('/').replace('/', '.')} is malformed: ignored"
+        for place in left_out
+        if place != _START
     ]
     profile = message["power_profile"]
+    start_s, objection = (None, _NO_START) if _START in left_out else _start_s(profile)
     flexibility = _object(profile, "flexibility")
     thermal = _object(message, "thermal_profile")
     peak_w = watts(profile["peak_power_mw"])
+    if profile["peak_power_mw"] > MAX_POWER_MW:
+        notes.append(f"peak_power_mw is above {MAX_POWER_MW:.0f} MW: taken as that")
     can_throttle = flexibility.get("can_throttle") is True
     baseline_w = _at_most(peak_w, watts(profile["baseline_power_mw"]), "baseline_power_mw", notes)
     heat_mw = _number(thermal, "heat_generation_mw")
@@ -44,7 +58,7 @@ def announcement(message: Mapping[str, Any], ignored: Iterable[str] = ()) -> Ann
         baseline_power_w=baseline_w,
         heat_w=_at_most(peak_w, heat_w, "heat_generation_mw", notes),
         ramp_rate_w_per_s=None if not ramp_mw_per_s else watts(ramp_mw_per_s),
-        start_s=_start_s(profile, notes),
+        start_s=start_s,
         duration_s=_duration_s(profile, notes),
         priority=profile["priority"] if isinstance(profile.get("priority"), str) else None,
         can_delay=flexibility.get("can_delay") is True,
@@ -54,6 +68,7 @@ def announcement(message: Mapping[str, Any], ignored: Iterable[str] = ()) -> Ann
         preferred_coolant_c=_number(thermal, "preferred_coolant_temp_c"),
         max_silicon_c=_number(thermal, "max_silicon_temp_c"),
         notes=tuple(notes),
+        objection=objection,
     )
 
 
@@ -145,15 +160,14 @@ def _min_power_w(
     return _at_most(peak_w, watts(told_mw), "min_power_mw", notes)
 
 
-def _start_s(profile: Mapping[str, Any], notes: list[str]) -> float | None:
-    told = profile.get("start_time_estimate")
-    if not isinstance(told, str):
-        return None
+def _start_s(profile: Mapping[str, Any]) -> tuple[float | None, str | None]:
+    """The start in Unix seconds, None where none is given; and the objection to it, if any."""
+    if "start_time_estimate" not in profile:
+        return None, None
     try:
-        return min(parse_iso8601(told), LATEST_S)
-    except (ValueError, OverflowError):
-        notes.append("power_profile.start_time_estimate cannot be read: taken as now")
-        return None
+        return min(parse_iso8601(profile["start_time_estimate"]), LATEST_S), None
+    except (ValueError, OverflowError):  # a leap second, or a year that no calendar here has
+        return None, _NO_START
 
 
 def _duration_s(profile: Mapping[str, Any], notes: list[str]) -> float | None:

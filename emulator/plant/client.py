@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import socket
 import threading
@@ -13,22 +15,18 @@ from emulator.plant.errors import ControlError
 
 
 class PlantControl:
-    """One connection to a running plant; may be shared by threads.
+    """A connection to a running plant; may be shared by threads.
 
     Every method raises ControlError with the plant's reason, or when it does not answer in time.
+    The next request after an error goes over a new connection: an answer that comes late can never
+    be taken for another's.
     """
 
     def __init__(self, path: str | Path, *, timeout_s: float = 5.0) -> None:
         self._path = str(path)
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_s)
-        try:
-            self._socket.connect(self._path)
-        except OSError as error:
-            self._socket.close()
-            raise ControlError(f"{self._path}: no plant answers: {error}") from error
-        self._lines = self._socket.makefile("rb")
+        self._stream: io.BufferedRWPair | None = self._connect()
 
     def __enter__(self) -> PlantControl:
         return self
@@ -43,8 +41,8 @@ class PlantControl:
 
     def close(self) -> None:
         """Hang up."""
-        self._lines.close()
-        self._socket.close()
+        with self._lock:
+            self._hang_up()
 
     def ping(self) -> None:
         """Return when the plant answers."""
@@ -97,13 +95,44 @@ class PlantControl:
     def _ask(self, **request: object) -> dict[str, Any]:
         with self._lock:
             try:
-                self._socket.sendall(json.dumps(request).encode() + b"\n")
-                line = self._lines.readline()
-            except OSError as error:
-                raise ControlError(f"{self._path}: the plant does not answer: {error}") from error
-        if not line:
+                return self._exchange(request)
+            except ControlError:
+                self._hang_up()
+                raise
+
+    def _exchange(self, request: dict[str, object]) -> dict[str, Any]:
+        """The answer to one request, which was not a refusal; ControlError."""
+        if self._stream is None:
+            self._stream = self._connect()
+        try:
+            self._stream.write(json.dumps(request).encode() + b"\n")
+            self._stream.flush()
+            line = self._stream.readline()
+        except OSError as error:
+            raise ControlError(f"{self._path}: the plant does not answer: {error}") from error
+        if not line.endswith(b"\n"):
             raise ControlError(f"{self._path}: the plant has hung up")
-        answer: dict[str, Any] = json.loads(line)
-        if not answer["ok"]:
-            raise ControlError(answer["error"])
+        try:
+            answer: dict[str, Any] = json.loads(line)
+            accepted = answer["ok"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ControlError(f"{self._path}: the answer is not the plant's: {error!r}") from error
+        if not accepted:
+            raise ControlError(answer.get("error", "refused"))
         return answer
+
+    def _connect(self) -> io.BufferedRWPair:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with line:  # the stream keeps the connection open
+            line.settimeout(self._timeout_s)
+            try:
+                line.connect(self._path)
+            except OSError as error:
+                raise ControlError(f"{self._path}: no plant answers: {error}") from error
+            return line.makefile("rwb")
+
+    def _hang_up(self) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError):  # what was not sent is sent no more
+                self._stream.close()
+            self._stream = None

@@ -8,15 +8,17 @@
     {"op": "device_stop" | "device_start", "id": ...}
     {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
 
-A refused request is answered {"ok": false, "error": "..."} and changes nothing.
+A refused request is answered {"ok": false, "error": "..."} and changes nothing. A line above
+MAX_LINE_BYTES is refused once, and the connection closed.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import socketserver
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,11 @@ from emulator.plant.errors import ControlError
 from emulator.plant.it_load import Workload
 from emulator.plant.plant import Plant
 
-_MAX_LINE_BYTES = 65_536
+MAX_LINE_BYTES = 65_536
+"""The longest request, with its line end."""
+
+_SHOWN = 80  # characters of a name that an error repeats
+_NEAREST = 4  # names that an error offers
 
 
 class ControlServer:
@@ -65,15 +71,28 @@ class _Handler(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        while line := self.rfile.readline(_MAX_LINE_BYTES):
-            try:
-                answer = {"ok": True, **perform(self.server.plant, line)}
-            except ControlError as error:
-                answer = {"ok": False, "error": str(error)}
-            try:
-                self.wfile.write(json.dumps(answer).encode() + b"\n")
-            except OSError:  # the client has gone
-                return
+        try:
+            while line := self.rfile.readline(MAX_LINE_BYTES):
+                if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+                    self._refuse_long_line()
+                    return
+                self._answer(line)
+        except OSError:  # the client has gone
+            return
+
+    def _answer(self, line: bytes) -> None:
+        try:
+            answer = {"ok": True, **perform(self.server.plant, line)}
+        except ControlError as error:
+            answer = {"ok": False, "error": str(error)}
+        self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    def _refuse_long_line(self) -> None:
+        # To its end first: a client that is still sending would not see the answer.
+        while (rest := self.rfile.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+            pass
+        answer = {"ok": False, "error": f"a request is longer than {MAX_LINE_BYTES} bytes"}
+        self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
 def perform(plant: Plant, line: bytes) -> dict[str, Any]:
@@ -83,7 +102,7 @@ def perform(plant: Plant, line: bytes) -> dict[str, Any]:
     """
     try:
         request = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ControlError(f"not JSON: {error}") from error
     if not isinstance(request, dict):
         raise ControlError("not a JSON object")
@@ -130,9 +149,16 @@ def _by_id(act: Callable[[Plant, str], None], kind: str) -> Callable[..., None]:
         try:
             act(plant, identity)
         except KeyError:
-            raise ControlError(f"id: no {kind} {identity!r}") from None
+            known = _nearest(identity, plant.device_names) if kind == "device" else ""
+            raise ControlError(f"id: no {kind} {identity[:_SHOWN]!r}{known}") from None
 
     return operation
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """The known names most like the one that is not, as the end of an error."""
+    nearest = difflib.get_close_matches(name[:_SHOWN], known, n=_NEAREST, cutoff=0.0)
+    return f"; known are {', '.join(nearest)} and {len(known) - len(nearest)} more"
 
 
 def _ignore_writes(plant: Plant, request: Mapping[str, Any]) -> None:

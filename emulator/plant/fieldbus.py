@@ -67,6 +67,11 @@ class Fieldbus:
         self._running: dict[str, _Server] = {}
         self._lock = threading.Lock()  # two requests must not start one server at once
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that can be stopped: devices and gateways."""
+        return frozenset(self._devices) | frozenset(self._tcp_servers)
+
     def start(self) -> None:
         """Serve everything; TransportError or OSError when a port or the line cannot be had."""
         self._line_link.unlink(missing_ok=True)  # a killed run leaves its link behind

@@ -97,6 +97,11 @@ class Plant:
             else:
                 self._make_block()
 
+    @property
+    def device_names(self) -> frozenset[str]:
+        """Everything that `stop_device` knows: devices, gateways and feeds."""
+        return self._fieldbus.names | frozenset(self._streams)
+
     def truth(self) -> dict[str, Any]:
         """The truth of this moment; see truth_of."""
         with self._lock:

@@ -16,6 +16,7 @@ from emulator.plant.control import ControlServer
 from emulator.plant.errors import PlantError
 from emulator.plant.facility import load_facility
 from emulator.plant.plant import Plant
+from emulator.plant.socket_path import control_socket
 
 _STANDARD_INPUT = 0
 
@@ -53,15 +54,16 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, stop: threading.Event) -> None:
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     state_dir = options.state_dir.resolve()
+    socket = control_socket(state_dir)
     plant = Plant(load_facility(options.facility), options.seed, state_dir)
     try:
         fragment = plant.start()
-        control = ControlServer(plant, state_dir / "control.sock")
+        control = ControlServer(plant, socket)
         control.start()
         try:
             ready = {
                 "ready": True,
-                "control": str(state_dir / "control.sock"),
+                "control": str(socket),
                 "config": fragment,
             }
             print(json.dumps(ready), flush=True)

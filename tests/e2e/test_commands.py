@@ -51,7 +51,7 @@ def test_plant_commands_reach_the_running_plant(bmc: Running) -> None:
     wait_for(lambda: bmc.get(path)["Quality"] == "ok", 5, "the meter is back")
     unknown = run(*plant, "stop", "nosuch")
     assert unknown.returncode == 1
-    assert unknown.stderr .startswith("dcpi-bmc: id: no device 'nosuch'")
+    assert unknown.stderr.startswith("dcpi-bmc: id: no device 'nosuch'")
 
 
 def test_serve_takes_its_password_from_a_pipe_and_its_state_elsewhere(tmp_path: Path) -> None:

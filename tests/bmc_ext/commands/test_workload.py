@@ -185,7 +185,12 @@ def test_an_error_is_one_line_with_the_member(run: Any, service: Service) -> Non
 def test_status_shows_one_or_all(run: Any, service: Service) -> None:
     """Without an identity every member of the collection is shown, with one that one."""
     resource = shown("workload.redfish")
-    odd = resource | {"Id": "a/b", "WorkloadState": "Rejected", "MaxPowerWatts": None}
+    odd = resource | {
+        "Id": "workload-c14cddc033f64b9dea80ea675cf280a0",
+        "WorkloadId": "a/b",
+        "WorkloadState": "Rejected",
+        "MaxPowerWatts": None,
+    }
     service.answers["GET", WORKLOADS] = [
         (200, {"Members": [{"@odata.id": f"{WORKLOADS}/x"}, {"@odata.id": f"{WORKLOADS}/y"}]})
     ]
@@ -196,6 +201,7 @@ def test_status_shows_one_or_all(run: Any, service: Service) -> None:
     assert everything.exit_code == 0, everything.output
     assert "llm-pretrain-7" in everything.output
     assert "a/b" in everything.output
+    assert "c14cddc" not in everything.output
     one = run("status", "--json", "a/b")
     assert json.loads(one.output) == odd
     for command in ("status", "follow"):
@@ -206,7 +212,10 @@ def test_status_shows_one_or_all(run: Any, service: Service) -> None:
 
 def test_status_fits_a_narrow_terminal(service: Service) -> None:
     """On 80 columns the times and the powers stand one above the other, and words stay whole."""
-    decided = {"Id": "ai-training-job-1795329512", "ApprovalStatus": "approved_with_conditions"}
+    decided = {
+        "WorkloadId": "ai-training-job-1795329512",
+        "ApprovalStatus": "approved_with_conditions",
+    }
     resource = shown("workload.redfish") | decided
     console = Console(width=80, file=io.StringIO())
     console.print(_workload_table([resource], narrow=True))
@@ -216,6 +225,26 @@ def test_status_fits_a_narrow_terminal(service: Service) -> None:
     assert resource["StartTime"][:19] in text
     assert resource["WorkloadState"] in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("workload_id", "shown_as"),
+    [
+        ("", "''"),
+        ("\x1b[31mred", "'\\x1b[31mred'"),
+        ("[bold]plain", "[bold]plain"),
+        ("y" * 100_000, "y…"),
+    ],
+)
+def test_status_shows_any_identity(workload_id: str, shown_as: str) -> None:
+    """An identity that a terminal cannot show is quoted, markup is none, a long one is cut."""
+    resource = shown("workload.redfish") | {"WorkloadId": workload_id}
+    console = Console(width=200, file=io.StringIO())
+    console.print(_workload_table([resource], narrow=False))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert shown_as in text
+    assert len(text) < 2500
 
 
 def test_status_of_nothing_says_so(run: Any, service: Service) -> None:

@@ -55,6 +55,7 @@ class Measured:
         self.frequency_hz = 50.01
         self.dead_feeds: set[str] = set()
         self.dead_loops: set[str] = set()
+        self.loop_ids = tuple(f"loop_{i}" for i in range(LOOPS))
         self.age_s = 0.0
         self.nothing = False
 
@@ -64,9 +65,7 @@ class Measured:
             return None
         at_s = self.clock.now_s - self.age_s
         feeds = tuple(self._feed(f"feed_{i}", at_s) for i in range(FEEDS))
-        loops = tuple(
-            _loop(f"loop_{i}", at_s, f"loop_{i}" in self.dead_loops) for i in range(LOOPS)
-        )
+        loops = tuple(_loop(name, at_s, name in self.dead_loops) for name in self.loop_ids)
         return Snapshot(int(at_s * 10) - 1, None, total_of(feeds), feeds, loops, ())
 
     def _feed(self, feed_id: str, at_s: float) -> FeedValues:

@@ -106,7 +106,6 @@ def test_past_is_rejected(bench: Any) -> None:
     [
         ({"flexibility": "yes"}, "power_profile.flexibility is malformed: ignored"),
         ({"priority": 7}, "power_profile.priority is malformed: ignored"),
-        ({"start_time_estimate": "x"}, "power_profile.start_time_estimate is malformed: ignored"),
         (
             {"baseline_power_mw": 99},
             "baseline_power_mw is above the peak power: taken as the peak power",
@@ -124,6 +123,45 @@ def test_what_makes_no_sense_is_ignored_and_told(
     body = bench.announce("odd", **profile)
     assert body["approval_status"] == "approved"
     assert note in body["reasons"]
+
+
+NO_START = (
+    "power_profile.start_time_estimate cannot be read as a time with UTC offset: "
+    "no start is guessed"
+)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "tomorrow",
+        "2027-01-15T08:05:00",
+        "2027-01-15T23:59:60Z",
+        1_800_000_300,
+        None,
+    ],
+)
+def test_start_that_cannot_be_read_is_no_start(bench: Any, start: object) -> None:
+    """180 MW never start on a guess: the decision is a rejection with a start that would do."""
+    body = bench.announce("a", 150, start_time_estimate=start)
+    validator("messages/infrastructure_response.full").validate(body)
+    assert (body["approval_status"], body["reasons"]) == ("rejected", [NO_START])
+    bench.tick()
+    assert bench.sink.orders == {}
+    assert body["alternative"] == {
+        "start_time": "2027-01-15T08:01:00.000Z",
+        "max_power_mw": 150,
+    }
+    again = bench.announce("b", 150, start_time_estimate=body["alternative"]["start_time"])
+    assert again["approval_status"] == "approved"
+
+
+def test_start_that_is_left_out_is_another_content(bench: Any) -> None:
+    """A start that was not read counts: the same announcement without it is no repetition."""
+    bench.announce("a", start_time_estimate="tomorrow")
+    assert bench.announce("a", start_time_estimate="tomorrow")["reasons"] == [NO_START]
+    with pytest.raises(ConflictError):
+        bench.announce("a")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +183,16 @@ def test_extremes_are_decided(bench: Any, profile: dict[str, Any]) -> None:
     record = bench.commands.workload("extreme")
     assert record.approval_status == body["approval_status"]
     bench.tick()
+
+
+def test_power_of_no_site_is_rejected_without_echo(bench: Any) -> None:
+    """A peak of 1e308 MW is above the site, in words that can be read."""
+    body = bench.announce("huge", 1e308)
+    assert body["approval_status"] == "rejected"
+    assert body["reasons"] == [
+        "peak power 1000000 MW is above the facility's 250 MW",
+        "peak_power_mw is above 1000000 MW: taken as that",
+    ]
 
 
 @pytest.mark.parametrize("workload_id", ["", "a/b", "..", "x" * 100_000])
@@ -274,6 +322,23 @@ def test_sink_that_failed_is_told_again(bench: Any) -> None:
     assert list(bench.sink.orders) == ["a"]
     bench.sink.orders.clear()
     bench.restart()
+    bench.tick(1)
+    assert list(bench.sink.orders) == ["a"]
+
+
+def test_refused_order_is_logged_once_in_one_line(
+    bench: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An order that does not arrive turn after turn is one line without a traceback."""
+    bench.announce("a")
+    bench.sink.broken = True
+    for _ in range(5):
+        bench.tick(1)
+    [record] = caplog.records
+    assert "'a' did not arrive" in record.getMessage()
+    assert "ConnectionError: nobody there" in record.getMessage()
+    assert record.exc_info is None
+    bench.sink.broken = False
     bench.tick(1)
     assert list(bench.sink.orders) == ["a"]
 

@@ -149,13 +149,72 @@ def test_import_limit_throttles_what_runs(bench: Any) -> None:
     body = bench.signal(
         bench.grid_signal("s-1", import_limit_mw=180, valid_until=iso8601(bench.clock.now_s + 600))
     )
+    assert body["status"] == "accepted"
     assert body["reasons"] == [
-        "the import of 194 MW is above the limit; running workloads can give up 60 MW"
+        "194 MW flow, and approved workloads may need 194 MW, above the limit of 180 MW: "
+        "workloads are capped by up to 14 MW with the cooling"
     ]
+    assert bench.commands.grid_status().available_w == 0.0
     bench.tick(1)
     assert bench.sink.orders["t"].max_power_w == pytest.approx(100e6 - 14e6 / 1.06)
     bench.tick(600)
     assert bench.sink.orders["t"].max_power_w == 100e6
+
+
+def test_limit_that_cannot_be_kept_is_refused_with_the_numbers(bench: Any) -> None:
+    """What no cap can reach is refused; nobody is capped for it, and no power is on offer."""
+    train(bench)
+    body = bench.signal(bench.grid_signal("s-1", import_limit_mw=100, grid_stability="emergency"))
+    validator("messages/grid_signal_response").validate(body)
+    assert body["status"] == "refused"
+    assert body["reasons"] == [
+        "194 MW flow, 63.6 MW can be given up with the cooling: "
+        "there remain at least 130.4 MW, above the limit of 100 MW"
+    ]
+    bench.tick(1)
+    assert bench.sink.orders["t"].max_power_w == 100e6
+    status = bench.commands.grid_status()
+    assert (status.available_w, status.flexibility_up_w) == (0.0, 0.0)
+    assert (status.import_limit_w, status.stability) == (100e6, "emergency")
+    assert bench.announce("more", 1)["approval_status"] == "rejected"
+
+
+def test_refused_limit_leaves_the_one_before_in_force(bench: Any) -> None:
+    """A promise to keep a limit outlives a later limit that was refused, and a restart."""
+    train(bench)
+    assert bench.signal(bench.grid_signal("s-1", import_limit_mw=180))["status"] == "accepted"
+    bench.tick(1)
+    capped_w = bench.sink.orders["t"].max_power_w
+    assert bench.signal(bench.grid_signal("s-2", import_limit_mw=0))["status"] == "refused"
+    bench.restart()
+    bench.tick(1)
+    assert bench.sink.orders["t"].max_power_w == pytest.approx(capped_w)
+
+
+def test_limit_that_a_start_to_come_will_break_is_refused(bench: Any) -> None:
+    """A limit must hold as long as it is valid, with all that is approved by then."""
+    start = iso8601(bench.clock.now_s + 600)
+    bench.announce("rigid", 100, start_time_estimate=start)
+    until = {
+        name: iso8601(bench.clock.now_s + after_s) for name, after_s in (("a", 500), ("b", 700))
+    }
+    short = bench.grid_signal("short", import_limit_mw=150, valid_until=until["a"])
+    assert (bench.signal(short)["status"], bench.signal(short)["reasons"]) == ("accepted", [])
+    long = bench.signal(bench.grid_signal("long", import_limit_mw=150, valid_until=until["b"]))
+    assert long["status"] == "refused"
+    assert long["reasons"] == [
+        "88 MW flow, 0 MW can be given up with the cooling; "
+        "in 600 s remain at least 194 MW, above the limit of 150 MW"
+    ]
+
+
+def test_limit_is_not_promised_on_a_dead_meter(bench: Any) -> None:
+    """While a meter is dead nobody is capped, so a limit that needs caps is refused."""
+    train(bench)
+    bench.measured.dead_feeds = {"feed_0"}
+    body = bench.signal(bench.grid_signal("s-1", import_limit_mw=180))
+    assert body["status"] == "refused"
+    assert body["reasons"][1] == "not all of the import is measured: no workload would be capped"
 
 
 def test_dead_meter_throttles_nobody(bench: Any) -> None:
@@ -176,8 +235,12 @@ def test_observe_mode_promises_nothing(bench: Any) -> None:
     assert refused["status"] == "refused"
     assert refused["reasons"] == ["control mode is observe: no workload would be capped"]
     told = bench.signal(bench.grid_signal("s-1", import_limit_mw=150))
-    assert told["status"] == "accepted"
-    assert "control mode is observe: no workload would be capped" in told["reasons"]
+    assert told["status"] == "refused"
+    assert told["reasons"] == [
+        "194 MW flow, and approved workloads may need 194 MW, above the limit of 150 MW",
+        "control mode is observe: no workload would be capped",
+    ]
+    assert bench.signal(bench.grid_signal("s-2", import_limit_mw=194.1))["status"] == "accepted"
     bench.tick(1)
     assert bench.commands.workload("t").max_power_w == 100e6
 

@@ -190,6 +190,26 @@ def test_flow_above_the_nameplate_is_refused(cooled: Any, rig: Rig) -> None:
     assert rig.drive.get("speed.reference") == pytest.approx(60.0, abs=0.01)
 
 
+@pytest.mark.parametrize("lpm", [0, 1000])
+def test_pump_is_not_throttled_below_the_measured_heat(cooled: Any, rig: Rig, lpm: int) -> None:
+    """A flow that cannot carry the heat of the newest snapshot is refused and not written."""
+    cooled.measured.clock.now_s = time.time()
+    cooled.measured.loop_ids = (LOOP.id,)
+    [outcome] = control(cooled, flow(lpm))["outcomes"]
+    assert outcome["status"] == "refused"
+    assert "heat of 3.333 MW needs at least" in outcome["settings"][0]["reason"]
+    assert rig.drive.get("speed.reference") == pytest.approx(60.0, abs=0.01)
+
+
+def test_command_without_a_setting_is_refused(cooled: Any) -> None:
+    """A command that names a system and no known setting is an error that names it."""
+    for command in ({"system_id": LOOP.id}, {"system_id": LOOP.id, "colour": "red"}):
+        with pytest.raises(MessageError, match="names nothing to set") as caught:
+            control(cooled, command)
+        assert caught.value.property_path == "/cooling_commands/0"
+    assert cooled.audit_entries() == []
+
+
 def test_contradiction_is_found_before_anything_acts(cooled: Any, rig: Rig) -> None:
     """A second command that contradicts the first leaves the pump as it was, and no audit entry."""
     with pytest.raises(MessageError) as caught:

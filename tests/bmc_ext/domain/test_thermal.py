@@ -13,6 +13,7 @@ from bmc_ext.domain.thermal import (
     SettingOutcome,
     SystemOutcome,
     cooling,
+    least_speed_percent,
     loop_capacity_w,
     plan,
 )
@@ -117,7 +118,54 @@ def test_unknown_system_does_not_stop_the_others() -> None:
 def test_only_unknown_systems_are_not_found() -> None:
     """A message that names no configured system at all is an error that names them."""
     with pytest.raises(NotFoundError, match="'heat'"):
-        plan([command(0, "heat")], [PLATE])
+        plan([command(0, "heat", heat_output_mw=1)], [PLATE])
+
+
+def test_command_that_names_nothing_to_set_is_an_error() -> None:
+    """A command without a setting is refused by its pointer, whatever the others name."""
+    with pytest.raises(MessageError, match="'loop_a' names nothing to set") as caught:
+        plan([command(pump_speed_percent=50), command(1)], [PLATE])
+    assert caught.value.property_path == "/cooling_commands/1"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"pump_speed_percent": 0}, {"target_flow_rate_lpm": 0}, {"pump_speed_percent": 29}]
+)
+def test_pump_is_not_stopped_under_load(setting: dict[str, float]) -> None:
+    """3.13 MW from 30 to 60 °C need 1.504 m3/min: 30.1 % of the pump, and nothing below it."""
+    [found] = plan([command(**setting)], [PLATE], [loop()])
+    assert (found.speed_percent, found.settings[0].status) == (None, "refused")
+    assert found.settings[0].reason == (
+        "the loop's heat of 3.13 MW needs at least 30.1 % of the pump's speed, 1505 L/min, "
+        f"to stay below 60 °C; {next(iter(setting.values()))} % is too slow"
+    )
+    [enough] = plan([command(pump_speed_percent=30.1)], [PLATE], [loop()])
+    assert enough.speed_percent == 30.1
+
+
+def test_least_speed_is_that_of_the_heat() -> None:
+    """The least speed is the share of the nameplate's heat; 100 % where that is too little."""
+    capacity_w = loop_capacity_w(PLATE, 30.0)
+    assert least_speed_percent(PLATE, loop()) == pytest.approx(3.13e6 / capacity_w * 100)
+    assert least_speed_percent(PLATE, replace(loop(), heat_w=0.0)) == 0.0
+    assert least_speed_percent(PLATE, replace(loop(), heat_w=2 * capacity_w)) == 100.0
+    assert least_speed_percent(PLATE, loop(61.0)) == 100.0
+
+
+@pytest.mark.parametrize("values", [[], [loop(None, Quality.COMM_ERROR)], [loop(-5.0)]])
+def test_blind_loop_keeps_some_flow(values: list[LoopValues]) -> None:
+    """Where heat or temperature says nothing, the pump is not set below a tenth of its speed."""
+    [slow] = plan([command(pump_speed_percent=9.9)], [PLATE], values)
+    assert (slow.speed_percent, slow.settings[0].status) == (None, "refused")
+    assert "heat is unknown" in str(slow.settings[0].reason)
+    [enough] = plan([command(pump_speed_percent=10)], [PLATE], values)
+    assert enough.speed_percent == 10
+
+
+def test_idle_loop_may_be_stopped() -> None:
+    """A loop that carries no heat may stand still."""
+    [found] = plan([command(pump_speed_percent=0)], [PLATE], [replace(loop(), heat_w=0.0)])
+    assert found.speed_percent == 0
 
 
 def test_number_that_is_none_is_named() -> None:

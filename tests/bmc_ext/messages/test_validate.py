@@ -107,6 +107,16 @@ def test_an_array_with_a_malformed_item_is_left_out_as_a_whole() -> None:
     assert ignored_members(response, "infrastructure_response") == ("/reasons",)
 
 
+@pytest.mark.parametrize("event_id", [42, None, ["a"]])
+def test_a_wrong_type_is_told_before_what_it_holds(event_id: object) -> None:
+    """An identity of another type is called that, whatever else is wrong with it."""
+    text = schemas.path("examples/demand_response.request.json").read_text(encoding="utf-8")
+    request = json.loads(text) | {"event_id": event_id}
+    with pytest.raises(MessageError, match=r"event_id is .*, not of type string") as caught:
+        validate(request, "demand_response_request")
+    assert caught.value.property_path == "/event_id"
+
+
 def test_a_huge_value_does_not_swell_the_error(announcement: dict[str, Any]) -> None:
     """A refusal quotes at most a few words of what the client sent."""
     for value in ("x" * 100_000, ["y"] * 100_000, {"z" * 1000: "z" * 100_000}):

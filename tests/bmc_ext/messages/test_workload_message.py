@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import pytest
@@ -111,10 +110,17 @@ def test_ignored_members_are_named() -> None:
     assert found.notes == ("power_profile.priority is malformed: ignored",)
 
 
-def test_largest_number_stays_finite() -> None:
-    """A peak that W cannot hold is the largest float, not infinity."""
-    assert watts(1e308) == sys.float_info.max
+def test_powers_are_bounded() -> None:
+    """A power that no site has is taken as a round bound, and of a peak the notes say so."""
+    assert watts(1e308) == watts(10**400 // 10**100) == 1e12
     assert watts(180) == 180e6
+    found = announcement(
+        {"workload_id": "w", "power_profile": {"peak_power_mw": 1e308, "baseline_power_mw": 1}}
+    )
+    assert (found.peak_power_w, found.notes) == (
+        1e12,
+        ("peak_power_mw is above 1000000 MW: taken as that",),
+    )
 
 
 def test_answer_is_the_published_one() -> None:

@@ -86,12 +86,17 @@ def _block_line(state_dir: Path) -> list[str]:
     return []
 
 
+def _dig_deep(state_dir: Path) -> list[str]:
+    return ["--state-dir", str(state_dir / ("d" * 100))]
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (_damage, "meters.json: not the meters' energies"),
         (_name_nothing, "atlantis: No such file or directory (shipped facilities: campus-250mw)"),
         (_block_line, "loop_a_pressure.tty"),
+        (_dig_deep, "choose a shorter --state-dir"),
     ],
 )
 def test_what_cannot_run_says_so_in_one_line(

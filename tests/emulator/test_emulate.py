@@ -1,0 +1,68 @@
+"""What `dcpi-bmc emulate` says when it cannot start, and when its plant ends."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from emulator.plant_process import PlantProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = [sys.executable, "-c", "from bmc_ext.cli import main; main()"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--facility", "atlantis", "--state-dir", "s"],
+            "atlantis: No such file or directory (shipped facilities: campus-250mw)",
+        ),
+        (["--state-dir", "s" * 120], "choose a shorter --state-dir"),
+    ],
+)
+def test_what_cannot_start_is_one_line_and_status_2(
+    tmp_path: Path, options: list[str], words: str
+) -> None:
+    """An unknown campus and a path too long for a socket are told at once, before anything runs."""
+    result = subprocess.run(
+        [*RUN, "emulate", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plant_that_dies_is_told_once(tmp_path: Path) -> None:
+    """The end of a plant that nobody stopped is told with its exit status."""
+    told: queue.Queue[int] = queue.Queue()
+    with PlantProcess("campus-250mw", seed=1, state_dir=tmp_path / "plant") as plant:
+        plant.wait_ready()
+        plant.watch(told.put)
+        os.kill(plant.pid, signal.SIGKILL)
+        assert told.get(timeout=10) == -signal.SIGKILL
+    assert told.empty()
+
+
+def test_plant_that_is_stopped_is_not_told(tmp_path: Path) -> None:
+    """The end that the emulator wants is no news."""
+    told: list[int] = []
+    with PlantProcess("campus-250mw", seed=1, state_dir=tmp_path / "plant") as plant:
+        plant.wait_ready()
+        plant.watch(told.append)
+    time.sleep(0.1)
+    assert told == []
