@@ -186,7 +186,7 @@ def least_speed_percent(plate: LoopPlate, loop: LoopValues | None) -> float | No
     Present heat over the capacity at rated flow (`loop_capacity_w`), for the flow is proportional
     to the speed. 100 where even the rated flow is too little.
     """
-    if loop is None or loop.quality is not Quality.OK:
+    if loop is None:
         return None
     supply_c, heat_w = loop.supply.value, loop.heat_w
     if supply_c is None or heat_w is None:
