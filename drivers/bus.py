@@ -284,7 +284,9 @@ class BusOwner:
     def _reconnect(self) -> None:
         try:
             self._transport.open()
-        except Exception:  # whatever it is, the bus is not back
+        except Exception as error:  # whatever it is, the bus is not back
+            if not isinstance(error, TransportError) and not self._connect_failures:
+                _LOG.exception("bus %s failed in a way that was not foreseen", self.name)
             self._connect_failures += 1
             self._schedule(_Job(_Kind.RECONNECT), self._back_off_s(self._connect_failures))
             return
