@@ -20,12 +20,15 @@ class Block:
     `first_index` counts from the source's sample 0. `samples` has shape (2 × phases, n), is
     C-contiguous, holds the voltages in V in its first `phases` rows and the currents in A in the
     others, and is only valid until the source's next read. `flags` say what is unusual about
-    these samples, for example `seam` where a replayed recording begins again.
+    these samples, for example `seam` where a replayed recording begins again. `received_ns` is the
+    system clock's UTC time in ns at which the last of them arrived, from a source whose rate is its
+    own and must be measured; None from one that keeps UTC by itself.
     """
 
     first_index: int
     samples: Samples
     flags: frozenset[str] = frozenset()
+    received_ns: int | None = None
 
 
 class WaveformSource(Protocol):

@@ -104,7 +104,7 @@ def test_answer_is_the_published_one() -> None:
 def test_status_is_the_published_one() -> None:
     """The grid's status is rendered as in the published example."""
     status = GridStatus(
-        window_id=17726193301,
+        window_id=17726194301,
         quality=Quality.OK,
         stability="normal",
         frequency_hz=50.013,
