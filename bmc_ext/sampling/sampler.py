@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.sampling import Analysis, analyze
 from bmc_ext.sampling.grid import CutWindow, WindowCutter, WindowGrid
 from drivers.errors import DriverError
-from drivers.waveforms.block import WaveformSource
+from drivers.waveforms.block import Block, WaveformSource
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +42,23 @@ class Window:
     expected: int
 
 
+class BlockObserver(Protocol):
+    """One that sees a feed's samples as they come, before they are cut into windows."""
+
+    def begin(self, source: WaveformSource) -> None:
+        """The source is open (again): its attributes hold, the sample index starts anew."""
+
+    def take(self, block: Block) -> None:
+        """The next block; its samples are only valid during the call."""
+
+
 class Sampler:
     """One thread that reads a source, cuts its samples into windows and hands them on.
 
-    `emit` is called in that thread, in the order of time. A lost source is opened again, at first
-    after 0.1 s and never more than 1 s apart. Time is the source's sample count; `clock` only tells
-    whether the source's time and the system's have moved apart, which opens the source again.
+    `emit` and the observers are called in that thread, in the order of time. A lost source is
+    opened again, at first after 0.1 s and never more than 1 s apart. Time is the source's sample
+    count; `clock` only tells whether the source's time and the system's have moved apart, which
+    opens the source again.
     """
 
     def __init__(
@@ -57,10 +69,12 @@ class Sampler:
         *,
         nominal_hz: float | None = None,
         clock: Clock | None = None,
+        observers: Sequence[BlockObserver] = (),
     ) -> None:
         self.feed_id = feed_id
         self._source = source
         self._emit = emit
+        self._observers = observers
         self._nominal_hz = nominal_hz
         self._clock: Clock = clock or SystemClock()
         self._stopping = threading.Event()
@@ -134,11 +148,14 @@ class Sampler:
         self._lag_ns = None
         grid = WindowGrid(source.sample_rate_hz, source.epoch_ns)
         cutter = WindowCutter(grid)
+        for observer in self._observers:
+            observer.begin(source)
         try:
             while not self._stopping.is_set():
                 block = source.read(_READ_TIMEOUT_S)
                 if block is None:
                     continue
+                self._observe(block)
                 for cut in cutter.cut(block):
                     self._deliver(cut)
                     if cut.samples is not None and self._has_stepped(cut.window_id):
@@ -147,6 +164,14 @@ class Sampler:
             for cut in cutter.flush():
                 self._deliver(cut)
             raise
+
+    def _observe(self, block: Block) -> None:
+        for observer in self._observers:
+            try:
+                observer.take(block)
+            except Exception:
+                # One consumer's failure must not end the measurement.
+                _log.exception("feed %s: a block was not taken", self.feed_id)
 
     def _has_stepped(self, window_id: int) -> bool:
         """Whether the source's time has moved against the system clock since it was opened."""

@@ -17,7 +17,7 @@ import pytest
 from bmc_ext.clock import WINDOW_NS
 from bmc_ext.sampling.sampler import Sampler, Window
 from drivers.errors import TransportError
-from drivers.waveforms.block import Block
+from drivers.waveforms.block import Block, WaveformSource
 from drivers.waveforms.comtrade_file import ComtradeReplay
 from drivers.waveforms.stream import StreamSource
 
@@ -406,3 +406,36 @@ def test_a_sampler_starts_once_and_stops_twice() -> None:
     sampler.start()
     windows.wait(2)
     sampler.stop()
+
+
+class Witness:
+    """An observer that keeps what it saw, and fails once."""
+
+    def __init__(self) -> None:
+        self.begun: list[float] = []
+        self.indices: list[int] = []
+
+    def begin(self, source: WaveformSource) -> None:
+        """Note the rate."""
+        self.begun.append(source.sample_rate_hz)
+
+    def take(self, block: Block) -> None:
+        """Note the block; the first one is too much."""
+        self.indices.append(block.first_index)
+        if len(self.indices) == 1:
+            raise RuntimeError("no appetite")
+
+
+def test_an_observer_sees_every_block_and_may_fail() -> None:
+    """Blocks reach it before they are cut, and its failure costs no window."""
+    windows, witness = Windows(), Witness()
+    sampler = Sampler(
+        "feed_1", ScriptedSource(whole_window(0), whole_window(1)), windows, observers=[witness]
+    )
+    sampler.start()
+    try:
+        assert [window.window_id for window in windows.wait(2)] == [0, 1]
+    finally:
+        sampler.stop()
+    assert witness.begun == [4800.0]
+    assert witness.indices == [0, 480]
