@@ -6,6 +6,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,26 @@ _TOTAL = struct.Struct(f"{ffi.sizeof('dcpi_total') // 8}d")
 _flag = cache(Flag)
 
 
+class ChannelCorrection(NamedTuple):
+    """What is known of the sensor of one channel, to be taken out of its samples.
+
+    Value in V or A = gain · (sample - offset), then each order's phasor is turned back by
+    phase_rad + 2π·order·f·delay_s. Limits: gain of magnitude 1e-6 to 1e9 (negative: connected the
+    wrong way round), offset up to 1e15, phase up to 0.5 rad, delay up to 10 ms.
+    """
+
+    gain: float = 1.0
+    """V or A for a sample of 1."""
+    offset: float = 0.0
+    """The sample at 0 V or 0 A."""
+    phase_rad: float = 0.0
+    """rad by which the sensor's signal leads, the same at every order (phase displacement of
+    IEC 61869-1): with `gain`, a complex gain."""
+    delay_s: float = 0.0
+    """Seconds by which the channel's samples are taken late, as `skew_s`; a signal that itself
+    comes late by a time is a negative one."""
+
+
 class _Scratch(threading.local):
     """The core's memory, one per thread, so that windows can be analysed in parallel."""
 
@@ -51,6 +72,7 @@ def analyze(
     nominal_hz: float | None = None,
     skew_s: float | Sequence[float] = 0.0,
     demand_current_a: float | None = None,
+    corrections: Sequence[ChannelCorrection] | None = None,
 ) -> Analysis:
     """Power quality of one window of one to three phases, 42.5 to 69 Hz.
 
@@ -58,7 +80,8 @@ def analyze(
     (phases, samples) or (samples,), C-contiguous; they are read in place, without the GIL.
     `nominal_hz` only serves to flag a frequency more than 15 % off. `skew_s` is how many seconds
     late the current samples were taken, one value or one per phase. `demand_current_a` is the rms
-    demand current for `tdd_percent`.
+    demand current for `tdd_percent`. `corrections` are one per channel, of the voltages, then of
+    the currents; a delay adds to the skew. Without a line frequency only gain and offset apply.
 
     ValueError names the argument that does not fit. Bad samples are no error but a `Flag`.
     """
@@ -78,6 +101,8 @@ def analyze(
     window.nominal_hz = 0.0 if nominal_hz is None else nominal_hz
     window.demand_current_a = 0.0 if demand_current_a is None else demand_current_a
     window.skew_s = _skews(skew_s, phases)
+    held = _corrections(corrections, phases)  # the window only points at it
+    window.corrections = held
     status = lib.dcpi_analyze(window, _scratch.workspace, analysis)
     if status != lib.DCPI_OK:
         raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
@@ -113,6 +138,18 @@ def _skews(skew_s: float | Sequence[float], phases: int) -> list[float]:
     if len(skews) != phases:
         raise ValueError(f"skew_s has {len(skews)} values for {phases} phases")
     return (skews + [0.0] * lib.DCPI_PHASES_MAX)[: lib.DCPI_PHASES_MAX]
+
+
+def _corrections(corrections: Sequence[ChannelCorrection] | None, phases: int) -> object:
+    """The corrections as the core's array; NULL without any."""
+    if corrections is None:
+        return ffi.NULL
+    if len(corrections) != 2 * phases:
+        raise ValueError(
+            f"corrections has {len(corrections)} entries for {2 * phases} channels of "
+            f"{phases} phases"
+        )
+    return ffi.new("dcpi_correction[]", list(corrections))
 
 
 def _result(memory: bytes) -> Analysis:

@@ -74,6 +74,18 @@ static void check(const dcpi_window *window, const dcpi_analysis *analysis) {
     check_no_infinity(&analysis->total, sizeof analysis->total);
 }
 
+/* Four values of each field by two bits of the code; those of even channels are turned round. */
+static void fill_corrections(uint8_t code, dcpi_correction *corrections) {
+    static const double gains[] = {1, 1e-6, 37.5, 1e9}, offsets[] = {0, 0.3, 2048, 1e15};
+    static const double phases_rad[] = {0, 0.02, 0.5, 1e-9}, delays_s[] = {0, 1e-6, 1e-4, 0.01};
+    for (int channel = 0; channel < 2 * DCPI_PHASES_MAX; channel++) {
+        double sign = channel % 2 ? 1 : -1;
+        corrections[channel] =
+            (dcpi_correction){sign * gains[code & 3], sign * offsets[code >> 2 & 3],
+                              sign * phases_rad[code >> 4 & 3], sign * delays_s[code >> 6]};
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_header header;
     if (size < sizeof header)
@@ -88,6 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         samples_of(&header, data + sizeof header + cells * fuzz_cell(header.kind), cells);
     int is_single = header.kind == FUZZ_FLOAT;
     double skew_s = header.skew_us * 1e-6;
+    dcpi_correction corrections[2 * DCPI_PHASES_MAX];
+    fill_corrections(header.correction, corrections);
     dcpi_window window = {.voltage = voltage,
                           .current = current,
                           .voltage_is_float32 = is_single,
@@ -97,7 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                           .sample_rate_hz = header.sample_rate_hz,
                           .nominal_hz = header.nominal_hz,
                           .demand_current_a = header.demand_current_a,
-                          .skew_s = {skew_s, -skew_s, 0}};
+                          .skew_s = {skew_s, -skew_s, 0},
+                          .corrections = header.correction ? corrections : NULL};
     dcpi_analysis first, second;
     memset(&first, 0xa5, sizeof first);
     second = first;

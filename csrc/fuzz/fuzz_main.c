@@ -77,7 +77,8 @@ static size_t make_input(uint8_t *data) {
                           .skew_us = (int16_t)(any(4) ? 0 : any(2000)),
                           .kind = (uint8_t)any(FUZZ_KINDS),
                           .phases = (uint8_t)any(DCPI_PHASES_MAX),
-                          .exponent = (int8_t)(any(8) ? 0 : any(256))};
+                          .exponent = (int8_t)(any(8) ? 0 : any(256)),
+                          .correction = (uint8_t)(any(4) ? 0 : any(256))};
     size_t channels = 2u * (header.phases + 1u);
     size_t room = (INPUT_MAX - sizeof header) / channels / fuzz_cell(header.kind);
     size_t samples = (size_t)((double)header.sample_rate_hz * (0.05 + 0.2 * share()));

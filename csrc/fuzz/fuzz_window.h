@@ -14,8 +14,9 @@ typedef struct {
     int16_t skew_us;
     uint8_t kind;
     uint8_t phases;
-    int8_t exponent; /* of one step of FUZZ_STEPS, which are 16-bit integers, to the base 2 */
-    uint8_t unused[3];
+    int8_t exponent;    /* of one step of FUZZ_STEPS, which are 16-bit integers, to the base 2 */
+    uint8_t correction; /* 0: none; each higher bit pair bends one of its fields */
+    uint8_t unused[2];
 } fuzz_header;
 
 /* Bytes of one sample in the fuzzer's input. */

@@ -35,7 +35,11 @@ typedef enum {
     DCPI_BAD_RATE = 4,    /* not DCPI_RATE_MIN_HZ to DCPI_RATE_MAX_HZ */
     DCPI_BAD_NOMINAL = 5, /* neither 0 nor 42.5 to 69 Hz */
     DCPI_BAD_SKEW = 6,    /* not finite, or longer than 10 ms */
-    DCPI_BAD_DEMAND = 7   /* demand current negative or not finite */
+    DCPI_BAD_DEMAND = 7,  /* demand current negative or not finite */
+    DCPI_BAD_GAIN = 8,    /* a correction's: magnitude not 1e-6 to 1e9 */
+    DCPI_BAD_OFFSET = 9,  /* a correction's: magnitude not 0 to 1e15 */
+    DCPI_BAD_ANGLE = 10,  /* a correction's: magnitude not 0 to 0.5 rad */
+    DCPI_BAD_DELAY = 11   /* a correction's: not finite, or longer than 10 ms */
 } dcpi_status;
 
 /* What is wrong with a window or a phase; values that it makes meaningless are NaN. */
@@ -78,6 +82,17 @@ typedef struct {
     int32_t bins[DCPI_BLOCK];
 } dcpi_workspace;
 
+/* What is known of the sensor of one channel. Value = gain * (sample - offset), and every order's
+ * phasor is then turned back by phase_rad + 2 pi * order * frequency * delay_s. A negative gain is
+ * a sensor connected the wrong way round. Without a line frequency only gain and offset apply. */
+typedef struct {
+    double gain;      /* V or A for a sample of 1 */
+    double offset;    /* the sample at 0 V or 0 A */
+    double phase_rad; /* how far the sensor's signal leads, the same at every order
+                       * (IEC 61869-1, phase displacement) */
+    double delay_s;   /* how late the channel's samples are taken */
+} dcpi_correction;
+
 /* One window. Each array is [phase][sample], rows without gaps, and only read during the call. */
 typedef struct {
     const void *voltage; /* V */
@@ -87,9 +102,10 @@ typedef struct {
     int32_t phases;
     int32_t samples; /* per channel */
     double sample_rate_hz;
-    double nominal_hz;              /* 0: unknown */
-    double demand_current_a;        /* rms, for TDD; 0: unknown */
-    double skew_s[DCPI_PHASES_MAX]; /* how late the current's samples are taken */
+    double nominal_hz;                  /* 0: unknown */
+    double demand_current_a;            /* rms, for TDD; 0: unknown */
+    double skew_s[DCPI_PHASES_MAX];     /* how late the current's samples are taken */
+    const dcpi_correction *corrections; /* of the voltages, then of the currents; null: none */
 } dcpi_window;
 
 /* One phase. Unknown is NaN. */

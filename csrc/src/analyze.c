@@ -7,7 +7,14 @@
 static const double SHORTEST_S = 3 / FREQUENCY_MIN_HZ;
 
 /* Longer than any delay of an acquisition chain. */
-static const double SKEW_MAX_S = 0.01;
+static const double DELAY_MAX_S = 0.01;
+
+/* From microvolts of a shunt to the turns of the largest transformers, in steps or in volts. */
+static const double GAIN_MIN = 1e-6, GAIN_MAX = 1e9;
+
+/* Ten times what class 1 allows at 5 % of the rated current: 180' (IEC 61869-2, accuracy limits).
+ */
+static const double ANGLE_MAX_RAD = 0.5;
 
 /* IEC 61000-4-30:2015 5.1. */
 static const double NOMINAL_SHARE = 0.15;
@@ -20,6 +27,26 @@ static int is_misaligned(const void *base, int is_float32) {
     return (uintptr_t)base % size != 0;
 }
 
+static dcpi_status check_correction(const dcpi_correction *correction) {
+    double size = fabs(correction->gain);
+    if (!(size >= GAIN_MIN && size <= GAIN_MAX))
+        return DCPI_BAD_GAIN;
+    if (!(fabs(correction->offset) <= VALUE_LIMIT))
+        return DCPI_BAD_OFFSET;
+    if (!(fabs(correction->phase_rad) <= ANGLE_MAX_RAD))
+        return DCPI_BAD_ANGLE;
+    return fabs(correction->delay_s) <= DELAY_MAX_S ? DCPI_OK : DCPI_BAD_DELAY;
+}
+
+static dcpi_status check_corrections(const dcpi_window *window) {
+    dcpi_status status = DCPI_OK;
+    if (!window->corrections)
+        return DCPI_OK;
+    for (int channel = 0; status == DCPI_OK && channel < 2 * window->phases; channel++)
+        status = check_correction(window->corrections + channel);
+    return status;
+}
+
 static dcpi_status check_options(const dcpi_window *window) {
     double nominal_hz = window->nominal_hz;
     if (nominal_hz != 0 && !(nominal_hz >= FREQUENCY_MIN_HZ && nominal_hz <= FREQUENCY_MAX_HZ))
@@ -27,15 +54,16 @@ static dcpi_status check_options(const dcpi_window *window) {
     if (!(window->demand_current_a >= 0 && window->demand_current_a <= VALUE_LIMIT))
         return DCPI_BAD_DEMAND;
     for (int k = 0; k < window->phases; k++)
-        if (!(fabs(window->skew_s[k]) <= SKEW_MAX_S))
+        if (!(fabs(window->skew_s[k]) <= DELAY_MAX_S))
             return DCPI_BAD_SKEW;
-    return DCPI_OK;
+    return check_corrections(window);
 }
 
 static dcpi_status check(const dcpi_window *window) {
     if (!window->voltage || !window->current ||
         is_misaligned(window->voltage, window->voltage_is_float32) ||
-        is_misaligned(window->current, window->current_is_float32))
+        is_misaligned(window->current, window->current_is_float32) ||
+        is_misaligned(window->corrections, 0))
         return DCPI_BAD_POINTER;
     if (window->phases < 1 || window->phases > DCPI_PHASES_MAX)
         return DCPI_BAD_PHASES;
@@ -204,7 +232,7 @@ static int line_jumps(const dcpi_window *window, const phase_level *levels,
 
 /* `source` is the channel that gave the frequency. */
 static void fill_with_line(const dcpi_window *window, const phase_level *levels,
-                           const fold_result *folded, const dcpi_workspace *workspace, int source,
+                           fold_result *folded, const dcpi_workspace *workspace, int source,
                            dcpi_analysis *analysis) {
     /* Where the phase jumps, its slope is no frequency, and no reason to call it out of range. */
     int jumps = line_jumps(window, levels, folded, workspace, source);
@@ -213,15 +241,16 @@ static void fill_with_line(const dcpi_window *window, const phase_level *levels,
         return;
     }
     analysis->frequency_hz = jumps ? NAN : folded->frequency_hz;
-    for (int k = 0; k < window->phases; k++) {
-        if (is_void(levels + k))
-            continue;
-        steady_verdict of_voltage = dcpi_steadiness(window, levels, folded, workspace, k);
-        steady_verdict of_current =
-            dcpi_steadiness(window, levels, folded, workspace, window->phases + k);
-        dcpi_phase_power(window, levels + k, folded, k, &of_voltage, &of_current,
-                         analysis->phase + k);
-    }
+    steady_verdict verdicts[CHANNELS_MAX];
+    for (int channel = 0; channel < 2 * window->phases; channel++)
+        if (!is_void(levels + channel % window->phases))
+            verdicts[channel] = dcpi_steadiness(window, levels, folded, workspace, channel);
+    /* Only now: the track that tells steadiness is one of phasors that are not yet turned. */
+    dcpi_correct_angles(window, folded);
+    for (int k = 0; k < window->phases; k++)
+        if (!is_void(levels + k))
+            dcpi_phase_power(window, levels + k, folded, k, verdicts + k,
+                             verdicts + window->phases + k, analysis->phase + k);
     analysis->flags |= frequency_flags(window, folded);
     dcpi_total_power(window, folded, analysis->phase, &analysis->total, &analysis->flags);
 }
@@ -281,6 +310,14 @@ const char *dcpi_status_text(dcpi_status status) {
         return "skew not finite or beyond 10 ms";
     case DCPI_BAD_DEMAND:
         return "demand current negative or not finite";
+    case DCPI_BAD_GAIN:
+        return "gain of a correction not of magnitude 1e-6 to 1e9";
+    case DCPI_BAD_OFFSET:
+        return "offset of a correction not finite or beyond 1e15";
+    case DCPI_BAD_ANGLE:
+        return "phase of a correction not finite or beyond 0.5 rad";
+    case DCPI_BAD_DELAY:
+        return "delay of a correction not finite or beyond 10 ms";
     }
     return "unknown status";
 }

@@ -85,6 +85,7 @@ typedef struct {
     int32_t h_max;
     weighted_means means;
     order_phasors voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
+    double added_power[DCPI_PHASES_MAX]; /* what turning the phasors added to the means' power */
 } fold_result;
 
 /* How far the fundamental strays from a constant phasor, relative to it, and what is too brief for
@@ -96,6 +97,11 @@ typedef struct {
     int turns;           /* along the phase rather than the magnitude */
     double burst_square; /* a transient's, as if it were one sample of this size; not relative */
 } stray_shape;
+
+/* correction.c */
+double dcpi_corrected(const dcpi_window *window, int channel, double sample);
+void dcpi_correct_block(const dcpi_window *window, int channel, int32_t count, double *samples);
+void dcpi_correct_angles(const dcpi_window *window, fold_result *folded);
 
 /* levels.c */
 void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,

@@ -22,7 +22,7 @@ static const double COARSE_SHARE = 1.0 / 16;
 static const double CLIP_LEVEL_SHARE = 0.01;
 
 typedef struct {
-    double low, high; /* extremes */
+    double low, high; /* extremes of the raw samples: a converter is judged by what it gave */
     double sum, squares;
     double products; /* with the other channel of the phase */
 } sample_extent;
@@ -38,7 +38,7 @@ static void copy(const double *from, int32_t count, double *to) {
 }
 
 /* Channels 0 to phases-1 are voltages, the rest currents. */
-void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
+static void read_raw(const dcpi_window *window, int channel, int32_t start, int32_t count,
                      double *out) {
     int is_current = channel >= window->phases;
     int row = is_current ? channel - window->phases : channel;
@@ -50,15 +50,21 @@ void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int3
         copy((const double *)base + offset, count, out);
 }
 
+/* In V or A. */
+void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
+                     double *out) {
+    read_raw(window, channel, start, count, out);
+    dcpi_correct_block(window, channel, count, out);
+}
+
 static double sample_at(const dcpi_window *window, int channel, int32_t index) {
     double value;
-    dcpi_read_block(window, channel, index, 1, &value);
+    read_raw(window, channel, index, 1, &value);
     return value;
 }
 
 /* Extremes on eight independent lanes, so that the compiler can use vectors of any width. */
-WIDER_CLONES static void extend(const double *x, const double *other, int32_t count,
-                                sample_extent *extent) {
+WIDER_CLONES static void extend(const double *x, int32_t count, sample_extent *extent) {
     double low[8], high[8];
     for (int lane = 0; lane < 8; lane++) {
         low[lane] = extent->low;
@@ -80,6 +86,10 @@ WIDER_CLONES static void extend(const double *x, const double *other, int32_t co
         extent->low = low[lane] < extent->low ? low[lane] : extent->low;
         extent->high = high[lane] > extent->high ? high[lane] : extent->high;
     }
+}
+
+WIDER_CLONES static void add_sums(const double *x, const double *other, int32_t count,
+                                  sample_extent *extent) {
     double sum = 0, squares = 0, products = 0;
     for (int32_t k = 0; k < count; k++) {
         sum += x[k];
@@ -164,7 +174,7 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
         int32_t left = window->samples - start;
         int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
-        dcpi_read_block(window, channel, start, count, block);
+        read_raw(window, channel, start, count, block);
         for (int32_t k = 0; k < count; k++) {
             if (block[k] == level) {
                 run++;
@@ -186,10 +196,14 @@ static double count_at_extremes(const dcpi_window *window, int channel, const sa
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;
         int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
-        dcpi_read_block(window, channel, start, count, workspace->channels);
+        read_raw(window, channel, start, count, workspace->channels);
         found += at_extremes(workspace->channels, count, extent->low, extent->high);
     }
     return found;
+}
+
+static int ends_far_from_zero(const dcpi_window *window, int channel, double raw, double peak) {
+    return fabs(dcpi_corrected(window, channel, raw)) > CLIP_LEVEL_SHARE * peak;
 }
 
 /* What the converter did to the wave; mostly a single count tells that it did nothing. */
@@ -198,10 +212,11 @@ static void judge_converter(const dcpi_window *window, int channel, const sample
     double found = count_at_extremes(window, channel, extent, workspace);
     if (found < CLIP_RUN_MIN)
         return;
-    double step = converter_step(window, channel, level->peak, workspace);
-    if (fabs(extent->high) > CLIP_LEVEL_SHARE * level->peak)
+    double raw_peak = fmax(fabs(extent->low), fabs(extent->high));
+    double step = converter_step(window, channel, raw_peak, workspace);
+    if (ends_far_from_zero(window, channel, extent->high, level->peak))
         level->clipped += clipped_at(window, channel, extent->high, step);
-    if (fabs(extent->low) > CLIP_LEVEL_SHARE * level->peak)
+    if (ends_far_from_zero(window, channel, extent->low, level->peak))
         level->clipped += clipped_at(window, channel, extent->low, step);
     double range = extent->high - extent->low;
     level->coarse = found > COARSE_SHARE * window->samples && range < (COARSE_STEPS - 0.5) * step &&
@@ -212,9 +227,10 @@ static channel_level level_of(const dcpi_window *window, int channel, const samp
                               dcpi_workspace *workspace) {
     double count = window->samples;
     channel_level level = {0};
+    level.peak = fmax(fabs(dcpi_corrected(window, channel, extent->low)),
+                      fabs(dcpi_corrected(window, channel, extent->high)));
     /* A NaN passes by the comparisons of the extremes, not by the sum of squares. */
-    level.finite =
-        isfinite(extent->squares) && extent->high <= VALUE_LIMIT && extent->low >= -VALUE_LIMIT;
+    level.finite = isfinite(extent->squares) && level.peak <= VALUE_LIMIT;
     if (!level.finite)
         return level;
     level.mean = extent->sum / count;
@@ -223,7 +239,6 @@ static channel_level level_of(const dcpi_window *window, int channel, const samp
     /* Rounding leaves less than this of a constant. */
     if (level.variance < 1e-12 * level.mean_square)
         level.variance = 0;
-    level.peak = fmax(fabs(extent->low), fabs(extent->high));
     if (level.variance > 0)
         judge_converter(window, channel, extent, workspace, &level);
     return level;
@@ -236,10 +251,14 @@ void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *work
     for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
         int32_t left = window->samples - start;
         int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
-        dcpi_read_block(window, phase, start, count, v);
-        dcpi_read_block(window, window->phases + phase, start, count, i);
-        extend(v, i, count, &voltage);
-        extend(i, v, count, &current);
+        read_raw(window, phase, start, count, v);
+        read_raw(window, window->phases + phase, start, count, i);
+        extend(v, count, &voltage);
+        extend(i, count, &current);
+        dcpi_correct_block(window, phase, count, v);
+        dcpi_correct_block(window, window->phases + phase, count, i);
+        add_sums(v, i, count, &voltage);
+        add_sums(i, v, count, &current);
     }
     level->voltage = level_of(window, phase, &voltage, workspace);
     level->current = level_of(window, window->phases + phase, &current, workspace);

@@ -34,12 +34,6 @@ static double degrees(phasor z) {
     return atan2(z.im, z.re) * (360 / TWO_PI);
 }
 
-/* z * exp(-j angle) */
-static phasor turned_back(phasor z, double angle) {
-    phasor turn = {cos(angle), sin(angle)};
-    return times_conjugate(z, turn);
-}
-
 static int is_present(const dcpi_window *window, const channel_level *level, double ac_square,
                       double fundamental) {
     double share = fmax(PRESENT_SHARE_MIN, PRESENT_NOISE_SHARE / window->samples);
@@ -67,20 +61,6 @@ static distortion fill_harmonics(const order_phasors *spectrum, int32_t h_max, i
     if (!is_sharp)
         return (distortion){NAN, NAN};
     return (distortion){sqrt(squares), ratio(weighted, squares + square(rms[1]))};
-}
-
-/* A current sampled late by the skew leads by the angle of that time, at every order. */
-static double undo_skew(const fold_result *folded, int index, double skew_s,
-                        order_phasors *current) {
-    double added_power = 0;
-    for (int32_t order = 1; order <= folded->h_max; order++) {
-        double angle = TWO_PI * order * folded->frequency_hz * skew_s;
-        phasor before = current->order[order], after = turned_back(before, angle);
-        phasor voltage = folded->voltage[index].order[order];
-        added_power += times_conjugate(voltage, after).re - times_conjugate(voltage, before).re;
-        current->order[order] = after;
-    }
-    return added_power;
 }
 
 static void fill_fundamental(phasor voltage, phasor current, dcpi_phase *phase) {
@@ -127,24 +107,19 @@ static void fill_nonfundamental(dcpi_phase *phase) {
 void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
                       const fold_result *folded, int index, const steady_verdict *of_voltage,
                       const steady_verdict *of_current, dcpi_phase *phase) {
-    order_phasors current = folded->current[index];
-    const order_phasors *voltage = &folded->voltage[index];
+    const order_phasors *voltage = &folded->voltage[index], *current = &folded->current[index];
     double v_square = folded->means.voltage_square[index];
     double i_square = folded->means.current_square[index];
     phase->h_max = folded->h_max;
     phase->v_rms = sqrt(v_square);
     phase->i_rms = sqrt(i_square);
     phase->v_dc = voltage->order[0].re;
-    phase->i_dc = current.order[0].re;
+    phase->i_dc = current->order[0].re;
     phase->v1_rms = magnitude(voltage->order[1]);
-    phase->i1_rms = magnitude(current.order[1]);
+    phase->i1_rms = magnitude(current->order[1]);
     phase->s_va = phase->v_rms * phase->i_rms;
-    phase->p_w = folded->means.power[index];
-    if (window->skew_s[index] != 0) {
-        double added_power = undo_skew(folded, index, window->skew_s[index], &current);
-        phase->p_w += added_power;
-        phase->p_mean_w += added_power;
-    }
+    phase->p_w = folded->means.power[index] + folded->added_power[index];
+    phase->p_mean_w += folded->added_power[index];
     int has_voltage =
         is_present(window, &level->voltage, v_square - square(phase->v_dc), phase->v1_rms);
     int has_current =
@@ -153,14 +128,14 @@ void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
     phase->flags |= has_current ? of_current->flags : DCPI_NO_CURRENT;
     if (of_voltage->uneven || of_current->uneven)
         phase->flags |= DCPI_NON_STATIONARY;
-    fill_fundamental(voltage->order[1], current.order[1], phase);
+    fill_fundamental(voltage->order[1], current->order[1], phase);
     fill_ratios(level, has_voltage, has_current, phase);
     fill_nonfundamental(phase);
     distortion v_distortion =
         fill_harmonics(voltage, folded->h_max, !(has_voltage && of_voltage->smears),
                        phase->v_harmonics_rms, phase->v_harmonics_deg);
     distortion i_distortion =
-        fill_harmonics(&current, folded->h_max, !(has_current && of_current->smears),
+        fill_harmonics(current, folded->h_max, !(has_current && of_current->smears),
                        phase->i_harmonics_rms, phase->i_harmonics_deg);
     fill_distortion(window, v_distortion, i_distortion, has_voltage, has_current, phase);
 }

@@ -142,7 +142,8 @@ static void any_bit_pattern_ends_well(void) {
             bits = next_random(&state) & mask;
             memcpy(current + k, &bits, sizeof bits);
         }
-        dcpi_window window = {voltage, current, 1, 1, phases, samples, 4800, 50, 1, {1e-5, 0, 0}};
+        dcpi_window window = {voltage, current,      1,   1, phases, samples, 4800, 50,
+                              1,       {1e-5, 0, 0}, NULL};
         dcpi_analysis analysis;
         CHECK(dcpi_analyze(&window, &workspace, &analysis) == DCPI_OK);
         free(voltage);

@@ -15,7 +15,7 @@ from bmc_ext.sampling._core import ffi
 from polyphase_waves import only_fundamental, sampled, three_phase
 
 import bmc_ext.sampling
-from bmc_ext.sampling import Flag, PhaseAnalysis, TotalAnalysis, analyze
+from bmc_ext.sampling import ChannelCorrection, Flag, PhaseAnalysis, TotalAnalysis, analyze
 
 WAVE = sampled(only_fundamental(three_phase(230)), 50.2, 12800, 1280).samples
 
@@ -79,6 +79,11 @@ def test_a_sample_rate_must_be_one(rate_hz: float) -> None:
         ({"skew_s": math.nan}, "skew"),
         ({"skew_s": [0.0, 0.0]}, "skew_s has 2 values for 3 phases"),
         ({"demand_current_a": -1.0}, "demand"),
+        ({"corrections": [ChannelCorrection()]}, "1 entries for 6 channels"),
+        ({"corrections": [ChannelCorrection(gain=0.0)] * 6}, "gain"),
+        ({"corrections": [ChannelCorrection(offset=math.nan)] * 6}, "offset"),
+        ({"corrections": [ChannelCorrection(phase_rad=0.6)] * 6}, "phase"),
+        ({"corrections": [ChannelCorrection(delay_s=-0.02)] * 6}, "delay"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], text: str) -> None:
@@ -177,6 +182,12 @@ def test_flags_are_those_of_the_header() -> None:
 
 def test_the_public_names_are_these() -> None:
     """What other rooms may use of the core."""
-    assert {"Analysis", "Flag", "PhaseAnalysis", "TotalAnalysis", "analyze"} <= set(
-        bmc_ext.sampling.__all__
-    )
+    expected = {
+        "Analysis",
+        "ChannelCorrection",
+        "Flag",
+        "PhaseAnalysis",
+        "TotalAnalysis",
+        "analyze",
+    }
+    assert expected <= set(bmc_ext.sampling.__all__)
