@@ -97,9 +97,11 @@ class Dispatcher:
         _check_query(request)
         _check_media_type(request)
         asked = dataclasses.replace(request, params=params)
-        if method in _CONDITIONAL:
+        if method not in _CONDITIONAL:
+            return _annotate(handler(self.context, asked), resource, asked)
+        with resource.changing:
             self._check_if_match(resource, asked)
-        return _annotate(handler(self.context, asked), resource, asked)
+            return _annotate(handler(self.context, asked), resource, asked)
 
     def _check_if_match(self, resource: Resource, request: Request) -> None:
         """A change with If-Match goes through only while the resource is as the client saw it."""

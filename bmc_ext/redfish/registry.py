@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ class Resource:
     `schema` is the type without `#`, such as `DcpiService.v1_0_0.DcpiService`; None for plain
     documents and message endpoints. `volatile` names the members that are readings: they do not
     enter the ETag (design, decision 4). `hot` resources are answered without a thread; methods
-    in `costly` run argon2 and wait in a queue of their own.
+    in `costly` run argon2 and wait in a queue of their own. Who changes one holds `changing` from
+    the look at its entity tag to the change.
     """
 
     uri: str
@@ -33,6 +35,7 @@ class Resource:
     hot: bool = False
     costly: set[str] = field(default_factory=set)
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
+    changing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def allow(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def test_a_refused_precondition_does_not_reach_the_host(front: Served) -> None:
     assert front.ask("PATCH", SYSTEM, {"Lamp": "On"}, headers={"If-Match": tag}).status == 204
     assert front.host.writes == 1
     assert front.ask("GET", SYSTEM).headers["etag"] != tag
+
+
+def test_of_writers_that_saw_the_same_only_one_gets_through(front: Served) -> None:
+    """Nobody writes between the look at the tag and the change: no update is lost unseen."""
+    body = {"UserName": "contested", "Password": "some-password", "RoleId": "ReadOnly"}
+    uri = front.ask("POST", ACCOUNTS, body).headers["location"]
+    roles = ["Operator", "GridOperator", "WorkloadOperator", "MunicipalPartner"]
+    with ThreadPoolExecutor(len(roles)) as writers:
+        for _ in range(10):
+            tag = {"If-Match": front.ask("GET", uri).headers["etag"]}
+            old_role = front.ask("GET", uri).body["RoleId"]
+            changes = [{"RoleId": role} for role in roles if role != old_role]
+            answers = writers.map(lambda c, t=tag: front.ask("PATCH", uri, c, headers=t), changes)
+            assert sorted(answer.status for answer in answers)[:2] == [200, 412]
 
 
 def test_what_does_not_exist_allows_nothing(front: Served) -> None:
