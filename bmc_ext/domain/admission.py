@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bmc_ext.domain.ledger import (
     LATEST_S,
@@ -19,6 +19,10 @@ from bmc_ext.domain.workload import Alternative, Announcement, ApprovalStatus, D
 ALTERNATIVE_LEAD_S = 60.0
 """Time that an alternative to a start in the past, or to one that cannot be read, leaves the
 workload to announce again."""
+
+LOAD_DRIFT = 0.02
+"""Share of the base load that an alternative leaves free, where it can: the load moves by about
+that much before the workload is announced again, and what cannot throttle would be refused."""
 
 COOLANT_TOLERANCE_K = 0.5
 """Set-point accuracy of single-phase temperature regulation (DCPI 6.3.1 b)."""
@@ -35,7 +39,7 @@ def decide(
     workload can throttle; a later start where it can be delayed; a rejection, with an alternative
     wherever there is one.
     """
-    return _Case(announcement, site, FreeCapacity(site, ledger, now_s), now_s).decide()
+    return _Case(announcement, site, ledger, FreeCapacity(site, ledger, now_s), now_s).decide()
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class _Case:
 
     wish: Announcement
     site: Site
+    ledger: Sequence[Reservation]
     free: FreeCapacity
     now_s: float
     reasons: list[str] = field(default_factory=list)
@@ -177,27 +182,42 @@ class _Case:
         if self.wish.objection is not None or self._is_past():
             earliest_s = float(math.ceil(self.now_s + ALTERNATIVE_LEAD_S))
         enough_w = self.wish.min_power_w if self.wish.can_throttle else self.wish.peak_power_w
-        return (
-            self._first_fit(max(enough_w, _GRAIN_W), earliest_s)
-            or self._peak_at(earliest_s)
-            or self._first_fit(_GRAIN_W, earliest_s)
-        )
+        for free in (self._free_after_drift(), self.free):
+            found = (
+                self._first_fit(free, max(enough_w, _GRAIN_W), earliest_s)
+                or self._peak_at(free, earliest_s)
+                or self._first_fit(free, _GRAIN_W, earliest_s)
+            )
+            if found is not None:
+                return found
+        return None
 
-    def _first_fit(self, power_w: float, earliest_s: float) -> Alternative | None:
+    def _free_after_drift(self) -> FreeCapacity:
+        """What is free when the base load has grown by its drift."""
+        grown = replace(
+            self.site,
+            base_power_w=self.site.base_power_w * (1 + LOAD_DRIFT),
+            base_heat_w=self.site.base_heat_w * (1 + LOAD_DRIFT),
+        )
+        return FreeCapacity(grown, self.ledger, self.now_s)
+
+    def _first_fit(
+        self, free: FreeCapacity, power_w: float, earliest_s: float
+    ) -> Alternative | None:
         """The earliest start for that power, with as much of the peak as fits there."""
         power_w = min(power_w, self.wish.peak_power_w)
-        start_s = self.free.earliest_start(
+        start_s = free.earliest_start(
             power_w,
             min(self.wish.heat_w, power_w),
             from_s=earliest_s,
             until_s=LATEST_S,
             duration_s=self.wish.duration_s,
         )
-        return None if start_s is None else self._peak_at(start_s)
+        return None if start_s is None else self._peak_at(free, start_s)
 
-    def _peak_at(self, start_s: float) -> Alternative | None:
+    def _peak_at(self, free: FreeCapacity, start_s: float) -> Alternative | None:
         """The highest peak that fits from that start, whether or not the heat is announced anew."""
-        there = self.free.least(start_s, self.wish.duration_s)
+        there = free.least(start_s, self.wish.duration_s)
         peak_w = min(self.wish.peak_power_w, there.power_w, self.site.rated_power_w)
         if self.wish.heat_w > there.heat_w:
             # Heat never exceeds the peak, so a peak within the free cooling is safe either way.

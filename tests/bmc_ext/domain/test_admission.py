@@ -40,6 +40,9 @@ DRAFT = Announcement(
     max_silicon_c=85,
 )
 
+ALTERNATIVE_W = (250e6 - 1.02 * 88e6) / 1.06
+"""What the empty campus offers: all that is free when the base load has drifted by 2 %."""
+
 
 def reserved(start_s: float, end_s: float | None, power_w: float) -> Reservation:
     """A reservation whose heat is its power; times count from now."""
@@ -148,7 +151,7 @@ def test_past_is_rejected_with_a_start_to_come(start_s: float, reason: str) -> N
     assert (decision.status, decision.reasons) == ("rejected", (reason,))
     assert decision.alternative is not None
     assert decision.alternative.start_s == NOW_S + 60
-    assert decision.alternative.max_power_w == pytest.approx(152.83e6)
+    assert decision.alternative.max_power_w == pytest.approx(ALTERNATIVE_W, abs=1000)
 
 
 def test_larger_than_the_site_is_rejected_even_if_it_can_throttle() -> None:
@@ -158,7 +161,27 @@ def test_larger_than_the_site_is_rejected_even_if_it_can_throttle() -> None:
     assert decision.reasons == ("peak power 400 MW is above the facility's 250 MW",)
     assert decision.alternative is not None
     assert decision.alternative.start_s == NOW_S + 300
-    assert decision.alternative.max_power_w == pytest.approx(152.83e6)
+    assert decision.alternative.max_power_w == pytest.approx(ALTERNATIVE_W, abs=1000)
+
+
+@pytest.mark.parametrize("can_throttle", [True, False])
+def test_alternative_is_accepted_though_the_load_has_moved_meanwhile(can_throttle: bool) -> None:
+    """An alternative leaves room for a base load that drifts by 2 % before it is announced."""
+    wish = replace(rigid(400e6), can_throttle=can_throttle)
+    alternative = decide(wish, CAMPUS, [], NOW_S).alternative
+    assert alternative is not None
+    peak_w = alternative.max_power_w
+    again = replace(wish, peak_power_w=peak_w, heat_w=peak_w, start_s=alternative.start_s)
+    moved = replace(CAMPUS, base_power_w=CAMPUS.base_power_w * 1.0199)
+    assert decide(again, moved, [], NOW_S + 5).status == "approved"
+
+
+def test_alternative_takes_what_there_is_where_the_drift_leaves_nothing() -> None:
+    """Where less is free than the load may drift by, the alternative is all that is free now."""
+    nearly_full = replace(CAMPUS, base_power_w=249e6)
+    alternative = decide(rigid(10e6), nearly_full, [], NOW_S).alternative
+    assert alternative is not None
+    assert alternative.max_power_w == pytest.approx(1e6 / 1.06, abs=1000)
 
 
 def test_no_alternative_where_there_is_never_any_power() -> None:
