@@ -82,8 +82,8 @@ class DemandResponse:
 class GridEvent:
     """A demand response that was accepted, or refused with reasons.
 
-    `reference_power_w` is the import in W measured when it was decided: the baseline from which the
-    reduction counts.
+    `reference_power_w` is the import in W measured when it was decided, and what the events then in
+    force took from it: the baseline from which the reduction counts.
     """
 
     request: DemandResponse
@@ -289,7 +289,8 @@ def decide_demand_response(
                 f"the reduction of {_mw(request.reduction_w)} is above "
                 f"the {_mw(free_w)} that can be given up"
             )
-    return GridEvent(request, not reasons, tuple(reasons), measured_power_w)
+    reference_w = measured_power_w + active_reduction_w(events, now_s)
+    return GridEvent(request, not reasons, tuple(reasons), reference_w)
 
 
 def caps(

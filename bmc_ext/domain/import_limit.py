@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from bmc_ext.domain.grid import Throttleable, flexibility_down_w
 from bmc_ext.domain.ledger import TOLERANCE_W, Reservation, Site
 
+_NO_OFFER = "while the signal holds, no new workload gets power above its limit"
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -67,7 +69,8 @@ def judge(
     flowing = f"{_mw(site.measured_power_w)} flow"
     if obstacle is not None:
         above = _above(highest.promised_w, limit_w)
-        return Verdict(False, (f"{flowing}, and approved workloads may need {above}", obstacle))
+        flowing_and_promised = f"{flowing}, and approved workloads may need {above}"
+        return Verdict(False, (flowing_and_promised, obstacle, _NO_OFFER))
     tightest = max(to_come, key=lambda outlook: outlook.least_w)
     given_up_w = tightest.promised_w - tightest.least_w
     if tightest.least_w > limit_w + TOLERANCE_W:
@@ -75,7 +78,7 @@ def judge(
         when = f"; in {after_s:.0f} s" if after_s else ": there"
         remain = f"remain at least {_above(tightest.least_w, limit_w)}"
         given_up = f"{_mw(given_up_w)} can be given up with the cooling{when} {remain}"
-        return Verdict(False, (f"{flowing}, {given_up}",))
+        return Verdict(False, (f"{flowing}, {given_up}", _NO_OFFER))
     above = _above(highest.promised_w, limit_w)
     capped = f"workloads are capped by up to {_mw(highest.promised_w - limit_w)} with the cooling"
     return Verdict(True, (f"{flowing}, and approved workloads may need {above}: {capped}",))

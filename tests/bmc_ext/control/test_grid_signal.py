@@ -11,6 +11,8 @@ from bmc_ext.errors import ConflictError, MessageError
 from bmc_ext.messages.grid import grid_status
 from schemas import validator
 
+NO_OFFER = "while the signal holds, no new workload gets power above its limit"
+
 
 def train(bench: Any, workload_id: str = "t", peak_mw: float = 100, min_mw: float = 40) -> None:
     """A training that runs from now for ten hours and can throttle."""
@@ -169,7 +171,8 @@ def test_limit_that_cannot_be_kept_is_refused_with_the_numbers(bench: Any) -> No
     assert body["status"] == "refused"
     assert body["reasons"] == [
         "194 MW flow, 63.6 MW can be given up with the cooling: "
-        "there remain at least 130.4 MW, above the limit of 100 MW"
+        "there remain at least 130.4 MW, above the limit of 100 MW",
+        NO_OFFER,
     ]
     bench.tick(1)
     assert bench.sink.orders["t"].max_power_w == 100e6
@@ -204,7 +207,8 @@ def test_limit_that_a_start_to_come_will_break_is_refused(bench: Any) -> None:
     assert long["status"] == "refused"
     assert long["reasons"] == [
         "88 MW flow, 0 MW can be given up with the cooling; "
-        "in 600 s remain at least 194 MW, above the limit of 150 MW"
+        "in 600 s remain at least 194 MW, above the limit of 150 MW",
+        NO_OFFER,
     ]
 
 
@@ -239,6 +243,7 @@ def test_observe_mode_promises_nothing(bench: Any) -> None:
     assert told["reasons"] == [
         "194 MW flow, and approved workloads may need 194 MW, above the limit of 150 MW",
         "control mode is observe: no workload would be capped",
+        NO_OFFER,
     ]
     assert bench.signal(bench.grid_signal("s-2", import_limit_mw=194.1))["status"] == "accepted"
     bench.tick(1)

@@ -32,15 +32,19 @@ TRAINING = Throttleable("t", NOW_S - 60, NOW_S + 10 * HOUR_S, 150e6, 90e6)
 
 
 def decided(
-    request: DemandResponse, *events: GridEvent, workloads: list[Throttleable] | None = None
+    request: DemandResponse,
+    *events: GridEvent,
+    workloads: list[Throttleable] | None = None,
+    measured_power_w: float = 240e6,
+    now_s: float = NOW_S,
 ) -> GridEvent:
-    """The decision on a request beside these events, with 240 MW of import."""
+    """The decision on a request beside these events."""
     return decide_demand_response(
         request,
         events=events,
         workloads=[TRAINING] if workloads is None else workloads,
-        measured_power_w=240e6,
-        now_s=NOW_S,
+        measured_power_w=measured_power_w,
+        now_s=now_s,
     )
 
 
@@ -155,6 +159,15 @@ def test_overlapping_events_add_up() -> None:
     assert active_reduction_w([first, both], NOW_S + 2.5 * HOUR_S) == 60e6
     assert limit_at(import_limits(250e6, [], [first, both], NOW_S), NOW_S + 2.5 * HOUR_S) == 180e6
     assert decided(replace(second, start_s=NOW_S + 3 * HOUR_S), first).accepted
+
+
+def test_an_event_counts_from_what_would_flow_without_those_in_force() -> None:
+    """An import that an event has lowered already is not lowered by it a second time."""
+    first = decided(replace(REQUEST, start_s=NOW_S, target_reduction_w=40e6))
+    request = replace(REQUEST, event_id="dr-2", start_s=NOW_S + 60, target_reduction_w=20e6)
+    second = decided(request, first, measured_power_w=200e6, now_s=NOW_S + 60)
+    assert second.accepted
+    assert limit_at(import_limits(250e6, [], [first, second], NOW_S), NOW_S + 61) == 180e6
 
 
 def test_flexibility_counts_only_what_runs() -> None:
