@@ -83,6 +83,10 @@ class Routes:
         """Serve PATCH of `uri`."""
         return self._handler(uri, "PATCH", privilege, costly=costly)
 
+    def put(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
+        """Serve PUT of `uri`."""
+        return self._handler(uri, "PUT", privilege)
+
     def delete(self, uri: str, privilege: str) -> Callable[[AnyHandler], AnyHandler]:
         """Serve DELETE of `uri`."""
         return self._handler(uri, "DELETE", privilege)

@@ -19,6 +19,7 @@ ANY = "/redfish/v1/{host:path}"
 @routes.get(ANY, LOGIN, volatile=("DateTime",))
 @routes.post(ANY, CONFIGURE_COMPONENTS)
 @routes.patch(ANY, CONFIGURE_COMPONENTS)
+@routes.put(ANY, CONFIGURE_COMPONENTS)
 @routes.delete(ANY, CONFIGURE_COMPONENTS)
 def host(context: Context, request: Request) -> Response:
     """The host's answer, under our headers; nothing of the host is reached by `..`."""

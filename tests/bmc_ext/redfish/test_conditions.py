@@ -62,7 +62,10 @@ def test_what_does_not_exist_allows_nothing(front: Served) -> None:
     """A 404 has no Allow header: there is no resource that takes a method."""
     assert "allow" not in front.ask("GET", f"{ROOT}/nothing").headers
     assert "allow" not in front.ask("OPTIONS", f"{ROOT}/nothing").headers
-    assert front.ask("DELETE", SYSTEM).headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
+    for method in ("DELETE", "PUT"):
+        refused = front.ask(method, SYSTEM)
+        assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS, PATCH")
+        assert front.ask(method, f"{ROOT}/nothing").status == 404
 
 
 def test_a_limit_of_thousands_of_digits_is_400(front: Served) -> None:
