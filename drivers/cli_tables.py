@@ -26,9 +26,11 @@ def console() -> Console:
 
 def _table(*columns: str, title: str | None = None) -> Table:
     """A table whose first column, the name, is never wrapped."""
-    table = Table(box=SIMPLE, title=title, title_justify="left")
+    table = Table(
+        box=SIMPLE, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
-        table.add_column(column, no_wrap=not table.columns, overflow="fold")
+        table.add_column(column, no_wrap=not table.columns, overflow="fold", min_width=len(column))
     return table
 
 
@@ -60,7 +62,10 @@ def profile(shown: Profile) -> Iterator[RenderableType]:
 
 
 def _points(shown: Profile) -> Table:
-    table = _table("point", "register", "unit", "range", "accuracy", "group", "write")
+    writable = any(point.write is not None for point in shown.points.values())
+    columns = ["point", "register", "unit", "range", "accuracy", "group"]
+    table = _table(*columns, *(["write"] if writable else []))
+    table.columns[1].no_wrap = True  # an address is read in one piece
     for point in shown.points.values():
         order = "" if point.registers == 1 else f" {point.order}"
         table.add_row(
@@ -70,7 +75,7 @@ def _points(shown: Profile) -> Table:
             "" if point.range is None else f"{point.range[0]:g} to {point.range[1]:g}",
             _accuracy(point.accuracy),
             point.group,
-            _bounds(point),
+            *([_bounds(point)] if writable else []),
         )
     return table
 

@@ -76,6 +76,20 @@ def test_list_keeps_names_whole_at_80_columns() -> None:
         assert re.search(rf"{re.escape(profile.id)} +{profile.kind} ", screen.getvalue())
 
 
+@pytest.mark.parametrize("name", [profile.id for profile in list_profiles()])
+def test_show_breaks_no_address_and_no_heading_at_80_columns(name: str) -> None:
+    """On a terminal of the usual width each point's name and register stand in one line."""
+    screen = io.StringIO()
+    profile = load_profile(name)
+    for part in cli_tables.profile(profile):
+        Console(file=screen, width=80).print(part)
+    shown = screen.getvalue()
+    assert re.search(r"point +register +unit +range +accuracy +group", shown)
+    for point in profile.points.values():
+        register = f"{point.fc}:0x{point.address:04X} {point.type}"
+        assert re.search(rf"{re.escape(point.name)} +{register}", shown)
+
+
 def test_show_tells_all_about_a_profile() -> None:
     """Points, units, bounds, groups and sources of a profile are shown."""
     result = run("show", "keller.33x")
