@@ -48,6 +48,19 @@ def test_measured_power_is_the_plants_power(bmc: Running, plant: PlantControl) -
         assert sum(p["PowerWatts"] for p in feed["Phases"]) == pytest.approx(feed["PowerWatts"])
 
 
+def test_a_limit_alone_asks_for_the_newest_history(bmc: Running) -> None:
+    """Without a start the last points come, with one the first; a start after the end is 400."""
+    path = f"{HOME}/power/history"
+    known = wait_for(lambda: len(found := bmc.get(path)["Points"]) > 3 and found, 10, "history")
+    newest = bmc.get(f"{path}?limit=2")["Points"]
+    assert len(newest) == 2
+    assert newest[0]["Start"] >= known[-2]["Start"]
+    first = bmc.get(f"{path}?limit=2&start={known[0]['Start']}")["Points"]
+    assert first == known[:2]
+    backwards = f"{path}?start={known[1]['Start']}&end={known[0]['Start']}"
+    assert bmc.ask("GET", backwards).status == 400
+
+
 def test_both_faces_show_one_window(bmc: Running) -> None:
     """Redfish and message of the same WindowId carry the same numbers."""
 

@@ -25,7 +25,10 @@ MAX_POINTS = 3600
     volatile=("Points",),
 )
 def power_history(context: Context, request: Request) -> dict[str, Any]:
-    """Query: feed, resolution (1s or 1min), start and end (ISO 8601), limit; default last 5 min."""
+    """Query: feed, resolution (1s or 1min), start and end (ISO 8601), limit; default last 5 min.
+
+    A limit takes the first points after `start`, and without a start the last ones before `end`.
+    """
     feed_id, resolution, points = select(context, request)
     return {
         "Id": "history",
@@ -50,9 +53,11 @@ def select(context: Context, request: Request) -> tuple[str, str, list[Aggregate
     limit = request.query.get("limit", str(MAX_POINTS))
     if not (re.fullmatch("[0-9]{1,4}", limit) and 1 <= int(limit) <= MAX_POINTS):
         raise RedfishError(400, f"limit: {limit!r} is not a number from 1 to {MAX_POINTS}")
-    return feed_id, resolution, context.history.query(
-        feed_id, resolution, start_s, end_s, int(limit)
-    )  # fmt: skip
+    if start_s > end_s:
+        raise RedfishError(400, "start: it lies after end")
+    points = context.history.query(feed_id, resolution, start_s, end_s, MAX_POINTS)
+    wanted = slice(int(limit)) if "start" in request.query else slice(-int(limit), None)
+    return feed_id, resolution, points[wanted]
 
 
 def _time(request: Request, name: str, default: float) -> float:
