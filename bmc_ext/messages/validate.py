@@ -86,7 +86,9 @@ def _one_of(message: dict[str, Any], name: str, expected: Collection[str]) -> st
     if name not in message:
         raise MessageError(f"{name} is missing", pointer((name,)))
     value = message[name]
-    if not isinstance(value, str) or value not in expected:
+    if not isinstance(value, str):
+        raise MessageError(f"{name} is {_shown(value)}, not of type string", pointer((name,)))
+    if value not in expected:
         choices = " or ".join(expected)
         raise MessageError(f"{name} is {_shown(value)}, not {choices}", pointer((name,)))
     return value

@@ -42,6 +42,13 @@ def test_the_version_comes_first(announcement: dict[str, Any]) -> None:
     assert caught.value.property_path == "/dcpi_version"
 
 
+def test_a_version_that_is_a_number_is_told_apart(announcement: dict[str, Any]) -> None:
+    """1.0 is not "1.0": the error names the type that is wrong."""
+    announcement["dcpi_version"] = 1.0
+    with pytest.raises(MessageError, match=r"^dcpi_version is 1.0, not of type string$"):
+        validate(announcement, "workload_announcement")
+
+
 def test_the_shallowest_fault_is_named(announcement: dict[str, Any]) -> None:
     """Of several faults the one nearest to the top is named, and always the same one."""
     announcement["power_profile"]["peak_power_mw"] = -1
