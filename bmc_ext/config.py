@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from jsonschema.exceptions import ValidationError
 
 from bmc_ext.errors import ConfigurationError
 from drivers.engine import DeviceSpec
@@ -118,8 +119,12 @@ def load_config(path: Path) -> Config:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
+        raise ConfigurationError(f"{path}{line}: not YAML: {error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(f"{path}: not YAML: {reason}") from error
     if document is None:
         raise ConfigurationError(
             f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"
@@ -132,12 +137,30 @@ def parse_config(document: object, *, base: Path, origin: str = "configuration")
     for error in sorted(
         validator("config/config").iter_errors(document), key=lambda e: list(e.path)
     ):
-        place = "/".join(str(part) for part in error.path) or "top level"
-        raise ConfigurationError(f"{origin}: {place}: {error.message}")
+        place, text = _explained(error)
+        raise ConfigurationError(f"{origin}: {place}: {text}")
     assert isinstance(document, dict)
     config = _build(document, base)
     _check_references(config, origin)
     return config
+
+
+def _explained(error: ValidationError) -> tuple[str, str]:
+    """The place of a fault and what is wrong there; of alternatives, of the one that was meant."""
+    text = error.message
+    if error.validator == "oneOf":
+        choices = error.validator_value
+        of_other_type = {f.schema_path[0] for f in error.context if "type" in f.relative_path}
+        meant = [f for f in error.context if f.schema_path[0] not in of_other_type]
+        if "properties" not in choices[0]:
+            names = " and ".join(name for choice in choices for name in choice["required"])
+            text = f"one of {names} is needed, and only one"
+        elif meant:
+            error, text = meant[0], meant[0].message
+        else:
+            types = ", ".join(choice["properties"]["type"]["const"] for choice in choices)
+            text = f"type {error.instance['type']!r} is none of {types}"
+    return "/".join(str(part) for part in error.absolute_path) or "top level", text
 
 
 def _build(document: dict[str, Any], base: Path) -> Config:

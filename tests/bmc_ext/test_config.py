@@ -16,6 +16,12 @@ GOOD = {
     "feeds": [{"id": "f", "rated_power_w": 1e6, "meter": "d"}],
     "loops": [{"id": "l", "return": "d/temperature.TOB1"}],
 }
+COMTRADE = {"type": "comtrade", "path": "recording.cfg"}
+
+
+def feed(**source: object) -> dict[str, object]:
+    """The part of a configuration that names one feed with these sources."""
+    return {"feeds": [{"id": "f", "rated_power_w": 1e6, **source}]}
 
 
 def test_defaults_and_relative_paths(tmp_path: Path) -> None:
@@ -37,7 +43,12 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
         ({"devices": [], "loops": []}, "feeds/f: no device 'd'"),
         ({"feeds": []} | {"devices": []}, "loops/l: no device 'd'"),
         ({"feeds": [GOOD["feeds"][0]] * 2}, "feeds: id 'f' is given twice"),
-        ({"feeds": [{"id": "f", "rated_power_w": 1e6}]}, "feeds/0"),
+        (feed(), "feeds/0: one of waveform and meter is needed, and only one"),
+        (feed(meter="d", waveform=COMTRADE), "feeds/0: one of waveform and meter is needed"),
+        (feed(waveform={"type": "stream"}), "feeds/0/waveform: 'port' is a required property"),
+        (feed(waveform=COMTRADE | {"path": 7}), "feeds/0/waveform/path: 7 is not"),
+        (feed(waveform={"type": "pcap"}), "feeds/0/waveform: type 'pcap' is none of"),
+        (feed(waveform={"port": 1}), "feeds/0/waveform: 'type' is a required property"),
         ({"listen": {"certificate": "x.pem"}}, "listen"),
         ({"loops": [{"id": "l", "rated_flow_lpm": 9000}]}, "loops/0/rated_flow_lpm"),
         ({"surprise": 1}, "surprise"),
@@ -67,3 +78,14 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"c\.yaml"):
         load_config(file)
+
+
+def test_a_file_that_is_no_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+    """The error names the line and stays one line, whatever the parser says."""
+    path = tmp_path / "service.yaml"
+    for text in ("facility: {id: a\nfeeds: [", "a: \x07", "a: b: c"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="not YAML") as caught:
+            load_config(path)
+        assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:1: ")
