@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -41,6 +42,21 @@ async def read_body(scope: Scope, receive: Receive, limit: int, timeout_s: float
             parts.append(part)
             if not event.get("more_body", False):
                 return b"".join(parts)
+
+
+async def discard_body(receive: Receive, limit: int, timeout_s: float) -> None:
+    """Take what is left of a body, up to `limit` bytes and `timeout_s`, and keep nothing of it.
+
+    A connection that is closed upon a client that is still sending is reset, and the answer lost.
+    """
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while size <= limit:
+                event = await receive()
+                size += len(event.get("body", b""))
+                if event["type"] == "http.disconnect" or not event.get("more_body", False):
+                    return
 
 
 class WsgiBridge:

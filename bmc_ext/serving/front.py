@@ -25,6 +25,7 @@ from bmc_ext.serving.bridge import (
     Send,
     WsgiApp,
     WsgiBridge,
+    discard_body,
     encoded,
     read_body,
 )
@@ -40,6 +41,8 @@ ALIASES = ("/redfish/v1/Oem/DCPI", "/redfish/v1/Chassis/DCPI/Oem/DCPI")
 
 STREAMS = (f"{HOME}/power/stream", "/dcpi/power/stream")
 _BODY_TIMEOUT_S = 10.0
+_DISCARDED_BODIES = 16  # of the largest size that is taken; whoever sends more is cut off
+_LINGER_S = 5.0
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
@@ -124,9 +127,14 @@ class Front:
                 (b"content-length", str(len(body)).encode()),
             ]
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
+        if scope["method"] == "HEAD":
+            body = b""
+        if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE and b"expect" not in headers:
+            # Whoever is still sending must not be reset before it has read the answer.
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await discard_body(receive, _DISCARDED_BODIES * self._max_body_bytes, _LINGER_S)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], path: str

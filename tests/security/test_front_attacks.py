@@ -69,6 +69,13 @@ def test_a_body_over_the_limit_is_413(front: Served, chunked: bool) -> None:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_who_sends_a_large_body_to_its_end_still_reads_the_413(front: Served) -> None:
+    """The connection is not reset under a client that reads only after it has sent all."""
+    for _ in range(8):
+        answer = front.ask("POST", SESSIONS, b"a" * 4_000_000, user=None)
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
 @pytest.mark.parametrize(
     "path",
     [
