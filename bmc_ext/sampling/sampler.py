@@ -10,7 +10,8 @@ from typing import Protocol
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.sampling import Analysis, analyze
-from bmc_ext.sampling.grid import CutWindow, WindowCutter, WindowGrid
+from bmc_ext.sampling.grid import CutWindow
+from bmc_ext.sampling.timeline import TimeBase, Timeline
 from drivers.errors import DriverError
 from drivers.waveforms.block import Block, WaveformSource
 
@@ -29,7 +30,9 @@ class Window:
 
     `window_id` = floor(Unix time / 0.1 s) of its start, `start_ns` that time in ns. `analysis` is
     None when samples are missing (`samples` < `expected`, flag `gap`) or when the window cannot be
-    analysed (flag `unusable`); other flags are the source's own, for example `seam`.
+    analysed (flag `unusable`); other flags are the source's own, for example `seam`. `rate_error`
+    bounds the relative error of `sample_rate_hz`, with which the window was analysed, and
+    `time_error_s` that of the samples' times, both against the system clock.
     """
 
     feed_id: str
@@ -40,6 +43,14 @@ class Window:
     flags: tuple[str, ...]
     samples: int
     expected: int
+    sample_rate_hz: float | None = None
+    rate_error: float = 0.0
+    time_error_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """What its samples span in s: a window is 100 ms but for the samples at its ends."""
+        return WINDOW_NS * 1e-9 if not self.sample_rate_hz else self.samples / self.sample_rate_hz
 
 
 class BlockObserver(Protocol):
@@ -57,8 +68,9 @@ class Sampler:
 
     `emit` and the observers are called in that thread, in the order of time. A lost source is
     opened again, at first after 0.1 s and never more than 1 s apart. Time is the source's sample
-    count; `clock` only tells whether the source's time and the system's have moved apart, which
-    opens the source again.
+    count. Of a source that keeps UTC by itself, `clock` only tells whether its time and the
+    system's have moved apart, which opens it again; the rate and phase of another one are measured
+    against the system clock (see Timeline).
     """
 
     def __init__(
@@ -146,8 +158,7 @@ class Sampler:
         source.open()
         self._connected = True
         self._lag_ns = None
-        grid = WindowGrid(source.sample_rate_hz, source.epoch_ns)
-        cutter = WindowCutter(grid)
+        timeline = Timeline(self.feed_id, source.sample_rate_hz, source.epoch_ns)
         for observer in self._observers:
             observer.begin(source)
         try:
@@ -156,13 +167,15 @@ class Sampler:
                 if block is None:
                     continue
                 self._observe(block)
-                for cut in cutter.cut(block):
-                    self._deliver(cut)
-                    if cut.samples is not None and self._has_stepped(cut.window_id):
+                for cut in timeline.cut(block):
+                    self._deliver(cut, timeline.time_base(cut))
+                    if cut.samples is None or timeline.is_measured:
+                        continue
+                    if self._has_stepped(cut.window_id):
                         return
         except DriverError:
-            for cut in cutter.flush():
-                self._deliver(cut)
+            for cut in timeline.flush():
+                self._deliver(cut, timeline.time_base(cut))
             raise
 
     def _observe(self, block: Block) -> None:
@@ -187,8 +200,8 @@ class Sampler:
         )
         return True
 
-    def _deliver(self, cut: CutWindow) -> None:
-        analysis, flags = self._analyse(cut)
+    def _deliver(self, cut: CutWindow, time_base: TimeBase) -> None:
+        analysis, flags = self._analyse(cut, time_base.sample_rate_hz)
         window = Window(
             feed_id=self.feed_id,
             window_id=cut.window_id,
@@ -198,6 +211,9 @@ class Sampler:
             flags=flags,
             samples=cut.count,
             expected=cut.expected,
+            sample_rate_hz=time_base.sample_rate_hz,
+            rate_error=time_base.rate_error,
+            time_error_s=time_base.time_error_s,
         )
         if self._last_window_id is not None:
             self._missed += max(0, cut.window_id - self._last_window_id - 1)
@@ -212,7 +228,9 @@ class Sampler:
             # One consumer's failure must not end the measurement.
             _log.exception("feed %s: window %d was not taken", self.feed_id, cut.window_id)
 
-    def _analyse(self, cut: CutWindow) -> tuple[Analysis | None, tuple[str, ...]]:
+    def _analyse(
+        self, cut: CutWindow, sample_rate_hz: float
+    ) -> tuple[Analysis | None, tuple[str, ...]]:
         if cut.samples is None:
             return None, cut.flags
         phases = self._source.phases
@@ -220,7 +238,7 @@ class Sampler:
             analysis = analyze(
                 cut.samples[:phases],
                 cut.samples[phases:],
-                self._source.sample_rate_hz,
+                sample_rate_hz,
                 nominal_hz=self._nominal_hz,
                 skew_s=self._source.skew_s,
             )

@@ -3,11 +3,15 @@
 The server speaks, the client listens. On connect one JSON line of at most 4096 bytes:
 
     {"protocol": "dcpi-waveform/1", "phases": 3, "sample_rate_hz": 12800,
-     "epoch_ns": <UTC ns of sample 0>, "dtype": "<f4"}
+     "epoch_ns": <UTC ns of sample 0>, "dtype": "<f4", "clock": "utc"}
 
 then frames at true time, at least one in 100 ms: a header of 16 bytes, little-endian (`DCPW`,
 u32 number of samples n, u64 index of the first), and 2 × phases × n little-endian float32, one
 channel after the other: v1 v2 v3 i1 i2 i3, in V and A.
+
+`clock` says who keeps the time: "utc", which is also meant where it is missing, is a server whose
+sample i lies at epoch + i/rate UTC; "free" is one whose converter runs at a rate of its own, near
+sample_rate_hz: its epoch is a guess, and the listener measures both by when the frames arrive.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class StreamSource:
         self._next_index = 0
         self._heard_at = 0.0
         self._timeout_s = -1.0
+        self._is_free = False
 
     def open(self) -> None:
         """Connect and read the greeting; raises TransportError naming the server and the reason."""
@@ -94,11 +99,12 @@ class StreamSource:
         payload = memoryview(self._payload)[: self._payload_bytes]
         if not self._fill(self._connection, payload):
             return None
+        received_ns = time.time_ns() if self._is_free else None
         self._in_payload = False
         samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
         first = self._next_index
         self._next_index += samples.shape[1]
-        return Block(first, samples.astype(np.float32, copy=False))
+        return Block(first, samples.astype(np.float32, copy=False), received_ns=received_ns)
 
     def close(self) -> None:
         """Close the connection, if any."""
@@ -174,6 +180,10 @@ class StreamSource:
         epoch = greeting.get("epoch_ns")
         if type(epoch) is not int or not 0 <= epoch < 2**63:
             raise TransportError(f"{self._peer}: epoch_ns {epoch!r} is not a UTC time in ns")
+        clock = greeting.get("clock", "utc")
+        if clock not in ("utc", "free"):
+            raise TransportError(f"{self._peer}: clock {clock!r} is neither 'utc' nor 'free'")
+        self._is_free = clock == "free"
         self.phases, self.sample_rate_hz, self.epoch_ns = phases, float(rate), epoch
         self.skew_s = (0.0,) * phases  # all channels are sampled at once
 
