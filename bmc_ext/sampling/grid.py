@@ -149,9 +149,7 @@ class WindowCutter:
         """The window that is begun, torn as it is; none when no window is begun."""
         if self._count:
             flags = tuple(sorted(self._flags | {"gap"}))
-            yield CutWindow(
-                self._window_id, self._start, None, self._count, self._expected, flags
-            )
+            yield CutWindow(self._window_id, self._start, None, self._count, self._expected, flags)
         self._count = 0
 
     @property

@@ -60,7 +60,9 @@ def follow(seconds: float, rate_hz: float = RATE_HZ, **kinds: Any) -> Seen:
             )  # fmt: skip
             samples.append(np.empty((2, 0)) if cut.samples is None else cut.samples.copy())
             flags.append(cut.flags)
-    ids, at, error, bound, rate, rate_bound = (np.array(column) for column in zip(*rows, strict=True))
+    ids, at, error, bound, rate, rate_bound = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
     ppm = (rate / rate_hz - 1.0) * 1e6
     return Seen(ids, at, error, bound, ppm, rate_bound * 1e6, samples, flags)
 

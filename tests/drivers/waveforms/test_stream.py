@@ -171,6 +171,7 @@ def test_a_frame_in_pieces_is_put_together() -> None:
         ({"dtype": ">f8"}, "dtype"),
         ({"phases": 4}, "phases 4"),
         ({"phases": True}, "phases True"),
+        ({"clock": "atomic"}, "clock 'atomic' is neither 'utc' nor 'free'"),
         ({"sample_rate_hz": 0}, "sample_rate_hz 0"),
         ({"sample_rate_hz": "12800"}, "sample_rate_hz '12800'"),
         ({"sample_rate_hz": float("nan")}, "sample_rate_hz nan"),
@@ -214,6 +215,32 @@ def test_a_broken_frame_loses_the_peer(frames: bytes, reason: str) -> None:
         source = opened(port)
         with pytest.raises(TransportError, match=reason):
             drain(source, 3.0)
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_stamped"), [({}, False), ({"clock": "utc"}, False), ({"clock": "free"}, True)]
+)
+def test_arrivals_are_stamped_where_the_clock_is_free(
+    changes: dict[str, object], is_stamped: bool
+) -> None:
+    """Only a server that does not keep UTC has its frames stamped, with the time they came."""
+
+    def script(connection: socket.socket) -> None:
+        greet(connection, **changes)
+        connection.sendall(frame(0, 50))
+        until_closed(connection)
+
+    with serving(script) as port:
+        source = opened(port)
+        before_ns = time.time_ns()
+        block = source.read(3.0)
+        assert block is not None
+        if is_stamped:
+            assert block.received_ns is not None
+            assert before_ns <= block.received_ns <= time.time_ns()
+        else:
+            assert block.received_ns is None
         source.close()
 
 
