@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import datetime
 import time
 from typing import Protocol
@@ -52,30 +51,3 @@ def parse_iso8601(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset")
     return moment.timestamp()
-
-
-class _Timex(ctypes.Structure):
-    """struct timex of adjtimex(2), as far as it is read here."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_char * 256),
-    )
-
-
-_STA_UNSYNC = 0x0040  # adjtimex(2)
-
-
-def time_bound_s() -> float | None:
-    """Bound on the system clock's error in s, from adjtimex(2); None when unsynchronised."""
-    state = _Timex()
-    if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state)) < 0:
-        return None
-    if state.status & _STA_UNSYNC:
-        return None
-    return float(state.maxerror) * 1e-6

@@ -30,6 +30,7 @@ from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import server_context
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 from drivers.waveforms.block import WaveformSource
 from drivers.waveforms.comtrade_file import ComtradeReplay
@@ -66,7 +67,10 @@ class Service:
         self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
         self.access = AccessAudit(self.audit, self.clock)
         self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
-        self.collector = Collector(config, self.engine, self.state, self.clock)
+        self.timekeeper = Timekeeper(self.clock)
+        self.collector = Collector(
+            config, self.engine, self.state, self.clock, time_bound=self.timekeeper
+        )
         self.samplers = [
             Sampler(
                 feed.id,
@@ -105,6 +109,7 @@ class Service:
 
     def start(self) -> None:
         """Start measuring and controlling."""
+        self.timekeeper.start()
         self.engine.start()
         self.collector.start()
         for sampler in self.samplers:
@@ -119,6 +124,7 @@ class Service:
             sampler.stop()
         self.collector.stop()
         self.engine.stop()
+        self.timekeeper.stop()
         self.commands.close()
         self.access.close()
         self.audit.close()

@@ -18,12 +18,12 @@ BASE_NS = 1_795_000_000_040_000_000
 Delay = Callable[[np.random.Generator, float], float]
 
 
-def usual_delay(chance: np.random.Generator, now_s: float) -> float:  # noqa: ARG001
+def usual_delay(chance: np.random.Generator, now_s: float) -> float:
     """Median 0.08 ms, 99th percentile about 4 ms: a thread that wakes up on an idle machine."""
     return float(chance.exponential(0.115e-3) + (chance.random() < 0.03) * chance.exponential(4e-3))
 
 
-def busy_delay(chance: np.random.Generator, now_s: float) -> float:  # noqa: ARG001
+def busy_delay(chance: np.random.Generator, now_s: float) -> float:
     """Mean 1 ms, with stalls of 20 to 60 ms in a hundredth of all blocks."""
     stall = chance.uniform(0.02, 0.06) if chance.random() < 0.01 else 0.0
     return float(chance.exponential(1e-3) + stall)

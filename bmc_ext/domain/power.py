@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bmc_ext.domain.energy import EnergyRegisters, sum_of
 from drivers.reading import Quality
+
+NO_REGISTERS = EnergyRegisters()
+"""Of a feed that counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class FeedValues:
 
     A waveform feed knows nothing unless `quality` is OK; a meter's feed shows whatever else the
     meter gave. `measured_at` is the Unix time of the window's start or of the meter's read. Power
-    is import positive. Energies are running totals in J.
+    is import positive. Energies are running totals in J; `registers` are known at any quality. The
+    window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
+    samples' times are right to `time_error_s`: against the system clock; None for a meter.
     """
 
     feed_id: str
@@ -48,6 +54,10 @@ class FeedValues:
     dpf: float | None = None
     energy_import_j: float | None = None
     energy_export_j: float | None = None
+    registers: EnergyRegisters = NO_REGISTERS
+    sample_rate_hz: float | None = None
+    rate_error: float | None = None
+    time_error_s: float | None = None
     phases: tuple[PhaseValues, ...] = ()
 
 
@@ -62,6 +72,7 @@ class TotalValues:
     pf: float | None = None
     energy_import_j: float | None = None
     energy_export_j: float | None = None
+    registers: EnergyRegisters = NO_REGISTERS
 
 
 _SEVERITY = (
@@ -98,4 +109,5 @@ def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
         pf=p_w / s_va if p_w is not None and s_va else None,
         energy_import_j=add_known([feed.energy_import_j for feed in feeds]),
         energy_export_j=add_known([feed.energy_export_j for feed in feeds]),
+        registers=sum_of([feed.registers for feed in feeds]),
     )

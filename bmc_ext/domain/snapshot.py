@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bmc_ext.domain.energy import WINDOW_S
 from bmc_ext.domain.power import FeedValues, TotalValues, add_known, worst_quality
 from drivers.reading import Quality, Reading
 
-WINDOW_S = 0.1
-"""Length of a window in seconds (DCPI Table 1, power monitoring)."""
+__all__ = ["TIME_LIMIT_S", "WINDOW_S", "LoopValues", "SiliconValues", "Snapshot"]
+
+TIME_LIMIT_S = 1e-3
+"""Time stamps right to ±1 ms are asked for (DCPI 5.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class SiliconValues:
 class Snapshot:
     """The facility in the 100 ms window `window_id` = floor(Unix time / 0.1 s) of its start.
 
-    `time_bound_s` bounds the error of the time stamps; None when the clock is not synchronised.
+    `time_bound_s` bounds the error of the time stamps, that of the feeds' own clocks included, by
+    the word of `time_source`; both are None when the clock is not synchronised.
     """
 
     window_id: int
@@ -54,6 +58,17 @@ class Snapshot:
     feeds: tuple[FeedValues, ...]
     loops: tuple[LoopValues, ...]
     silicon: tuple[SiliconValues, ...]
+    time_source: str | None = None
+
+    @property
+    def time_alarm(self) -> str | None:
+        """What is wrong with the time stamps, in words; None where they are within ±1 ms."""
+        if self.time_bound_s is None:
+            return "the clock is not synchronised: the times' error is not bounded"
+        if self.time_bound_s > TIME_LIMIT_S:
+            bound_ms, limit_ms = self.time_bound_s * 1e3, TIME_LIMIT_S * 1e3
+            return f"the times' error is bounded by {bound_ms:.3g} ms, beyond ±{limit_ms:g} ms"
+        return None
 
     @property
     def loops_quality(self) -> Quality:

@@ -95,8 +95,8 @@ class SteeredGrid:
 class CutWindow:
     """The samples of one window, shape (2 × phases, expected); None when `count` < `expected`.
 
-    `first_index` is the index of its first sample. `samples` is only valid until the next block is cut. `flags` are those of its blocks, and `gap`
-    where samples are missing.
+    `first_index` is the index of its first sample. `samples` is only valid until the next block is
+    cut. `flags` are those of its blocks, and `gap` where samples are missing.
     """
 
     window_id: int

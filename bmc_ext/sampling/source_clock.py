@@ -11,6 +11,7 @@ measurements", INFOCOM 1999).
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _RATE_ACCEPTED = 50e-6
 """A measured rate is used once it is known to 50 ppm: the nominal one may be 200 ppm off."""
 
 _RATE_DRIFT_PER_S = 0.5e-6
-"""How fast an old estimate of the rate loses its worth: a crystal warms up by < 0.5 ppm a second."""
+"""How fast an old estimate of the rate loses its worth: a crystal drifts by < 0.5 ppm a second."""
 
 _POINT_S = 0.25  # the earliest arrival of so long is one point of the envelope
 _POINTS = 128  # 32 s: longer sees drift as noise, shorter sees noise as drift
@@ -187,7 +188,7 @@ def _envelope_slope(points: Points) -> float:
             hull.pop()
         hull.append((x, y))
     mean = points[:, 0].mean()
-    for (x1, y1), (x2, y2) in zip(hull, hull[1:], strict=False):
+    for (x1, y1), (x2, y2) in pairwise(hull):
         if x2 >= mean:
             return float((y2 - y1) / (x2 - x1) / _NS)
     return 0.0

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from bmc_ext.clock import WINDOW_NS, Clock, SystemClock, time_bound_s
+from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.config import Config
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
@@ -22,10 +22,10 @@ from bmc_ext.telemetry.ring import Ring
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from bmc_ext.telemetry.thermal_points import CoolantLoop, SiliconSensor
 from bmc_ext.telemetry.waveform_feed import WaveformFeed
+from bmc_ext.timekeeping import TimeAlarm, TimeBound, kernel_bound
 
 _log = logging.getLogger(__name__)
 
-_BOUND_INTERVAL_S = 1.0
 _AHEAD_WINDOWS = 20  # windows further ahead of the clock than 2 s enter no snapshot
 _LONGEST_WAIT_S = 0.2  # so that a clock that is set back is noticed
 
@@ -48,7 +48,7 @@ class Collector:
         state: StateDirectory,
         clock: Clock | None = None,
         *,
-        time_bound: Callable[[], float | None] = time_bound_s,
+        time_bound: Callable[[], TimeBound] = kernel_bound,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._time_bound = time_bound
@@ -67,7 +67,13 @@ class Collector:
             if feed.meter is not None:
                 self._meters[feed.id] = MeterFeed(feed.id, feed.meter, engine)
             else:
-                self._waveforms[feed.id] = WaveformFeed(feed.id, totals, self._clock.monotonic_s())
+                self._waveforms[feed.id] = WaveformFeed(
+                    feed.id,
+                    totals,
+                    self._clock.monotonic_s(),
+                    registers=self.history.registers(feed.id),
+                    last_window=self.history.last_window(feed.id),
+                )
         self._changed = threading.Condition()  # guards what follows
         self._pacing = Pacing(self._clock.unix_ns())
         self._arrived: dict[int, dict[str, FeedValues]] = {}
@@ -76,8 +82,7 @@ class Collector:
         self._late_feeds: set[str] = set()
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._bound_s: float | None = None
-        self._bound_read_at: float | None = None
+        self._alarm = TimeAlarm(self._clock)
 
     @property
     def late_windows(self) -> int:
@@ -110,7 +115,7 @@ class Collector:
         feed = self._waveforms.get(window.feed_id)
         if feed is None:
             raise ValueError(f"{window.feed_id!r} is no waveform feed")
-        values, record = feed.take(window, self._clock.monotonic_s())
+        values, record = feed.take(window, self._clock.monotonic_s(), self._time_bound().rate_error)
         self._keep(window.feed_id, record)
         with self._changed:
             ahead = window.window_id - self._pacing.next_window
@@ -194,16 +199,24 @@ class Collector:
                 for feed_id in self._feed_ids
             ]
         )
-        self.store.publish(
+        bound = self._time_bound().beside(
+            [feed.time_error_s for feed in feeds if feed.time_error_s is not None]
+        )
+        self._publish_snapshot(
             Snapshot(
                 window_id=window_id,
-                time_bound_s=self._bound(monotonic_s),
+                time_bound_s=bound.seconds,
+                time_source=bound.source,
                 total=total_of(feeds),
                 feeds=feeds,
                 loops=tuple([loop.values() for loop in self._loops]),
                 silicon=tuple([sensor.values() for sensor in self._silicon]),
             )
         )
+
+    def _publish_snapshot(self, snapshot: Snapshot) -> None:
+        self._alarm.follow(snapshot.time_alarm)
+        self.store.publish(snapshot)
 
     def _feed_values(
         self, feed_id: str, window_id: int, arrived: dict[str, FeedValues], monotonic_s: float
@@ -213,18 +226,12 @@ class Collector:
             values = meter.values()
             self._keep(feed_id, meter_record(window_id, values))
             return values
-        return arrived.get(feed_id) or self._waveforms[feed_id].missing(monotonic_s)
+        return arrived.get(feed_id) or self._waveforms[feed_id].missing(window_id, monotonic_s)
 
     def _keep(self, feed_id: str, record: WindowRecord) -> None:
         """The ring first: what the history lacks after a crash is taken from there."""
         self._rings[feed_id].append(record)
         self.history.add(feed_id, record)
-
-    def _bound(self, monotonic_s: float) -> float | None:
-        if self._bound_read_at is None or monotonic_s - self._bound_read_at >= _BOUND_INTERVAL_S:
-            self._bound_s = self._time_bound()
-            self._bound_read_at = monotonic_s
-        return self._bound_s
 
     def _recover(self, feed_id: str) -> tuple[float, float]:
         """Take into the history what only the ring holds; energy totals (import, export) in J."""

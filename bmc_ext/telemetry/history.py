@@ -7,6 +7,7 @@ import sqlite3
 import threading
 
 from bmc_ext.clock import Clock, SystemClock
+from bmc_ext.domain.energy import EnergyRegisters, newest_known
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND, Aggregate, SecondBin
 from bmc_ext.telemetry.history_database import Energy, HistoryDatabase
@@ -66,16 +67,24 @@ class History:
             second.add(record)
             known = self._energies.get(feed_id)
             import_j, export_j = record.energy_import_j, record.energy_export_j
+            registers = record.registers
             if known is not None:
                 import_j = known.import_j if import_j is None else import_j
                 export_j = known.export_j if export_j is None else export_j
-            self._energies[feed_id] = Energy(import_j, export_j, record.window_id)
+                registers = newest_known(known.registers, registers)
+            self._energies[feed_id] = Energy(import_j, export_j, record.window_id, registers)
 
     def energies(self, feed_id: str) -> tuple[float | None, float | None]:
         """Running totals (import, export) of a feed in J; None where none was ever recorded."""
         with self._lock:
             known = self._energies.get(feed_id)
         return (None, None) if known is None else (known.import_j, known.export_j)
+
+    def registers(self, feed_id: str) -> EnergyRegisters:
+        """The other registers of a feed; unknown where none was ever recorded."""
+        with self._lock:
+            known = self._energies.get(feed_id)
+        return EnergyRegisters() if known is None else known.registers
 
     def last_window(self, feed_id: str) -> int | None:
         """The feed's newest window, over restarts; None before the first."""

@@ -8,12 +8,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.errors import StateError
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.aggregates import Aggregate, merge
 
-SCHEMA_VERSION = 1
-"""`user_version` of the database."""
+SCHEMA_VERSION = 2
+"""`user_version` of the database; version 1 lacks the registers and is brought to 2 when opened."""
 
 RETENTION_S = {"1s": 86_400, "1min": 366 * 86_400}
 """How long each resolution is kept, in seconds: a day and a year."""
@@ -27,6 +28,14 @@ _SCHEMA = """
     CREATE TABLE energy (
         feed INTEGER PRIMARY KEY, import_j REAL, export_j REAL, window_id INTEGER NOT NULL);
 """
+# The columns of EnergyRegisters, in the order of its fields.
+_REGISTER_TYPES = {
+    name: "INTEGER" if name.endswith(("windows", "window")) else "REAL"
+    for name in EnergyRegisters._fields
+}
+_ADD_REGISTERS = "".join(
+    f"ALTER TABLE energy ADD COLUMN {name} {kind}; " for name, kind in _REGISTER_TYPES.items()
+)
 # Time leads the key: the feeds of a second share a page, which bounds the bytes written.
 _AGGREGATES = """
     CREATE TABLE {table} (
@@ -48,11 +57,12 @@ _PRUNE_S = 600  # at most so much goes in one pass: a wrong clock must not empty
 
 
 class Energy(NamedTuple):
-    """Running totals of a feed in J, None where unknown, and its newest window."""
+    """Running totals of a feed in J, None where unknown, its newest window and its registers."""
 
     import_j: float | None
     export_j: float | None
     window_id: int
+    registers: EnergyRegisters = EnergyRegisters()
 
 
 class HistoryDatabase:
@@ -69,6 +79,10 @@ class HistoryDatabase:
             version = self._writer.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._create()
+            elif version == 1:
+                self._writer.executescript(
+                    f"BEGIN; {_ADD_REGISTERS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
             elif version != SCHEMA_VERSION:
                 raise StateError(
                     f"{path} has version {version}, this program reads {SCHEMA_VERSION}; "
@@ -98,9 +112,13 @@ class HistoryDatabase:
     def energies(self) -> dict[str, Energy]:
         """The stored energies by feed."""
         rows = self._writer.execute(
-            "SELECT name, import_j, export_j, window_id FROM energy JOIN feed ON feed = id"
+            f"SELECT name, import_j, export_j, window_id, {', '.join(_REGISTER_TYPES)} "
+            "FROM energy JOIN feed ON feed = id"
         )
-        return {name: Energy(*rest) for name, *rest in rows}
+        return {
+            name: Energy(import_j, export_j, window_id, EnergyRegisters(*registers))
+            for name, import_j, export_j, window_id, *registers in rows
+        }
 
     def owed_minutes(self) -> set[int]:
         """Starts of the minutes that have seconds but may lack their row."""
@@ -113,9 +131,13 @@ class HistoryDatabase:
     def write_energies(self, energies: Mapping[str, Energy]) -> None:
         """Replace the stored energies of these feeds."""
         self._writer.executemany(
-            "INSERT OR REPLACE INTO energy (feed, import_j, export_j, window_id) "
-            "VALUES (?, ?, ?, ?)",
-            [(self._feed(name), *energy) for name, energy in energies.items()],
+            "INSERT OR REPLACE INTO energy "
+            f"(feed, import_j, export_j, window_id, {', '.join(_REGISTER_TYPES)}) "
+            f"VALUES (?, ?, ?, ?{', ?' * len(_REGISTER_TYPES)})",
+            [
+                (self._feed(name), *energy[:3], *energy.registers)
+                for name, energy in energies.items()
+            ],
         )
 
     def write_seconds(self, seconds: Iterable[tuple[str, Aggregate]]) -> None:
@@ -166,7 +188,7 @@ class HistoryDatabase:
     def _create(self) -> None:
         tables = "".join(_AGGREGATES.format(table=table) for table in _TABLES.values())
         self._writer.executescript(
-            f"{_SCHEMA} {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            f"{_SCHEMA} {_ADD_REGISTERS} {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
 
     def _feed(self, name: str) -> int:

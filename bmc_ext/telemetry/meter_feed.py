@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, add_known, worst_quality
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality, Reading
 
 _PHASES = ("L1", "L2", "L3")
+_VAR_S = {"varh": 3600.0, "kvarh": 3.6e6}
 _TOTAL_POWER = "power.active.total"
 
 
@@ -41,6 +43,12 @@ class MeterFeed:
             pf=self._value("pf.total"),
             energy_import_j=self._value("energy.active.import"),
             energy_export_j=self._value("energy.active.export"),
+            registers=EnergyRegisters(
+                q1_var_s=self._reactive_var_s("q1"),
+                q2_var_s=self._reactive_var_s("q2"),
+                q3_var_s=self._reactive_var_s("q3"),
+                q4_var_s=self._reactive_var_s("q4"),
+            ),
             phases=self._phases(),
         )
 
@@ -85,6 +93,13 @@ class MeterFeed:
         reading = self._reading(point)
         return None if reading is None else reading.value
 
+    def _reactive_var_s(self, quadrant: str) -> float | None:
+        """Reactive energy of a quadrant in var·s, from a point in varh or kvarh."""
+        reading = self._reading(f"energy.reactive.{quadrant}")
+        if reading is None or reading.value is None or reading.unit not in _VAR_S:
+            return None
+        return reading.value * _VAR_S[reading.unit]
+
     def _reading(self, point: str) -> Reading | None:
         if self._engine is None or point in self._lacking:
             return None
@@ -110,4 +125,5 @@ def meter_record(window_id: int, values: FeedValues) -> WindowRecord:
         i_rms_a=tuple([phase.i_rms_a for phase in values.phases]),
         energy_import_j=values.energy_import_j,
         energy_export_j=values.energy_export_j,
+        registers=values.registers,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bmc_ext.domain.energy import EnergyRegisters
 from drivers.reading import Quality
 
 
@@ -12,7 +13,7 @@ class WindowRecord(NamedTuple):
 
     Power in W, var and VA, import positive; `p_mean_w` is the plain mean over the window, the one
     for energy and extremes. `v_rms_v` and `i_rms_a` hold up to three phases in V and A. Energies
-    are running totals in J at the end of the window.
+    and `registers` are running totals, in J and as EnergyRegisters says, at the end of the window.
     """
 
     window_id: int
@@ -27,3 +28,4 @@ class WindowRecord(NamedTuple):
     i_rms_a: tuple[float | None, ...] = ()
     energy_import_j: float | None = None
     energy_export_j: float | None = None
+    registers: EnergyRegisters = EnergyRegisters()

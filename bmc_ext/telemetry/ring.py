@@ -19,14 +19,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.errors import StateError
 from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality
 
 _log = logging.getLogger(__name__)
 
-VERSION = 1
-"""Version of the file layout; a file of another version is begun anew."""
+VERSION = 2
+"""Version of the file layout; a file of another version is begun anew.
+
+2 holds the registers beside import and export. After a crash under version 1 the windows since the
+last commit of the history are lost with its ring, and counted as missing.
+"""
 
 DEFAULT_CAPACITY = 6000
 """Windows kept: 10 minutes of 100 ms."""
@@ -35,7 +40,8 @@ _MAGIC = b"DCPIRING"
 _HEADER = struct.Struct("<8sHHI")
 _HEADER_SIZE = 64
 _CRC = struct.Struct("<I")
-_RECORD = struct.Struct("<Qq14dI")
+_REGISTERS = len(EnergyRegisters._fields)
+_RECORD = struct.Struct(f"<Qq{14 + _REGISTERS}dI")
 _PHASES = 3
 
 RECORD_DTYPE = np.dtype(
@@ -52,11 +58,13 @@ RECORD_DTYPE = np.dtype(
         ("i_rms_a", "<f8", (_PHASES,)),
         ("energy_import_j", "<f8"),
         ("energy_export_j", "<f8"),
+        ("registers", "<f8", (_REGISTERS,)),
         ("quality", "<u4"),
         ("crc", "<u4"),
     ]
 )
-"""One record; NaN is unknown, `quality` an index into QUALITIES."""
+"""One record; NaN is unknown, `registers` in the order of EnergyRegisters' fields (counts are exact
+up to 2^53), `quality` an index into QUALITIES."""
 
 QUALITIES = (
     Quality.OK,
@@ -103,6 +111,7 @@ class Ring:
             *_three(record.i_rms_a),
             _number(record.energy_import_j),
             _number(record.energy_export_j),
+            *(_number(value) for value in record.registers),
             _CODES[record.quality],
         )
         offset = _HEADER_SIZE + (sequence - 1) % self._capacity * _SIZE
@@ -158,6 +167,7 @@ def record_of(row: np.void) -> WindowRecord:
         i_rms_a=tuple(_known(value) for value in row["i_rms_a"]),
         energy_import_j=_known(row["energy_import_j"]),
         energy_export_j=_known(row["energy_export_j"]),
+        registers=_registers(row["registers"]),
     )
 
 
@@ -194,6 +204,18 @@ def _number(value: float | None) -> float:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
+
+
+def _registers(row: NDArray[np.float64]) -> EnergyRegisters:
+    q1, q2, q3, q4, missing, invalid, reactive_invalid, time_error, since = map(_known, row)
+    return EnergyRegisters(
+        q1, q2, q3, q4, _count(missing), _count(invalid), _count(reactive_invalid), time_error,
+        _count(since),
+    )  # fmt: skip
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _three(values: tuple[float | None, ...]) -> tuple[float, ...]:

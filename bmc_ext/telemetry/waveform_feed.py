@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues
-from bmc_ext.domain.snapshot import WINDOW_S
+from bmc_ext.domain.snapshot import TIME_LIMIT_S
 from bmc_ext.sampling import Analysis, PhaseAnalysis
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND
 from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality
+
+TIME_BOUND = "time-bound"
+"""Flag of a window whose samples' times may be off by more than 1 ms against the system clock."""
 
 LOST_S = 0.75
 """A source without a whole window for so long is lost: comm-error within 1 s."""
@@ -20,51 +24,85 @@ LOST_S = 0.75
 class WaveformFeed:
     """Values, energy and life of one feed; `take` belongs to its sampler's thread.
 
-    Energies (import, export) in J continue from `totals_j`. Times are monotonic seconds.
+    Energies (import, export) in J continue from `totals_j`, the other registers from `registers`;
+    windows since `last_window` are missing. Times are monotonic seconds.
     """
 
-    def __init__(self, feed_id: str, totals_j: tuple[float, float], monotonic_s: float) -> None:
+    def __init__(
+        self,
+        feed_id: str,
+        totals_j: tuple[float, float],
+        monotonic_s: float,
+        *,
+        registers: EnergyRegisters | None = None,
+        last_window: int | None = None,
+    ) -> None:
         self.feed_id = feed_id
-        self._import_j, self._export_j = totals_j
+        self._energy = EnergyCounter(*totals_j, registers, last_window)
         self._alive_at = monotonic_s
+        self._taken_at: float | None = None  # in this life
         self._measured_at: float | None = None
 
     def is_live(self, monotonic_s: float) -> bool:
         """Whether whole windows come, or may still come after the start."""
         return monotonic_s - self._alive_at < LOST_S
 
-    def take(self, window: Window, monotonic_s: float) -> tuple[FeedValues, WindowRecord]:
-        """The window's values; its energy is added to the totals."""
-        if window.samples == window.expected:
+    def take(
+        self, window: Window, monotonic_s: float, clock_rate_error: float = 0.0
+    ) -> tuple[FeedValues, WindowRecord]:
+        """The window's values; its energy is added to the totals.
+
+        `clock_rate_error` bounds the relative error of the system clock's rate against UTC.
+        """
+        whole = window.samples == window.expected
+        if whole:
             self._alive_at = monotonic_s
+        self._count_energy(window, whole, monotonic_s, clock_rate_error)
         flags = window.flags
+        if window.time_error_s > TIME_LIMIT_S:
+            flags += (TIME_BOUND,)
         if window.analysis is None:
-            whole = window.samples == window.expected
             return self._unknown(window, Quality.OUT_OF_RANGE if whole else Quality.STALE, flags)
         analysis = window.analysis
         flags += analysis.flags.labels
         p_w, p_mean_w = _known(analysis.total.p_w), _known(analysis.total.p_mean_w)
-        if p_mean_w is not None:
-            # Also where the frequency is unknown: the plain mean holds without one.
-            self._count_energy(p_mean_w)
         if p_w is None or p_mean_w is None:
             return self._unknown(window, Quality.OUT_OF_RANGE, flags)
         self._measured_at = window.window_id / WINDOWS_PER_SECOND
-        values = self._values(analysis, p_w, flags)
+        values = self._values(window, analysis, p_w, flags)
         return values, _record(window.window_id, values, p_mean_w)
 
-    def missing(self, monotonic_s: float) -> FeedValues:
-        """What to show for a window that did not come."""
+    def missing(self, window_id: int, monotonic_s: float) -> FeedValues:
+        """What to show for a window that did not come; it counts once the next one is here."""
         live = self.is_live(monotonic_s)
-        return self._empty(Quality.STALE if live else Quality.COMM_ERROR, ())
+        elapsed_s = self._elapsed_s(monotonic_s)
+        behind = self._energy.missing_before(window_id + 1, elapsed_s)
+        registers = self._energy.registers.with_missing(behind)
+        return self._empty(Quality.STALE if live else Quality.COMM_ERROR, (), registers)
 
-    def _count_energy(self, p_mean_w: float) -> None:
-        if p_mean_w >= 0:
-            self._import_j += p_mean_w * WINDOW_S
-        else:
-            self._export_j -= p_mean_w * WINDOW_S
+    def _elapsed_s(self, monotonic_s: float) -> float | None:
+        return None if self._taken_at is None else monotonic_s - self._taken_at
 
-    def _values(self, analysis: Analysis, p_w: float, flags: tuple[str, ...]) -> FeedValues:
+    def _count_energy(
+        self, window: Window, whole: bool, monotonic_s: float, clock_rate_error: float
+    ) -> None:
+        """Also where the frequency is unknown: the plain mean holds without one."""
+        self._energy.advance(window.window_id, self._elapsed_s(monotonic_s))
+        self._taken_at = monotonic_s
+        if not whole:
+            self._energy.add_missing()
+            return
+        total = None if window.analysis is None else window.analysis.total
+        self._energy.add(
+            None if total is None else _known(total.p_mean_w),
+            None if total is None else _known(total.q1_var),
+            window.duration_s,
+            window.rate_error + clock_rate_error,
+        )
+
+    def _values(
+        self, window: Window, analysis: Analysis, p_w: float, flags: tuple[str, ...]
+    ) -> FeedValues:
         q_var = _known(analysis.total.q1_var)
         return FeedValues(
             feed_id=self.feed_id,
@@ -78,8 +116,12 @@ class WaveformFeed:
             s_va=_known(analysis.total.s_va),
             pf=_known(analysis.total.pf),
             dpf=_displacement_factor(analysis.phases),
-            energy_import_j=self._import_j,
-            energy_export_j=self._export_j,
+            energy_import_j=self._energy.import_j,
+            energy_export_j=self._energy.export_j,
+            registers=self._energy.registers,
+            sample_rate_hz=window.sample_rate_hz,
+            rate_error=window.rate_error,
+            time_error_s=window.time_error_s,
             phases=tuple(
                 _phase(f"L{number}", phase) for number, phase in enumerate(analysis.phases, 1)
             ),
@@ -91,13 +133,18 @@ class WaveformFeed:
         record = WindowRecord(
             window.window_id,
             quality,
-            energy_import_j=self._import_j,
-            energy_export_j=self._export_j,
+            energy_import_j=self._energy.import_j,
+            energy_export_j=self._energy.export_j,
+            registers=self._energy.registers,
         )
-        return self._empty(quality, flags), record
+        return self._empty(quality, flags, self._energy.registers), record
 
-    def _empty(self, quality: Quality, flags: tuple[str, ...]) -> FeedValues:
-        return FeedValues(self.feed_id, "waveform", quality, self._measured_at, flags)
+    def _empty(
+        self, quality: Quality, flags: tuple[str, ...], registers: EnergyRegisters
+    ) -> FeedValues:
+        return FeedValues(
+            self.feed_id, "waveform", quality, self._measured_at, flags, registers=registers
+        )
 
 
 def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord:
@@ -114,6 +161,7 @@ def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord
         i_rms_a=tuple([phase.i_rms_a for phase in values.phases]),
         energy_import_j=values.energy_import_j,
         energy_export_j=values.energy_export_j,
+        registers=values.registers,
     )
 
 

@@ -101,7 +101,7 @@ def test_the_rate_is_known_within_seconds(seed: int) -> None:
 
 
 def test_a_crystal_that_warms_up_is_followed() -> None:
-    """Drift of 0.35 ppm a second, from 0 to 200 ppm and back: within 50 µs and within the bounds."""
+    """Drift of 0.35 ppm a second from 0 to 100 ppm: within 50 µs, and within what is said."""
 
     def drift_ppm(at_s: float) -> float:
         return 200.0 * math.sin(2 * math.pi * at_s / 3600.0)

@@ -13,6 +13,7 @@ from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.timekeeping import TimeBound
 from drivers.reading import Quality
 
 MakeConfig = Callable[..., Config]
@@ -26,7 +27,11 @@ def make_collector(state: StateDirectory, clock: Any, engine: Any) -> Iterator[M
     made: list[Collector] = []
 
     def build(config: Config) -> Collector:
-        made.append(Collector(config, engine, state, clock, time_bound=lambda: 0.002))
+        made.append(
+            Collector(
+                config, engine, state, clock, time_bound=lambda: TimeBound(0.0005, "kernel", 0.0)
+            )
+        )
         return made[-1]
 
     yield build
@@ -58,7 +63,7 @@ def test_a_snapshot_comes_with_the_last_feed(
     snapshot = _due(collector)
     assert snapshot.window_id == window_id
     assert snapshot.start_s == window_id / 10
-    assert snapshot.time_bound_s == 0.002
+    assert snapshot.time_bound_s == 0.0005
     assert [feed.feed_id for feed in snapshot.feeds] == ["a", "b"]
     assert snapshot.total.p_w == pytest.approx(600.0)
     assert snapshot.total.quality is Quality.OK

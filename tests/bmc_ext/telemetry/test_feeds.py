@@ -105,9 +105,9 @@ def test_a_silent_source_is_lost_within_a_second(
 ) -> None:
     """Missing windows are stale at first and comm-error soon after; torn ones are no life."""
     feed.take(make_window("a", 1), 10.0)
-    assert feed.missing(10.2).quality is Quality.STALE
+    assert feed.missing(0, 10.2).quality is Quality.STALE
     feed.take(make_window("a", 2, analysed=False, samples=3), 10.7)
-    assert feed.missing(10.8).quality is Quality.COMM_ERROR
+    assert feed.missing(0, 10.8).quality is Quality.COMM_ERROR
     assert not feed.is_live(10.8)
     feed.take(make_window("a", 9), 11.0)
     assert feed.is_live(11.0)

@@ -228,5 +228,5 @@ def test_a_newer_version_is_not_touched(state: StateDirectory) -> None:
     """A database of another version is refused rather than misread."""
     with contextlib.closing(state.database("history", durable=False)) as database:
         database.execute("PRAGMA user_version = 9")
-    with pytest.raises(StateError, match="has version 9, this program reads 1"):
+    with pytest.raises(StateError, match="has version 9, this program reads 2"):
         History(state)
