@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.clock import iso8601
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 
@@ -26,6 +27,11 @@ def moment(unix_s: float | None) -> str | None:
     return None if unix_s is None else iso8601(unix_s)
 
 
+def scaled(value: float | None, factor: float) -> float | None:
+    """The value times the factor; None is unknown."""
+    return None if value is None else value * factor
+
+
 def power_realtime(snapshot: Snapshot) -> dict[str, Any]:
     """The payload of power_realtime, without the header."""
     bound_s = snapshot.time_bound_s
@@ -34,6 +40,8 @@ def power_realtime(snapshot: Snapshot) -> dict[str, Any]:
         "window_start": iso8601(snapshot.start_s),
         "window_sec": WINDOW_S,
         "time_bound_ms": None if bound_s is None else bound_s * 1e3,
+        "time_source": snapshot.time_source,
+        "alarms": [] if snapshot.time_alarm is None else [snapshot.time_alarm],
         "quality": snapshot.total.quality,
         "total": _total(snapshot.total),
         "feeds": [_feed(feed) for feed in snapshot.feeds],
@@ -74,6 +82,9 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "power_factor": total.pf,
         "energy_import_mwh": megawatt_hours(total.energy_import_j),
         "energy_export_mwh": megawatt_hours(total.energy_export_j),
+        "energy_registers": _registers(
+            total.registers, total.energy_import_j, total.energy_export_j
+        ),
         "quality": total.quality,
     }
 
@@ -93,7 +104,31 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
         "displacement_power_factor": feed.dpf,
         "energy_import_mwh": megawatt_hours(feed.energy_import_j),
         "energy_export_mwh": megawatt_hours(feed.energy_export_j),
+        "energy_registers": _registers(feed.registers, feed.energy_import_j, feed.energy_export_j),
+        "time_base": {
+            "sample_rate_hz": feed.sample_rate_hz,
+            "sample_rate_error_ppm": scaled(feed.rate_error, 1e6),
+            "time_error_ms": scaled(feed.time_error_s, 1e3),
+        },
         "phases": [_phase(phase) for phase in feed.phases],
+    }
+
+
+def _registers(
+    registers: EnergyRegisters, import_j: float | None, export_j: float | None
+) -> dict[str, Any]:
+    since = registers.since_window
+    return {
+        "reactive_q1_mvarh": scaled(registers.q1_var_s, 1 / JOULE_PER_MWH),
+        "reactive_q2_mvarh": scaled(registers.q2_var_s, 1 / JOULE_PER_MWH),
+        "reactive_q3_mvarh": scaled(registers.q3_var_s, 1 / JOULE_PER_MWH),
+        "reactive_q4_mvarh": scaled(registers.q4_var_s, 1 / JOULE_PER_MWH),
+        "missing_windows": registers.missing_windows,
+        "invalid_windows": registers.invalid_windows,
+        "reactive_invalid_windows": registers.reactive_invalid_windows,
+        "gap_sec": registers.gap_s,
+        "time_error_percent": registers.time_error_percent(import_j, export_j),
+        "since": moment(scaled(since, WINDOW_S)),
     }
 
 

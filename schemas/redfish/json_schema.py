@@ -53,6 +53,19 @@ _STATUS: dict[str, Any] = {
         "State": {"type": ["string", "null"]},
         "Health": {"enum": ["OK", "Warning", "Critical", None]},
         "HealthRollup": {"enum": ["OK", "Warning", "Critical", None]},
+        "Conditions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "MessageId": {"type": "string"},
+                    "MessageArgs": {"type": "array", "items": {"type": "string"}},
+                    "Message": {"type": "string"},
+                    "Severity": {"enum": ["OK", "Warning", "Critical", None]},
+                },
+                "required": ["MessageId"],
+            },
+        },
     },
 }
 

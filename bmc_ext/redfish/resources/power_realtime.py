@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
-from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.domain.snapshot import TIME_LIMIT_S, WINDOW_S, Snapshot
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
-from bmc_ext.redfish.quantities import kilowatt_hours, milliseconds, status, timestamp
+from bmc_ext.redfish.quantities import (
+    beyond,
+    kilowatt_hours,
+    milliseconds,
+    parts_per_million,
+    status,
+    timestamp,
+)
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
 
 READINGS = (
-    "WindowId", "WindowStart", "TimeBoundMilliseconds", "Quality", "Total", "Feeds",
+    "WindowId", "WindowStart", "TimeBoundMilliseconds", "TimeBoundSource", "Quality", "Status",
+    "Total", "Feeds",
 )  # fmt: skip
 
 
@@ -37,11 +46,22 @@ def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noq
         "WindowStart": timestamp(snapshot.start_s),
         "WindowSeconds": WINDOW_S,
         "TimeBoundMilliseconds": milliseconds(snapshot.time_bound_s),
+        "TimeBoundSource": snapshot.time_source,
         "Quality": snapshot.total.quality,
-        "Status": status(snapshot.total.quality),
+        "Status": _status(snapshot),
         "Total": _total(snapshot.total),
         "Feeds": [_feed(feed, names[feed.feed_id]) for feed in snapshot.feeds],
     }
+
+
+def _status(snapshot: Snapshot) -> dict[str, Any]:
+    """That of the data; times that are not known to ±1 ms are a condition and a warning."""
+    found = status(snapshot.total.quality)
+    if snapshot.time_alarm is None:
+        return dict(found)
+    health = "Warning" if found["Health"] == "OK" else found["Health"]
+    condition = beyond("TimeBoundMilliseconds", f"{TIME_LIMIT_S * 1e3:g}")
+    return {**found, "Health": health, "Conditions": [condition]}
 
 
 def newest(context: Context) -> Snapshot:
@@ -62,6 +82,9 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "PowerFactor": total.pf,
         "EnergyImportkWh": kilowatt_hours(total.energy_import_j),
         "EnergyExportkWh": kilowatt_hours(total.energy_export_j),
+        "EnergyRegisters": _registers(
+            total.registers, total.energy_import_j, total.energy_export_j
+        ),
         "Quality": total.quality,
     }
 
@@ -82,7 +105,31 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
         "DisplacementPowerFactor": feed.dpf,
         "EnergyImportkWh": kilowatt_hours(feed.energy_import_j),
         "EnergyExportkWh": kilowatt_hours(feed.energy_export_j),
+        "EnergyRegisters": _registers(feed.registers, feed.energy_import_j, feed.energy_export_j),
+        "TimeBase": {
+            "SampleRateHz": feed.sample_rate_hz,
+            "SampleRateErrorPPM": parts_per_million(feed.rate_error),
+            "TimeErrorMilliseconds": milliseconds(feed.time_error_s),
+        },
         "Phases": [_phase(phase) for phase in feed.phases],
+    }
+
+
+def _registers(
+    registers: EnergyRegisters, import_j: float | None, export_j: float | None
+) -> dict[str, Any]:
+    since = registers.since_window
+    return {
+        "ReactiveQ1kVARh": kilowatt_hours(registers.q1_var_s),
+        "ReactiveQ2kVARh": kilowatt_hours(registers.q2_var_s),
+        "ReactiveQ3kVARh": kilowatt_hours(registers.q3_var_s),
+        "ReactiveQ4kVARh": kilowatt_hours(registers.q4_var_s),
+        "MissingWindows": registers.missing_windows,
+        "InvalidWindows": registers.invalid_windows,
+        "ReactiveInvalidWindows": registers.reactive_invalid_windows,
+        "GapSeconds": registers.gap_s,
+        "TimeErrorPercent": registers.time_error_percent(import_j, export_j),
+        "Since": timestamp(None if since is None else since * WINDOW_S),
     }
 
 
