@@ -96,7 +96,8 @@ def chrony_bound(answer: str) -> TimeBound:
     if stratum == 0 or leap == "Not synchronised" or reference in ("00000000", "7F7F0101"):
         return TimeBound()
     bound_s = offset_s + dispersion_s + delay_s / 2.0
-    return TimeBound(bound_s, "chrony", (residual_ppm + skew_ppm) * 1e-6)
+    rate_error = min((residual_ppm + skew_ppm) * 1e-6, MAX_FREQUENCY_ERROR)
+    return TimeBound(bound_s, "chrony", rate_error)
 
 
 PTP_QUESTIONS = ("CURRENT_DATA_SET", "TIME_STATUS_NP", "TIME_PROPERTIES_DATA_SET",
