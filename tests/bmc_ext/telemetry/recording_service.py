@@ -29,7 +29,9 @@ def window(feed_id: str, window_id: int) -> Window:
         v_rms=230.0, i_rms=1.0, p_w=power_w, p_mean_w=power_w, s_va=230.0, q1_var=0.0, p1_w=power_w,
         pf=1.0, dpf=1.0, thd_v_percent=0.0, thd_i_percent=0.0,
     )  # fmt: skip
-    total = SimpleNamespace(p_w=power_w, p_mean_w=power_w, q1_var=0.0, s_va=230.0, pf=math.nan)
+    total = SimpleNamespace(
+        p_w=power_w, p_mean_w=power_w, q1_var=power_w / 2, s_va=230.0, pf=math.nan
+    )
     analysis: Any = SimpleNamespace(frequency_hz=50.0, flags=Flag(0), phases=(phase,), total=total)
     return Window(feed_id, window_id, window_id * 10**8, 1, analysis, (), 1280, 1280)
 

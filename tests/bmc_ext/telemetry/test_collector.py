@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,64 @@ def test_a_snapshot_comes_with_the_last_feed(
     assert snapshot.total.p_w == pytest.approx(600.0)
     assert snapshot.total.quality is Quality.OK
     assert not collector.publish_due()
+
+
+@pytest.mark.parametrize(
+    ("bound", "error_s", "shown_s", "said"),
+    [
+        (TimeBound(0.5e-3, "chrony", 0.0), 0.1e-3, 0.6e-3, None),
+        (TimeBound(0.5e-3, "chrony", 0.0), 0.7e-3, 1.2e-3, "bounded by 1.2 ms, beyond ±1 ms"),
+        (TimeBound(), 0.0, None, "not synchronised"),
+    ],
+)
+def test_times_that_are_not_known_to_a_millisecond_are_an_alarm(
+    bound: TimeBound,
+    error_s: float,
+    shown_s: float | None,
+    said: str | None,
+    make_config: MakeConfig,
+    make_window: MakeWindow,
+    state: StateDirectory,
+    clock: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The clock's bound and the worst feed's add up; beyond 1 ms every snapshot has an alarm.
+
+    The log has one.
+    """
+    collector = Collector(
+        make_config(waveforms=("a",)), None, state, clock, time_bound=lambda: bound
+    )
+    for _ in range(5):
+        window_id = _now(clock)
+        clock.pass_(0.1)
+        collector.accept(replace(make_window("a", window_id), time_error_s=error_s))
+        snapshot = _due(collector)
+        assert snapshot.time_source == bound.source
+        assert snapshot.time_bound_s == (None if shown_s is None else pytest.approx(shown_s))
+        assert (snapshot.time_alarm is None) == (said is None)
+        assert (said or "") in (snapshot.time_alarm or "")
+    collector.stop()
+    assert len([text for text in caplog.messages if text.startswith("time:")]) == (said is not None)
+
+
+def test_a_ring_of_the_first_version_is_missing(
+    make_config: MakeConfig, make_window: MakeWindow, state: StateDirectory, clock: Any
+) -> None:
+    """What an older version had in its ring only is counted as missing, and the energy goes on."""
+    time_bound = TimeBound
+    first = Collector(make_config(waveforms=("a",)), None, state, clock, time_bound=time_bound)
+    window_id = _now(clock)
+    first.accept(make_window("a", window_id, 1000.0))
+    first.stop()
+    ring = state.path / "ring" / "a.ring"
+    ring.write_bytes(b"DCPIRING\x01\x00" + ring.read_bytes()[10:])
+    clock.pass_(2.0)
+    second = Collector(make_config(waveforms=("a",)), None, state, clock, time_bound=time_bound)
+    second.accept(make_window("a", window_id + 20, 1000.0))
+    second.stop()
+    assert second.history.energies("a")[0] == pytest.approx(200.0)
+    assert second.history.registers("a").missing_windows == 19
 
 
 def test_a_late_feed_is_unknown_but_counted(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.sampling import Flag
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
@@ -73,6 +75,37 @@ def test_energy_is_counted_without_a_frequency(feed: WaveformFeed, make_window: 
     assert record.energy_import_j == pytest.approx(1300.0)
 
 
+def test_registers_stand_beside_the_energy(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """Reactive energy and gaps are shown, kept in the record, and shown also when stale."""
+    feed.take(make_window("a", 100, 1000.0), 0.1)
+    values, record = feed.take(make_window("a", 103, -1000.0), 0.4)
+    registers = values.registers
+    assert record.registers == registers
+    assert registers[:4] == pytest.approx((75.0, 0.0, 75.0, 0.0))
+    assert (registers.missing_windows, registers.since_window) == (2, 100)
+    feed.take(make_window("a", 104, analysed=False, samples=700), 0.5)
+    torn, record = feed.take(make_window("a", 105, math.nan), 0.6)
+    assert (torn.energy_import_j, torn.registers.missing_windows) == (None, 3)
+    assert torn.registers.invalid_windows == 1
+    assert record.registers == torn.registers
+    lost = feed.missing(115, 1.6)
+    assert lost.registers.missing_windows == 3 + 10
+    assert feed.missing(105, 0.6).registers.missing_windows == 3
+
+
+def test_energy_counts_what_the_samples_span(feed: WaveformFeed, make_window: MakeWindow) -> None:
+    """A window of one sample more holds that much more energy, bounded by its rate's error."""
+    window = replace(
+        make_window("a", 1, 1000.0, samples=1281),
+        expected=1281, sample_rate_hz=12_800.0, rate_error=3e-6, time_error_s=2e-3,
+    )  # fmt: skip
+    values, _ = feed.take(window, 0.1, clock_rate_error=15e-6)
+    assert values.energy_import_j == pytest.approx(1000.0 + 1000.0 * 1281 / 12_800, rel=1e-12)
+    assert values.registers.time_error_j == pytest.approx(100.078125 * 18e-6)
+    assert (values.sample_rate_hz, values.rate_error, values.time_error_s) == (12_800.0, 3e-6, 2e-3)
+    assert "time-bound" in values.flags
+
+
 def test_flags_of_source_and_analysis_are_named(
     feed: WaveformFeed, make_window: MakeWindow
 ) -> None:
@@ -134,6 +167,17 @@ def test_a_meter_shows_its_points(engine: Any) -> None:
     assert [phase.i_rms_a for phase in values.phases] == [5.0] * 3
     record = meter_record(77, values)
     assert (record.window_id, record.p_mean_w, record.v_rms_v) == (77, 3001.0, (230.0,) * 3)
+
+
+def test_a_meter_shows_the_registers_that_it_has(engine: Any) -> None:
+    """Reactive energies by quadrant come from varh and kvarh; what it misses it does not tell."""
+    feed = _meter(engine)
+    engine.put("m", "energy.reactive.q1", 2.0, "varh")
+    engine.put("m", "energy.reactive.q4", 3.0, "kvarh")
+    engine.put("m", "energy.reactive.q2", 3.0, "J")
+    values = feed.values()
+    assert values.registers == EnergyRegisters(q1_var_s=7200.0, q4_var_s=10.8e6)
+    assert meter_record(77, values).registers == values.registers
 
 
 def test_a_lacking_point_is_asked_for_once(engine: Any) -> None:

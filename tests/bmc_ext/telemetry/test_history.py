@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.errors import StateError
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.history import History
@@ -18,6 +19,22 @@ from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality
 
 FAR_S = 1 << 40
+
+# As the first version wrote it.
+_FIRST_VERSION = """
+    CREATE TABLE feed (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE energy (
+        feed INTEGER PRIMARY KEY, import_j REAL, export_j REAL, window_id INTEGER NOT NULL);
+    CREATE TABLE second (
+        start_s INTEGER NOT NULL, feed INTEGER NOT NULL, p_w REAL NOT NULL, p_min_w REAL NOT NULL,
+        p_max_w REAL NOT NULL, v_rms_v REAL, frequency_hz REAL, energy_import_j REAL,
+        valid_windows INTEGER NOT NULL, PRIMARY KEY (start_s, feed)) WITHOUT ROWID;
+    CREATE TABLE minute (
+        start_s INTEGER NOT NULL, feed INTEGER NOT NULL, p_w REAL NOT NULL, p_min_w REAL NOT NULL,
+        p_max_w REAL NOT NULL, v_rms_v REAL, frequency_hz REAL, energy_import_j REAL,
+        valid_windows INTEGER NOT NULL, PRIMARY KEY (start_s, feed)) WITHOUT ROWID;
+    INSERT INTO feed VALUES (1, 'a'); INSERT INTO energy VALUES (1, 5.0, 6.0, 160);
+    PRAGMA user_version = 1"""
 
 
 @pytest.fixture
@@ -222,6 +239,23 @@ def test_a_damaged_database_is_one_clear_error(state: StateDirectory) -> None:
     (state.path / "history.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(StateError, match=r"history\.sqlite.*move it away"):
         History(state)
+
+
+def test_the_first_version_gains_registers(state: StateDirectory, clock: Any) -> None:
+    """A database without registers keeps its energies, and its registers begin when opened."""
+    with contextlib.closing(state.database("history", durable=False)) as database:
+        for statement in _FIRST_VERSION.split(";"):
+            database.execute(statement)
+    history = History(state, clock)
+    assert history.energies("a") == (5.0, 6.0)
+    assert history.registers("a") == EnergyRegisters()
+    registers = EnergyRegisters(1.0, 2.0, 3.0, 4.0, 5, 6, 7, 8.0, 170)
+    history.add("a", _window(170, energy_j=9.0)._replace(registers=registers))
+    history.stop()
+    again = History(state, clock)
+    assert again.energies("a") == (9.0, 0.0)
+    assert again.registers("a") == registers
+    again.stop()
 
 
 def test_a_newer_version_is_not_touched(state: StateDirectory) -> None:

@@ -119,6 +119,20 @@ def test_energy_goes_on_from_the_last_window(
 
 
 @pytest.mark.parametrize("feed", ["a", "b"])
+def test_registers_go_on_from_the_last_window(
+    killed: Killed, successor: Collector, feed: str
+) -> None:
+    """Reactive energies and counted gaps too; between the two lives nothing was measured."""
+    recorded = killed.recorded(feed)
+    imported, exported = _energies(recorded)
+    registers = successor.history.registers(feed)
+    assert registers[:4] == pytest.approx((imported / 2, 0.0, exported / 2, 0.0), rel=1e-12)
+    assert registers.missing_windows == recorded[-1] - recorded[0] + 1 - len(recorded)
+    assert registers.missing_windows > 0
+    assert registers.since_window == recorded[0]
+
+
+@pytest.mark.parametrize("feed", ["a", "b"])
 def test_history_is_whole_up_to_the_kill(killed: Killed, successor: Collector, feed: str) -> None:
     """Every second has as many windows as were recorded in it, the last one included."""
     expected: dict[int, int] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.errors import StateError
 from bmc_ext.telemetry.record import WindowRecord
 from bmc_ext.telemetry.ring import RECORD_DTYPE, Ring, record_of
@@ -30,6 +31,7 @@ def _full(window_id: int) -> WindowRecord:
     return WindowRecord(
         window_id, Quality.OK, 1.5, 1.25, -2.0, 3.0, 0.5, 50.01,
         (230.0, 231.0, 232.0), (1.0, 2.0, 3.0), 1e12, 7.0,
+        EnergyRegisters(1.0, 2.0, 3.0, 4.0, 5, 6, 7, 8.0, 17_950_000_000),
     )  # fmt: skip
 
 
