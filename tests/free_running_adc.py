@@ -39,6 +39,7 @@ def blocks(
     delay: Delay = usual_delay,
     jump_s: Callable[[float], float] = lambda _: 0.0,
     lose: range = range(0),
+    claims_utc: bool = False,
     seed: int = 1,
 ) -> Iterator[Block]:
     """Blocks of `block_s`, in bursts, from a converter that is `error_ppm(t)` fast.
@@ -66,5 +67,5 @@ def blocks(
         for first, samples in waiting:
             last_s = max(last_s, times[-1] + delay(chance, now_s))
             received_ns = BASE_NS + round((last_s + jump_s(now_s)) * 1e9)
-            yield Block(first, samples, received_ns=received_ns)
+            yield Block(first, samples, received_ns=received_ns, claims_utc=claims_utc)
         waiting.clear()

@@ -45,9 +45,12 @@ class WindowGrid:
 
     def window_of(self, index: int) -> int:
         """The window that holds this sample: floor(t / w)."""
+        return self.time_ns(index) // self._window_ns
+
+    def time_ns(self, index: int) -> int:
+        """UTC ns of this sample, rounded down."""
         numerator = index * _NS_PER_S * self._rate.denominator
-        offset_ns = numerator // self._rate.numerator  # floor: the grid is on whole ns
-        return (self._epoch_ns + offset_ns) // self._window_ns
+        return self._epoch_ns + numerator // self._rate.numerator
 
     def first_index(self, window_id: int) -> int:
         """The window's first sample: the smallest i with t(i) ≥ k·w, below 0 before sample 0."""
@@ -151,6 +154,10 @@ class WindowCutter:
             flags = tuple(sorted(self._flags | {"gap"}))
             yield CutWindow(self._window_id, self._start, None, self._count, self._expected, flags)
         self._count = 0
+
+    def follow(self, grid: Grid) -> None:
+        """Go on along this grid from `boundary` on, where it has the time of the one before."""
+        self._grid = grid
 
     @property
     def boundary(self) -> int | None:

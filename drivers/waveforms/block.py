@@ -22,13 +22,15 @@ class Block:
     others, and is only valid until the source's next read. `flags` say what is unusual about
     these samples, for example `seam` where a replayed recording begins again. `received_ns` is the
     system clock's UTC time in ns at which the last of them arrived, from a source whose rate is its
-    own and must be measured; None from one that keeps UTC by itself.
+    own and must be measured; None from one that keeps UTC by itself. `claims_utc` is a source that
+    says so and can be wrong: it is believed until its arrivals contradict it.
     """
 
     first_index: int
     samples: Samples
     flags: frozenset[str] = frozenset()
     received_ns: int | None = None
+    claims_utc: bool = False
 
 
 class WaveformSource(Protocol):

@@ -10,8 +10,9 @@ u32 number of samples n, u64 index of the first), and 2 × phases × n little-en
 channel after the other: v1 v2 v3 i1 i2 i3, in V and A.
 
 `clock` says who keeps the time: "utc", which is also meant where it is missing, is a server whose
-sample i lies at epoch + i/rate UTC; "free" is one whose converter runs at a rate of its own, near
-sample_rate_hz: its epoch is a guess, and the listener measures both by when the frames arrive.
+sample i lies at epoch + i/rate UTC, and which is believed until it is found to be 100 ppm off;
+"free" is one whose converter runs at a rate of its own, near sample_rate_hz: its epoch is a guess,
+and the listener measures both by when the frames arrive.
 """
 
 from __future__ import annotations
@@ -99,12 +100,17 @@ class StreamSource:
         payload = memoryview(self._payload)[: self._payload_bytes]
         if not self._fill(self._connection, payload):
             return None
-        received_ns = time.time_ns() if self._is_free else None
+        received_ns = time.time_ns()
         self._in_payload = False
         samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
         first = self._next_index
         self._next_index += samples.shape[1]
-        return Block(first, samples.astype(np.float32, copy=False), received_ns=received_ns)
+        return Block(
+            first,
+            samples.astype(np.float32, copy=False),
+            received_ns=received_ns,
+            claims_utc=not self._is_free,
+        )
 
     def close(self) -> None:
         """Close the connection, if any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -26,9 +27,7 @@ def cut_all(cutter: WindowCutter, blocks: list[Block]) -> list[CutWindow]:
     for block in blocks:
         for window in cutter.cut(block):
             samples = None if window.samples is None else window.samples.copy()
-            windows.append(
-                CutWindow(window.window_id, samples, window.count, window.expected, window.flags)
-            )
+            windows.append(replace(window, samples=samples))
     return windows
 
 

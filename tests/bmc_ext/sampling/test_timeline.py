@@ -46,7 +46,7 @@ class Seen:
 
 def follow(seconds: float, rate_hz: float = RATE_HZ, **kinds: Any) -> Seen:
     """Let a converter of these kinds run."""
-    timeline = Timeline("feed_1", rate_hz, 0)
+    timeline = Timeline("feed_1", rate_hz, BASE_NS)
     rows, samples, flags = [], [], []
     for block in blocks(seconds, rate_hz=rate_hz, **kinds):
         for cut in timeline.cut(block):
@@ -191,3 +191,37 @@ def test_a_source_that_pauses_without_counting_is_found_out() -> None:
     (marked,) = [number for number, flags in enumerate(seen.flags) if TIME_JUMP in flags]
     assert 30.0 <= seen.at_s[marked] - 10.0 < 33.0
     assert np.abs(seen.error_s[marked:]).max() < 0.1e-3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_claim_to_keep_utc_is_believed(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Windows come at once, exactly where epoch and rate put them, though the machine is busy."""
+    seen = follow(30.0, error_ppm=lambda _: 40.0, delay=busy_delay, claims_utc=True, seed=seed)
+    assert seen.at_s[0] < 0.2
+    assert {samples.shape[1] for samples in seen.samples} == {1280}
+    assert np.all(seen.rate_ppm == 0.0)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error_ppm", [200.0, -200.0])
+def test_a_false_claim_is_found_out(error_ppm: float, caplog: pytest.LogCaptureFixture) -> None:
+    """One that is 200 ppm off is steered from the first seconds on, without a gap, said once."""
+    seen = follow(40.0, error_ppm=lambda _: error_ppm, claims_utc=True)
+    assert set(np.diff(seen.ids)) == {1}
+    assert np.abs(seen.error_s[seen.at_s > 12.0]).max() < 0.1e-3
+    assert np.abs(seen.error_s).max() < 3e-3
+    assert np.all(seen.rate_error_ppm(lambda _: error_ppm)[seen.at_s > 12.0] < 20.0)
+    assert len(caplog.messages) == 1
+    assert "does not keep UTC as it says" in caplog.text
+
+
+@pytest.mark.parametrize("jump_s", [0.5, -0.5])
+def test_a_jump_of_one_that_claims_utc_is_followed(jump_s: float) -> None:
+    """Its windows are right again 3 s later, and the first of them is flagged."""
+    seen = follow(
+        30.0, error_ppm=lambda _: 0.0, claims_utc=True,
+        jump_s=lambda at_s: jump_s if at_s > 15.0 else 0.0,
+    )  # fmt: skip
+    (marked,) = [number for number, flags in enumerate(seen.flags) if TIME_JUMP in flags]
+    assert seen.at_s[marked] - jump_s < 18.0
+    assert np.abs(seen.error_s[marked:]).max() < 0.2e-3
