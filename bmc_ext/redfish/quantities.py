@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.clock import iso8601
+from bmc_ext.domain.snapshot import TIME_LIMIT_S, Snapshot
 from drivers.reading import Quality
 
 JOULE_PER_KWH = 3.6e6
@@ -30,15 +31,20 @@ def parts_per_million(ratio: float | None) -> float | None:
     return None if ratio is None else ratio * 1e6
 
 
-def beyond(property_name: str, threshold: str) -> dict[str, Any]:
-    """The Condition of a Status that says that a property is beyond its threshold."""
-    return {
+def with_time_alarm(found: dict[str, str], snapshot: Snapshot | None) -> dict[str, Any]:
+    """A Status to which times that are not known to ±1 ms add a condition and a warning."""
+    if snapshot is None or snapshot.time_alarm is None:
+        return dict(found)
+    limit = f"{TIME_LIMIT_S * 1e3:g}"
+    condition = {
         "MessageId": "ResourceEvent.1.4.ResourceWarningThresholdExceeded",
-        "MessageArgs": [property_name, threshold],
-        "Message": f"The resource property {property_name} has exceeded its warning threshold of "
-        f"value {threshold}.",
+        "MessageArgs": ["TimeBoundMilliseconds", limit],
+        "Message": "The resource property TimeBoundMilliseconds has exceeded its warning "
+        f"threshold of value {limit}.",
         "Severity": "Warning",
     }
+    health = "Warning" if found["Health"] == "OK" else found["Health"]
+    return {**found, "Health": health, "Conditions": [condition]}
 
 
 def status(quality: Quality) -> dict[str, str]:

@@ -27,6 +27,7 @@ _RATE_DRIFT_PER_S = 0.5e-6
 
 _POINT_S = 0.25  # the earliest arrival of so long is one point of the envelope
 _POINTS = 128  # 32 s: longer sees drift as noise, shorter sees noise as drift
+_RATE_EVERY = 4  # points to a new estimate of the rate, once there are all: it changes little
 _OLDEST_S = 150.0  # a point older than this says nothing about the rate now
 _RECENT = 8  # the points of 2 s, which give the phase
 _LAG = 1.5  # a slew that has raised the two newest points has gone on by half as much since
@@ -58,6 +59,7 @@ class SourceClock:
         self._points: deque[tuple[float, float]] = deque(maxlen=_POINTS)
         self._recent: deque[tuple[float, float]] = deque(maxlen=2 * _RECENT)
         self._open: tuple[int, float, float] | None = None  # number, x, y of the running point
+        self._kept = 0
         self._early: list[tuple[float, float]] = []
         self._phase = 0.0
         self._phase_noise_s = np.inf
@@ -144,7 +146,9 @@ class SourceClock:
         self._recent.append((x, y))
         while x - self._points[0][0] > _OLDEST_S:
             self._points.popleft()
-        self._estimate_rate()
+        self._kept += 1
+        if len(self._points) < _POINTS or self._kept % _RATE_EVERY == 0:
+            self._estimate_rate()
         self._estimate_phase()
 
     def _estimate_rate(self) -> None:
@@ -183,7 +187,7 @@ class SourceClock:
 def _envelope_slope(points: Points) -> float:
     """Slope (ns a ns) of the lower convex hull of (x in s, y in ns) at the mean of x."""
     hull: list[tuple[float, float]] = []
-    for x, y in points:
+    for x, y in points.tolist():
         while len(hull) > 1 and _is_above(hull[-2], hull[-1], (x, y)):
             hull.pop()
         hull.append((x, y))

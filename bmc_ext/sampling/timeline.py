@@ -20,7 +20,7 @@ JUMP_S = 20e-3
 """A larger error of the grid is a jump; a smaller one is slewed away."""
 
 _CLAIM_RATE_ERROR = 100e-6  # the system clock's own crystal may be off by so much
-_CLAIM_MOVED_S = 0.2  # a busy machine may be late by less for seconds
+_CLAIM_MOVED_S = 0.1  # a window; a busy machine may be late by less for seconds
 _SLEW_S = 2.0  # time constant of the slew
 _MAX_SLEW = 1e-3  # a window becomes 100 µs longer or shorter at most
 _NS = 1e9
@@ -47,7 +47,7 @@ class Timeline:
     for 1 s, in which its time is measured; from then on the grid is steered after its clock by
     moving the ends of windows by whole samples. A jump of more than 20 ms tears one window, and the
     next one has the flag `time-jump`. One that only claims to keep UTC is measured too, and steered
-    from when it is found to be off by more than 100 ppm, or to have moved by more than 0.2 s.
+    from when it is found to be off by more than 100 ppm, or to have moved by more than 0.1 s.
     """
 
     def __init__(self, feed_id: str, sample_rate_hz: float, epoch_ns: int) -> None:

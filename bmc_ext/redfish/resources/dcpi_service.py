@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.quantities import status, with_time_alarm
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
+from drivers.reading import Quality
 
 routes = Routes()
 
@@ -24,7 +26,7 @@ CAPABILITIES = (
 )
 
 
-@routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService")
+@routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService", volatile=("Status",))
 def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """What this BMC offers, and where."""
     facility = context.config.facility
@@ -37,7 +39,7 @@ def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "RatedPowerWatts": facility.rated_power_w,
         "ControlMode": context.config.control,
         "Capabilities": list(CAPABILITIES),
-        "Status": {"State": "Enabled", "Health": "OK"},
+        "Status": with_time_alarm(status(Quality.OK), context.snapshots.latest()),
         "PowerRealtime": {"@odata.id": f"{ROOT}/power/realtime"},
         "PowerHistory": {"@odata.id": f"{ROOT}/power/history"},
         "ThermalStatus": {"@odata.id": f"{ROOT}/thermal/status"},

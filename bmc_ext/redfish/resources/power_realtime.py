@@ -6,16 +6,16 @@ from typing import Any
 
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
-from bmc_ext.domain.snapshot import TIME_LIMIT_S, WINDOW_S, Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.quantities import (
-    beyond,
     kilowatt_hours,
     milliseconds,
     parts_per_million,
     status,
     timestamp,
+    with_time_alarm,
 )
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
@@ -48,20 +48,10 @@ def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noq
         "TimeBoundMilliseconds": milliseconds(snapshot.time_bound_s),
         "TimeBoundSource": snapshot.time_source,
         "Quality": snapshot.total.quality,
-        "Status": _status(snapshot),
+        "Status": with_time_alarm(status(snapshot.total.quality), snapshot),
         "Total": _total(snapshot.total),
         "Feeds": [_feed(feed, names[feed.feed_id]) for feed in snapshot.feeds],
     }
-
-
-def _status(snapshot: Snapshot) -> dict[str, Any]:
-    """That of the data; times that are not known to ±1 ms are a condition and a warning."""
-    found = status(snapshot.total.quality)
-    if snapshot.time_alarm is None:
-        return dict(found)
-    health = "Warning" if found["Health"] == "OK" else found["Health"]
-    condition = beyond("TimeBoundMilliseconds", f"{TIME_LIMIT_S * 1e3:g}")
-    return {**found, "Health": health, "Conditions": [condition]}
 
 
 def newest(context: Context) -> Snapshot:

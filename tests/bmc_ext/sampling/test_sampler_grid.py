@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bmc_ext.clock import WINDOW_NS
-from bmc_ext.sampling.grid import CutWindow, WindowCutter, WindowGrid
+from bmc_ext.sampling.grid import CutWindow, SteeredGrid, WindowCutter, WindowGrid
 from drivers.waveforms.block import Block
 
 EPOCH_NS = 1_772_619_330_100_000_000  # on a 100 ms boundary
@@ -143,3 +143,29 @@ def test_flush_gives_the_begun_window_once() -> None:
     list(cutter.cut(ramp(0, 500)))
     assert [(w.count, w.expected, w.flags) for w in cutter.flush()] == [(20, 480, ("gap",))]
     assert list(cutter.flush()) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_grid_that_is_bent_keeps_every_sample(seed: int) -> None:
+    """Whatever the bends at boundaries, windows follow each other and no sample is lost."""
+    chance = np.random.default_rng(seed)
+    grid = SteeredGrid(0, EPOCH_NS, 10e6)
+    cutter = WindowCutter(grid)
+    windows, first = [], 0
+    for size in chance.integers(1, 25, 4000).tolist():
+        windows += cut_all(cutter, [ramp(first, size)])
+        first += size
+        boundary = cutter.boundary
+        assert boundary is not None
+        before_ns = grid.time_ns(boundary)
+        grid.bend(boundary, 10e6 * (1.0 + chance.uniform(-0.08, 0.08)))
+        assert grid.time_ns(boundary) == before_ns
+    ids = [window.window_id for window in windows]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    assert all(window.count == window.expected for window in windows)
+    cut = np.concatenate([window.samples[0] for window in windows if window.samples is not None])
+    assert np.all(np.diff(cut) == 1.0)
+    assert all(
+        window.samples is not None and window.first_index == window.samples[0, 0]
+        for window in windows
+    )
