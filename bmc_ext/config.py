@@ -25,14 +25,21 @@ class PointRef:
 
 @dataclass(frozen=True, slots=True)
 class WaveformConfig:
-    """A source of samples: `stream` (host, port) or `comtrade` (path, looped by default)."""
+    """A source of samples: `stream` (host, port) or `recording` (path, looped by default).
 
-    type: Literal["stream", "comtrade"]
+    `comtrade` is the earlier name of `recording`. `rate_hz`, `delimiter` and `decimal` tell what a
+    recording in CSV does not.
+    """
+
+    type: Literal["stream", "recording", "comtrade"]
     host: str = "127.0.0.1"
     port: int = 0
     path: Path = Path()
     loop: bool = True
     channels: Mapping[str, str] | None = None
+    rate_hz: float | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ from bmc_ext.telemetry.collector import Collector
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 from drivers.waveforms.block import WaveformSource
-from drivers.waveforms.comtrade_file import ComtradeReplay
+from drivers.waveforms.csv_file import TableFormat
+from drivers.waveforms.recording_file import read_recording
+from drivers.waveforms.replay import RecordingReplay
 from drivers.waveforms.stream import StreamSource
 
 _LOG = logging.getLogger(__name__)
@@ -179,7 +181,11 @@ class Service:
 def _source(waveform: WaveformConfig) -> WaveformSource:
     if waveform.type == "stream":
         return StreamSource(waveform.host, waveform.port)
-    return ComtradeReplay(waveform.path, loop=waveform.loop, channels=waveform.channels)
+    table = TableFormat(waveform.rate_hz, waveform.delimiter, waveform.decimal)
+    recording = read_recording(waveform.path, waveform.channels, table=table)
+    for note in recording.notes:
+        _LOG.warning("%s: %s", waveform.path, note)
+    return RecordingReplay(recording, loop=waveform.loop)
 
 
 def _identity(state_dir: Path) -> str:

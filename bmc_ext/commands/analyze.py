@@ -24,7 +24,9 @@ from bmc_ext.sampling import Analysis, Flag
 from bmc_ext.sampling import analyze as analyze_window
 from bmc_ext.sampling.grid import WindowGrid
 from drivers.errors import RecordingError
-from drivers.waveforms.comtrade_file import Recording, read_recording
+from drivers.waveforms.csv_file import TableFormat
+from drivers.waveforms.recording import Recording
+from drivers.waveforms.recording_file import read_recording
 
 _PATIENCE_S = 1.0
 """What takes longer than this shows that it goes on."""
@@ -54,7 +56,7 @@ _Windows = Iterator[tuple[int, Analysis]]
 def _parse_mapping(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    """`VA=NAME,IA=NAME`, perhaps several times; a COMTRADE name may hold spaces, but no comma."""
+    """`VA=NAME,IA=NAME`, perhaps several times; a channel's name may hold spaces, but no comma."""
     mapping: dict[str, str] = {}
     for part in (part for value in values for part in value.split(",")):
         key, _, name = (text.strip() for text in part.partition("="))
@@ -79,21 +81,44 @@ def _parse_mapping(
     "Phases: A, B, C or 1, 2, 3. All that are wanted must be named.",
 )
 @click.option(
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Samples a second of a CSV file without a column of time.",
+)
+@click.option("--delimiter", help="What parts the cells of a CSV file, where it is not found.")
+@click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="Decimal sign of a CSV file, where it is not found.",
+)
+@click.option(
     "--window-ms",
     type=click.IntRange(1, 2000),
     default=100,
     show_default=True,
     help="Length of a window in milliseconds.",
 )
-def analyze(file: Path, as_json: bool, channels: dict[str, str], window_ms: int) -> None:
+def analyze(
+    file: Path,
+    as_json: bool,
+    channels: dict[str, str],
+    rate_hz: float | None,
+    delimiter: str | None,
+    decimal: str | None,
+    window_ms: int,
+) -> None:
     """Power quality of a recording in windows of 100 ms.
 
-    FILE is the .cfg or .cff file of a COMTRADE recording (IEEE C37.111). Voltage and current
-    channels are paired by phase, unit and circuit; the pairing is printed first.
+    FILE is the .cfg or .cff file of a COMTRADE recording (IEEE C37.111), a CSV table with a header
+    row (`time [s]`, `VA [V]`, `IA [A]`, …), or an .npz file with the arrays voltage, current and
+    sample_rate_hz. Voltage and current channels are paired by phase, unit and circuit; the pairing
+    is printed first.
     """
     patience = time.monotonic() + _PATIENCE_S
+    table = TableFormat(rate_hz, "\t" if delimiter == r"\t" else delimiter, decimal)
     with _spinner_when_slow(f"reading {file.name}", patience):
-        recording = read_recording(file, channels or None)
+        recording = read_recording(file, channels or None, table=table)
     windows = _windows(recording, window_ms, patience)
     with quiet_pipe():
         if as_json:
@@ -181,7 +206,8 @@ def _print_mapping(recording: Recording, console: Console) -> None:
     """What the recording is, which channels were taken, and which could have been."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     nominal = f"{recording.nominal_hz:g} Hz" if recording.nominal_hz else "unknown line frequency"
-    table.add_row("recording", f"{recording.path.name} ({recording.station})")
+    station = f" ({recording.station})" if recording.station else ""
+    table.add_row("recording", f"{recording.path.name}{station}")
     table.add_row(
         "",
         f"{recording.sample_rate_hz:g} S/s, {nominal}, {recording.duration_s:.3f} s"

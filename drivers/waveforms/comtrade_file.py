@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,172 +14,128 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import RecordingError
-from drivers.waveforms.block import Block
-from drivers.waveforms.pairing import Channel, map_channels, pair_channels, unit_of
+from drivers.waveforms.comtrade_data import DataColumns, DataSection, read_columns, sample_places
+from drivers.waveforms.pairing import Channel, unit_of
+from drivers.waveforms.recording import (
+    MAX_RATE_HZ,
+    Recording,
+    channel_pairs,
+    choose_channels,
+    chosen_channels,
+    even_times,
+)
 
 SUFFIXES = (".cfg", ".cff")
 
-_MAX_VALUES = 500_000_000
-"""Most values (channels × samples) that are read: 4 GB as float64."""
-_MAX_RATE_HZ = 1_000_000.0
+_MAX_HEADER_BYTES = 16 * 1024 * 1024
+"""Longest configuration: more than the standard's 999 999 channels need."""
 
-_BLOCK_NS = 100_000_000
-"""A replayed block is one 100 ms window (DCPI Table 1, power monitoring)."""
-_CATCH_UP_S = 1.0
-"""A replay that is further behind drops what it missed instead of sending it in a burst."""
-
-# What the package raises on a file that breaks the format.
+# What the package raises on a configuration that breaks the format.
 _PARSE_ERRORS = (ValueError, IndexError, TypeError, KeyError, OverflowError, comtrade.ComtradeError)
 _CFF_SECTION = re.compile(
-    rb"^--- *file type: *([a-z]+)(?: +([a-z0-9]+))?[^\r\n]*---[ \t]*\r?\n", re.IGNORECASE | re.M
+    rb"^--- *file type: *([a-z]+)(?: +([a-z0-9]+))?[^\r\n]*---[ \t]*(?:\r\n|\r|\n)",
+    re.IGNORECASE | re.M,
 )
-_CHANNEL_COUNT = re.compile(r"(\d{1,9})[AD]", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_COUNTS = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*A\s*,\s*(\d{1,9})\s*D\s*", re.IGNORECASE)
+_TIME = re.compile(
+    r"\s*(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\s*,\s*"
+    r"(\d{1,2}):(\d{2}):(\d{1,2})(?:\.(?P<fraction>\d{1,12}))?\s*"
+)
 _TIME_CODE = re.compile(r"(?P<sign>[+-]?)(?P<hours>\d{1,2})(?:h(?P<minutes>\d{2}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelPair:
-    """Which recorded channels are the voltage and the current of a phase (`L1`, `L2`, `L3`)."""
-
-    phase: str
-    v_name: str
-    i_name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """One circuit of a recording.
-
-    `pairs` are the channels of each phase, and `skew_s` how many seconds later than its voltage the
-    current of each phase was sampled. `waveforms` holds the voltages in V, then the currents in A,
-    one row a phase: shape (2 × phases, samples), C-contiguous, primary values; missing samples are
-    NaN. `nominal_hz` is the line frequency that the file states, if any. `start` is the time of
-    the first sample, with its UTC offset where the file tells it (2013 revision), naive where it
-    does not, None when the file has none. `alternatives` and `notes` say in words what else could
-    have been paired and what is unusual.
-    """
-
-    path: Path
-    station: str
-    sample_rate_hz: float
-    nominal_hz: float | None
-    pairs: tuple[ChannelPair, ...]
-    skew_s: tuple[float, ...]
-    waveforms: NDArray[np.float64]
-    start: datetime.datetime | None
-    alternatives: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def voltage(self) -> NDArray[np.float64]:
-        """Voltages in V, shape (phases, samples)."""
-        return self.waveforms[: len(self.pairs)]
-
-    @property
-    def current(self) -> NDArray[np.float64]:
-        """Currents in A, shape (phases, samples)."""
-        return self.waveforms[len(self.pairs) :]
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return int(self.waveforms.shape[1]) / self.sample_rate_hz
-
-
-def read_recording(path: str | Path, channels: Mapping[str, str] | None = None) -> Recording:
+def read_comtrade(path: Path, mapping: Mapping[str, str] | None) -> Recording:
     """Read a recording (`.cfg` with its `.dat`, or `.cff`) and pair its channels.
 
-    `channels` overrides the pairing: `{"VA": name, "IA": name, …}`, all phases that are wanted.
-    Raises RecordingError naming the file and the reason.
+    Raises RecordingError naming the reason, and the line where there is one; and OSError.
     """
-    path = Path(path)
-    try:
-        # A gain beyond all bounds makes a sample infinite, which its analysis flags.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _read(path, channels)
-    except OSError as error:
-        raise RecordingError(f"{error.filename or path}: {error.strerror or error}") from error
-    except RecordingError as error:
-        raise RecordingError(f"{path}: {error}") from error
-
-
-def _read(path: Path, mapping: Mapping[str, str] | None) -> Recording:
-    header, content = _contents(path)
-    cfg = _configuration(header)
-    if content is None:
-        content = _data_file(path).read_bytes()
-    data, rows = _rows(cfg, content)
-    record = comtrade.Comtrade(
-        ignore_warnings=True, use_numpy_arrays=True, use_double_precision=True
-    )
-    try:
-        record.read(header, data)
-    except _PARSE_ERRORS as error:
-        raise RecordingError(f"the data do not fit the configuration: {error}") from error
+    text, section = _contents(path)
+    lines = _LINE_END.split(text)
+    cfg = _configuration(lines)
+    section = section or _data_section(path)
     analog = [
         Channel(index, channel.n, channel.name, channel.ph, channel.ccbm, channel.uu)
         for index, channel in enumerate(cfg.analog_channels)
     ]
-    pairing = map_channels(analog, mapping) if mapping else pair_channels(analog)
-    voltages = [pair.v_channel for pair in pairing.pairs]
-    currents = [pair.i_channel for pair in pairing.pairs]
-    skew_us = [cfg.analog_channels[channel.index].skew for channel in voltages + currents]
+    pairing = choose_channels(analog, mapping)
+    chosen = chosen_channels(pairing)
+    phases = len(pairing.pairs)
+    declared = cfg.sample_rates[-1][1]
+    columns = read_columns(cfg, section, [channel.index for channel in chosen], declared)
+    places, number_note = sample_places(columns, declared)
+    values = _scaled(cfg, chosen, columns.raw)
+    if places is not None:
+        spread = np.full((len(chosen), int(places[-1]) + 1), np.nan)
+        spread[:, places] = values
+        values = spread
+    skew_us = [cfg.analog_channels[channel.index].skew for channel in chosen]
+    rate_hz, rate_note = _sample_rate_hz(cfg, columns, places)
+    start, start_note = _start(cfg, lines)
     return Recording(
         path=path,
         station=cfg.station_name,
-        sample_rate_hz=_sample_rate_hz(cfg, np.asarray(record.time[:rows])),
+        sample_rate_hz=rate_hz,
         nominal_hz=cfg.frequency if 0.0 < cfg.frequency < math.inf else None,
-        pairs=tuple(
-            ChannelPair(p.phase, p.v_channel.name, p.i_channel.name) for p in pairing.pairs
-        ),
+        pairs=channel_pairs(pairing),
         skew_s=tuple(
             (late_us - early_us) * 1e-6
-            for early_us, late_us in zip(skew_us, skew_us[len(voltages) :], strict=False)
+            for early_us, late_us in zip(skew_us, skew_us[phases:], strict=False)
         ),
-        waveforms=_values(record, voltages + currents, rows),
-        start=_start(cfg, header),
+        waveforms=values,
+        start=start,
         alternatives=pairing.alternatives,
-        notes=tuple(_notes(cfg, voltages, rows)),
+        notes=tuple(
+            note
+            for note in (
+                *_notes(cfg, lines, skew_us[:phases], columns.available),
+                number_note,
+                rate_note,
+                start_note,
+            )
+            if note
+        ),
     )
 
 
-def _contents(path: Path) -> tuple[str, bytes | None]:
+def _contents(path: Path) -> tuple[str, DataSection | None]:
     """Configuration text of a recording, and its data when they are in the same file."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise RecordingError(
-            f"{suffix or 'a file without suffix'} is not read; "
-            "give the .cfg or .cff file of a COMTRADE recording"
-        )
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(_MAX_HEADER_BYTES)
+        size = file.seek(0, 2)
     if not content.strip():
         raise RecordingError("the file is empty")
-    if suffix == ".cff":
-        return _split_cff(content)
+    if path.suffix.lower() == ".cff":
+        return _split_cff(path, content, size)
+    if size > len(content):
+        raise RecordingError(f"{size} bytes are too many for a configuration")
     return _text(content), None
 
 
-def _data_file(path: Path) -> Path:
+def _data_section(path: Path) -> DataSection:
     """The .dat file beside a .cfg file, whatever the case of its suffix."""
     for candidate in sorted(path.parent.iterdir()):
         if candidate.stem == path.stem and candidate.suffix.lower() == ".dat":
-            return candidate
+            if not candidate.is_file():
+                raise RecordingError(f"{candidate.name} is not a regular file")
+            return DataSection(candidate, 0, candidate.stat().st_size)
     raise RecordingError(f"its data file {path.with_suffix('.dat').name} is missing")
 
 
-def _split_cff(content: bytes) -> tuple[str, bytes]:
+def _split_cff(path: Path, content: bytes, size: int) -> tuple[str, DataSection]:
     """The CFG and DAT sections of a combined file (IEEE C37.111-2013, clause 8)."""
     headers = list(_CFF_SECTION.finditer(content))
-    sections: dict[bytes, bytes] = {}
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
-        end = len(content) if following is None else following.start()
-        sections.setdefault(header[1].upper(), content[header.end() : end])
+    sections: dict[bytes, re.Match[bytes]] = {}
+    for header in headers:
+        sections.setdefault(header[1].upper(), header)
         if header[1].upper() == b"DAT":
-            sections[b"DAT"] = content[header.end() :]
             break
-    if b"CFG" not in sections or b"DAT" not in sections:
+    cfg, data = sections.get(b"CFG"), sections.get(b"DAT")
+    if cfg is None or data is None:
         raise RecordingError("the combined file lacks its CFG or its DAT section")
-    return _text(sections[b"CFG"]), sections[b"DAT"]
+    end = min(header.start() for header in headers if header.start() >= cfg.end())
+    section = DataSection(path, data.end(), size - data.end())
+    return _text(content[cfg.end() : end]), section
 
 
 def _text(content: bytes) -> str:
@@ -193,92 +146,133 @@ def _text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def _configuration(header: str) -> Any:
-    cfg = comtrade.Cfg(ignore_warnings=True)
-    lines = header.splitlines()
-    if sum(int(count) for count in _CHANNEL_COUNT.findall("".join(lines[1:2]))) > len(lines):
+class _Lines:
+    """The configuration for the package, line by line, counted so that an error can name one."""
+
+    def __init__(self, lines: Sequence[str], times_at: Sequence[int]) -> None:
+        self.number = 0
+        self._lines = lines
+        self._times_at = times_at
+
+    def readline(self) -> str:
+        self.number += 1
+        if self.number > len(self._lines):
+            return ""
+        line = self._lines[self.number - 1]
+        return _package_time(line) if self.number - 1 in self._times_at else line
+
+
+def _package_time(line: str) -> str:
+    """What the package takes from a time stamp: the digits of its fraction tell the time base.
+
+    The time itself is read by `_start`: the package refuses whole seconds and forgets year 00.
+    """
+    match = _TIME.fullmatch(line)
+    return "" if match is None else f"01/01/2000,00:00:00.{match['fraction'] or '0'}"
+
+
+def _configuration(lines: list[str]) -> Any:
+    counts = _COUNTS.fullmatch(lines[1]) if len(lines) > 1 else None
+    if counts is None:
+        raise RecordingError("not a COMTRADE configuration: line 2 gives no counts of channels")
+    channels = int(counts[2]) + int(counts[3])
+    if channels > len(lines):
         raise RecordingError("not a COMTRADE configuration: more channels than lines")
+    cfg = comtrade.Cfg(ignore_warnings=True)
+    first_time = _first_time_line(lines, channels)
+    reader = _Lines(lines, (first_time, first_time + 1))
     try:
-        cfg.read(header)
+        cfg.read(reader)
     except (*_PARSE_ERRORS, AttributeError) as error:
-        raise RecordingError(f"not a COMTRADE configuration: {error}") from error
-    declared = cfg.sample_rates[-1][1] if cfg.sample_rates else 0
-    if declared < 1:
+        raise RecordingError(
+            f"not a COMTRADE configuration: line {reader.number}: {error}"
+        ) from error
+    if cfg.sample_rates[-1][1] < 1:
         raise RecordingError("the recording declares no samples")
-    if declared * (cfg.analog_count + cfg.status_count + 1) > _MAX_VALUES:
-        raise RecordingError(f"{declared} samples of {cfg.channels_count} channels are too many")
     return cfg
 
 
-def _is_ascii(cfg: Any) -> bool:
-    return bool(cfg.ft.upper() == "ASCII")
+def _first_time_line(lines: Sequence[str], channels: int) -> int:
+    """Index of the line that holds the time of the first sample, by the counts before it."""
+    rates = 3 + channels
+    try:
+        count = int(lines[rates])
+    except (ValueError, IndexError):
+        count = 0
+    return rates + 1 + max(1, count)
 
 
-def _rows(cfg: Any, content: bytes) -> tuple[str | bytes, int]:
-    """The data in the form that the package parses, and how many complete samples they hold."""
-    if _is_ascii(cfg):
-        # The marker of a missing value is only recognised without spaces around it.
-        cleaned = content.decode("latin-1").replace(" ", "").replace("\x1a", "")
-        lines = [line for line in cleaned.splitlines() if line]
-        data: str | bytes = "\n".join(lines)
-        available = len(lines)
-    else:
-        value_bytes = {"BINARY": 2, "BINARY32": 4, "FLOAT32": 4}.get(cfg.ft.upper())
-        if value_bytes is None:
-            raise RecordingError(f"data format {cfg.ft!r} is none of COMTRADE's")
-        status_words = -(-cfg.status_count // 16)
-        available = len(content) // (8 + value_bytes * cfg.analog_count + 2 * status_words)
-        data = content
-    if available < 1:
-        raise RecordingError("the data file holds no samples")
-    return data, min(available, int(cfg.sample_rates[-1][1]))
-
-
-def _notes(cfg: Any, voltages: Sequence[Channel], rows: int) -> Iterator[str]:
+def _notes(
+    cfg: Any, lines: Sequence[str], v_skews_us: Sequence[float], available: int
+) -> Iterator[str]:
     """What is unusual about the recording, in words."""
     declared = cfg.sample_rates[-1][1]
-    if rows < declared:
-        yield f"the data hold {rows} of {declared} declared samples"
-    skews_us = [cfg.analog_channels[channel.index].skew for channel in voltages]
-    if spread_us := max(skews_us) - min(skews_us):
+    if available < declared:
+        yield f"the data hold {available} of {declared} declared samples"
+    elif available > declared:
+        yield f"the data hold more than the {declared} declared samples, which are read"
+    if cfg.rev_year not in ("1991", "1999", "2001", "2013"):
+        yield f"revision {cfg.rev_year!r} is not known; its time stamps count in microseconds"
+    total = int(lines[1].split(",")[0])
+    if total != cfg.analog_count + cfg.status_count:
+        yield f"line 2 states {total} channels, but lists {cfg.analog_count + cfg.status_count}"
+    if spread_us := max(v_skews_us) - min(v_skews_us):
         yield f"the phases are sampled up to {spread_us:g} µs apart, which is not corrected"
 
 
-def _sample_rate_hz(cfg: Any, time_s: NDArray[np.float64]) -> float:
-    """The one sampling rate, stated or, where the file states 0, read from the time stamps."""
+def _sample_rate_hz(
+    cfg: Any, columns: DataColumns, places: NDArray[np.int64] | None
+) -> tuple[float, str]:
+    """The one sampling rate and a note: as stated or, where 0 is stated, from the time stamps."""
     rates = {float(rate) for rate, _ in cfg.sample_rates}
     if len(rates) > 1:
         listed = ", ".join(f"{rate:g} to sample {last}" for rate, last in cfg.sample_rates)
         raise RecordingError(f"several sampling rates (Hz: {listed}); one is needed")
     rate = rates.pop()
-    if not 0.0 <= rate <= _MAX_RATE_HZ:
-        raise RecordingError(f"the sampling rate of {rate:g} Hz is not 0 to {_MAX_RATE_HZ:g}")
+    if not 0.0 <= rate <= MAX_RATE_HZ:
+        raise RecordingError(f"the sampling rate of {rate:g} Hz is not 0 to {MAX_RATE_HZ:g}")
+    tick_s = cfg.time_base * cfg.timemult
+    time_s = columns.stamps * tick_s
     if rate > 0.0:
-        return rate
+        return rate, _contradiction(rate, time_s, columns.numbers)
+    if not np.isfinite(time_s).all():
+        k = int(np.argmin(np.isfinite(time_s)))
+        raise RecordingError(f"no sampling rate is stated and {columns.place(k)} has no time stamp")
     if len(time_s) < 2 or not time_s[-1] > time_s[0]:
         raise RecordingError("no sampling rate is stated and the time stamps do not advance")
-    interval_s = float(time_s[-1] - time_s[0]) / (len(time_s) - 1)
-    deviation_s = np.abs(time_s - time_s[0] - interval_s * np.arange(len(time_s))).max()
-    # Time stamps are rounded to their tick, which moves each by up to one tick against the line.
-    if not deviation_s <= 0.01 * interval_s + cfg.time_base * cfg.timemult:
+    try:
+        times = even_times(time_s, tick_s, columns.place)
+    except RecordingError as error:
         raise RecordingError(
-            "no sampling rate is stated and the time stamps are uneven "
-            f"by {deviation_s * 1e6:.0f} µs"
+            f"no sampling rate is stated and the time stamps are uneven: {error}"
+        ) from error
+    every = np.arange(len(time_s))
+    timed = every if times.places is None else times.places
+    if not np.array_equal(timed, every if places is None else places):
+        raise RecordingError(
+            "no sampling rate is stated and the time stamps are uneven: they leave out other "
+            "samples than the sample numbers"
         )
-    return 1.0 / interval_s
+    return times.rate_hz, ""
 
 
-def _values(record: Any, channels: Sequence[Channel], rows: int) -> NDArray[np.float64]:
-    """Primary V or A of these channels, shape (channels, rows)."""
-    values = np.empty((len(channels), rows))
-    for row, channel in enumerate(channels):
-        described = record.cfg.analog_channels[channel.index]
-        raw = np.asarray(record.analog[channel.index][:rows])
-        if record.cfg.rev_year == "1991" and described.cmin < 0 and not _is_ascii(record.cfg):
-            # 0xFFFF marks a missing sample in 1991, but is −1 where the range is signed.
-            raw = np.where(np.isnan(raw), described.b - described.a, raw)
-        values[row] = raw * _to_primary(described)
-    return values
+def _contradiction(rate_hz: float, time_s: NDArray[np.float64], numbers: NDArray[np.int64]) -> str:
+    """A note when the time stamps tell another rate than the one that is stated and taken."""
+    if not (np.isfinite(time_s[[0, -1]]).all() and time_s[-1] > time_s[0]):
+        return ""
+    told_hz = float(numbers[-1] - numbers[0]) / float(time_s[-1] - time_s[0])
+    if abs(told_hz - rate_hz) <= 0.01 * rate_hz:
+        return ""
+    return f"the time stamps tell {told_hz:.6g} samples a second, {rate_hz:g} are stated and taken"
+
+
+def _scaled(cfg: Any, chosen: Sequence[Channel], raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Primary V or A: a·raw + b (C37.111-1999, 5.3.3), by unit and transformer ratio."""
+    described = [cfg.analog_channels[channel.index] for channel in chosen]
+    gain = np.array([[channel.a] for channel in described])
+    offset = np.array([[channel.b] for channel in described])
+    primary = np.array([[_to_primary(channel)] for channel in described])
+    return np.asarray((gain * raw + offset) * primary)
 
 
 def _to_primary(described: Any) -> float:
@@ -296,88 +290,36 @@ def _to_primary(described: Any) -> float:
     return factor
 
 
-def _start(cfg: Any, header: str) -> datetime.datetime | None:
-    """Time of the first sample; None when the file leaves the date out."""
-    start: datetime.datetime = cfg.start_timestamp
-    if start.year == datetime.MINYEAR:
-        return None
-    if start.year < 100:
-        # The 1991 revision writes two digits; no COMTRADE recording is older than 1970.
-        start = start.replace(year=start.year + (2000 if start.year < 70 else 1900))
-    lines = [line for line in header.replace("\x1a", "").splitlines() if line.strip()]
-    # The 2013 revision ends with "time_code,local_code" and "tmq_code,leapsec".
-    match = _TIME_CODE.fullmatch(lines[-2].split(",")[0].strip())
-    if cfg.rev_year != "2013" or match is None:
-        return start
-    offset = datetime.timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
-    return start.replace(tzinfo=datetime.timezone(-offset if match["sign"] == "-" else offset))
+def _start(cfg: Any, lines: Sequence[str]) -> tuple[datetime.datetime | None, str]:
+    """Time of the first sample and a note; None when the file leaves the date out."""
+    index = _first_time_line(lines, cfg.analog_count + cfg.status_count)
+    match = _TIME.fullmatch(lines[index])
+    if match is None or int(match[3]) == 0 == int(match[2]):
+        blank = not lines[index].strip(" ,\t\x1a") or match is not None
+        return None, "" if blank else f"line {index + 1} is no date and time: {lines[index]!r}"
+    first, second, year, hour, minute, whole_s = (int(text) for text in match.groups()[:6])
+    # 1991 writes month/day/year, with two digits; no COMTRADE recording is older than 1970.
+    month, day = (first, second) if cfg.rev_year == "1991" else (second, first)
+    if len(match[3]) == 2:
+        year += 2000 if year < 70 else 1900
+    microsecond = int((match["fraction"] or "0").ljust(6, "0")[:6])
+    try:
+        start = datetime.datetime(year, month, day, hour, minute, whole_s, microsecond)
+        return start.replace(tzinfo=_zone(cfg, lines, index)), ""
+    except ValueError as error:
+        return None, f"line {index + 1}: {error}: {lines[index].strip()!r}; the start is unknown"
 
 
-class ComtradeReplay:
-    """A recording as a WaveformSource at true speed.
+def _zone(cfg: Any, lines: Sequence[str], first_time: int) -> datetime.timezone | None:
+    """The offset from UTC of the file's times (time_code, C37.111-2013 7.4.12), where it is told.
 
-    Sample 0 falls on the next 100 ms boundary of UTC after `open`; each block is one 100 ms window
-    and comes when that window has passed. With `loop` the recording repeats for ever and the block
-    that holds the first sample of a repetition is flagged `seam`; without, the source is silent
-    after the last whole window. Clocks are arguments so that a test brings its own.
+    Raises ValueError for an offset of a day or more.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        loop: bool = True,
-        channels: Mapping[str, str] | None = None,
-        *,
-        wall_ns: Callable[[], int] = time.time_ns,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Read the recording; raises RecordingError naming the file and the reason."""
-        self.recording = read_recording(path, channels)
-        self.phases = len(self.recording.pairs)
-        self.sample_rate_hz = self.recording.sample_rate_hz
-        self.epoch_ns = 0
-        self.skew_s: Sequence[float] = self.recording.skew_s
-        self._loop = loop
-        self._length = self.recording.waveforms.shape[1]
-        self._rate = Fraction(self.sample_rate_hz)
-        self._wall_ns = wall_ns
-        self._monotonic_ns = monotonic_ns
-        self._sleep = sleep
-        self._block = 0
-        self._anchor_ns = 0
-
-    def open(self) -> None:
-        """Begin at the first sample, on the next 100 ms boundary."""
-        now_ns = self._wall_ns()
-        self.epoch_ns = (now_ns // _BLOCK_NS + 1) * _BLOCK_NS
-        self._anchor_ns = self._monotonic_ns() + self.epoch_ns - now_ns
-        self._block = 0
-
-    def read(self, timeout_s: float) -> Block | None:
-        """The next window's samples when it has passed; None when that takes longer."""
-        wait_s = (self._anchor_ns + (self._block + 1) * _BLOCK_NS - self._monotonic_ns()) * 1e-9
-        if wait_s < -_CATCH_UP_S:
-            # Long asleep: the samples of that time are lost, as those of a live source would be.
-            self._block += int(-wait_s * 1e9) // _BLOCK_NS
-            wait_s = 0.0
-        if wait_s > timeout_s or self._ended():
-            self._sleep(timeout_s)
-            return None
-        if wait_s > 0.0:
-            self._sleep(wait_s)
-        first, following = self._first_index(self._block), self._first_index(self._block + 1)
-        self._block += 1
-        samples = self.recording.waveforms.take(np.arange(first, following), axis=1, mode="wrap")
-        seam = first > 0 and (first - 1) // self._length != (following - 1) // self._length
-        return Block(first, samples, frozenset({"seam"}) if seam else frozenset())
-
-    def close(self) -> None:
-        """Nothing is held open between blocks."""
-
-    def _ended(self) -> bool:
-        return not self._loop and self._first_index(self._block + 1) > self._length
-
-    def _first_index(self, block: int) -> int:
-        """The first sample at or after the start of this block, exactly."""
-        return math.ceil(block * _BLOCK_NS * self._rate / 1_000_000_000)
+    place = first_time + 4  # two times, the file type, the time multiplier
+    if cfg.rev_year != "2013" or len(lines) <= place:
+        return None
+    match = _TIME_CODE.fullmatch(lines[place].split(",")[0].strip())
+    if match is None:
+        return None
+    offset = datetime.timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
+    return datetime.timezone(-offset if match["sign"] == "-" else offset)

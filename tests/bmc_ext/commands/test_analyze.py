@@ -177,15 +177,16 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 
 def write_long_recording(folder: Path, seconds: int) -> Path:
-    """A single-phase 50 Hz recording in FLOAT32, long enough to take its time."""
-    count = seconds * RATE
+    """A single-phase 50 Hz recording in FLOAT32, of so many windows that they take their time."""
+    rate = 800
+    count = seconds * rate
     lines = ["Mill,7,2013", "2,2A,0D", "1,VA,A,,V,1,0,0,-9e9,9e9,1,1,P"]
-    lines += ["2,IA,A,,A,1,0,0,-9e9,9e9,1,1,P", "50", "1", f"{RATE},{count}"]
+    lines += ["2,IA,A,,A,1,0,0,-9e9,9e9,1,1,P", "50", "1", f"{rate},{count}"]
     lines += ["04/03/2026,10:15:30.0", "04/03/2026,10:15:30.0", "FLOAT32", "1", "0,0", "0,0", ""]
     (folder / "long.cfg").write_text("\n".join(lines))
     rows = np.zeros(count, [("n", "<u4"), ("t", "<u4"), ("v", "<f4"), ("i", "<f4")])
     rows["n"] = np.arange(1, count + 1)
-    rows["v"] = PEAK_V * np.cos(2 * np.pi * 50 * np.arange(count) / RATE)
+    rows["v"] = PEAK_V * np.cos(2 * np.pi * 50 * np.arange(count) / rate)
     rows["i"] = rows["v"] / 40
     (folder / "long.dat").write_bytes(rows.tobytes())
     return folder / "long.cfg"
@@ -193,7 +194,7 @@ def write_long_recording(folder: Path, seconds: int) -> Path:
 
 def test_progress_is_shown_on_a_terminal_when_it_takes_long(tmp_path: Path) -> None:
     """On a terminal, what takes longer than a second says so on standard error, and only there."""
-    path = write_long_recording(tmp_path, seconds=400)
+    path = write_long_recording(tmp_path, seconds=2400)
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, str(path), "--json"],
@@ -210,7 +211,7 @@ def test_progress_is_shown_on_a_terminal_when_it_takes_long(tmp_path: Path) -> N
     assert process.wait(timeout=60) == 0
     listener.join(timeout=10)
     os.close(master)
-    assert windows == 4000
+    assert windows == 24_000
     assert b"reading long.cfg" in said or b"analysing long.cfg" in said
 
 

@@ -18,7 +18,8 @@ from bmc_ext.clock import WINDOW_NS
 from bmc_ext.sampling.sampler import Sampler, Window
 from drivers.errors import TransportError
 from drivers.waveforms.block import Block, WaveformSource
-from drivers.waveforms.comtrade_file import ComtradeReplay
+from drivers.waveforms.recording_file import read_recording
+from drivers.waveforms.replay import RecordingReplay
 from drivers.waveforms.stream import StreamSource
 
 V_PEAK, I_PEAK, ANGLE = 325.0, 100.0, 0.5
@@ -253,7 +254,7 @@ def test_a_recording_is_replayed_at_true_speed_with_its_seam(
 ) -> None:
     """Windows of a looped recording come every 100 ms and the one with the seam says so."""
     windows = Windows()
-    source = ComtradeReplay(write_recording(tmp_path, count=480 * 3 + 96 * 2))
+    source = RecordingReplay(read_recording(write_recording(tmp_path, count=480 * 3 + 96 * 2)))
     running(Sampler("feed_1", source, windows, nominal_hz=50.0))
     seen = windows.wait(7)
     ids = [window.window_id for window in seen]

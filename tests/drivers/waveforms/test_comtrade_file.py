@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.errors import RecordingError
-from drivers.waveforms.comtrade_file import ComtradeReplay, read_recording
+from drivers.waveforms.recording_file import read_recording
+from drivers.waveforms.replay import RecordingReplay
 
 RATE = 1000
 COUNT = 250
@@ -245,7 +246,7 @@ def test_uneven_time_stamps_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("recording.csv", b"1,2", r"\.csv is not read; give the \.cfg or \.cff"),
+        ("recording.xlsx", b"1,2", r"\.xlsx is not read; give the \.cfg or \.cff"),
         ("recording", b"1,2", "a file without suffix is not read"),
         ("recording.dat", b"1,2", r"\.dat is not read; give the \.cfg"),
         ("recording.cfg", b"", "the file is empty"),
@@ -253,11 +254,8 @@ def test_uneven_time_stamps_are_refused(tmp_path: Path) -> None:
         ("recording.cfg", b"a,b,1999\n1,999999999A,0D\n1,VA\n", "more channels than lines"),
         ("recording.cfg", b"a,b,1999\n1,1A,0D\n1,VA\n", "not a COMTRADE configuration"),
         ("recording.cfg", b"a,b,1999\n0,0A,0D\n50\n1\n1000,0\n,\n,\nASCII\n1\n", "no samples"),
-        (
-            "recording.cfg",
-            b"a,b,1999\n0,0A,0D\n50\n1\n1000,99999999999\n,\n,\nASCII\n1\n",
-            "too many",
-        ),
+        ("recording.cfg", b"a,b,1999\n1,99999999999999A,0D\n1,VA\n", "line 2 gives no counts"),
+        ("recording.cfg", b"a,b,1999\n1,0A,0D\nfifty\n", "line 3: could not convert"),
     ],
 )
 def test_an_unreadable_file_is_named(
@@ -320,7 +318,7 @@ def test_wrong_data_are_named(tmp_path: Path, data: bytes) -> None:
     """Data that are empty or do not fit the configuration give an error, not zeros."""
     path = write_recording(tmp_path)
     path.with_suffix(".dat").write_bytes(data)
-    with pytest.raises(RecordingError, match=r"holds no samples|do not fit"):
+    with pytest.raises(RecordingError, match=r"holds no samples|recording\.dat, line 1: . fields"):
         read_recording(path)
 
 
@@ -415,10 +413,14 @@ class FakeTime:
         self.now_ns += round(seconds * 1e9)
 
 
-def replay_of(path: Path, fake: FakeTime, *, loop: bool = True) -> ComtradeReplay:
+def replay_of(path: Path, fake: FakeTime, *, loop: bool = True) -> RecordingReplay:
     """A replay on that clock, opened."""
-    replay = ComtradeReplay(
-        path, loop, wall_ns=fake.wall_ns, monotonic_ns=fake.wall_ns, sleep=fake.sleep
+    replay = RecordingReplay(
+        read_recording(path),
+        loop,
+        wall_ns=fake.wall_ns,
+        monotonic_ns=fake.wall_ns,
+        sleep=fake.sleep,
     )
     replay.open()
     return replay
