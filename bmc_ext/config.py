@@ -25,13 +25,16 @@ class PointRef:
 
 @dataclass(frozen=True, slots=True)
 class WaveformConfig:
-    """A source of samples: `stream` (host, port) or `recording` (path, looped by default).
+    """A source of samples.
 
-    `comtrade` is the earlier name of `recording`. `rate_hz`, `delimiter` and `decimal` tell what a
-    recording in CSV does not.
+    - `stream`: host, port.
+    - `recording` (`comtrade` is its earlier name): path, looped by default; `rate_hz`, `delimiter`
+      and `decimal` tell what a file in CSV does not.
+    - `iio`: path of the device in sysfs, `data` its node, `channels`, `gains`, `timestamp`.
+    - `frames`: path of a FIFO or device, `format` and `order` of its samples, `gains`, `rate_hz`.
     """
 
-    type: Literal["stream", "recording", "comtrade"]
+    type: Literal["stream", "recording", "comtrade", "iio", "frames"]
     host: str = "127.0.0.1"
     port: int = 0
     path: Path = Path()
@@ -40,6 +43,11 @@ class WaveformConfig:
     rate_hz: float | None = None
     delimiter: str | None = None
     decimal: str | None = None
+    data: Path | None = None
+    gains: Mapping[str, float] | None = None
+    timestamp: bool | None = None
+    format: str = ""
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +211,11 @@ def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
     feed = {"name": document["id"], **document}
     if "waveform" in feed:
         waveform = dict(feed["waveform"])
-        if "path" in waveform:
-            waveform["path"] = base / waveform["path"]
+        for key in ("path", "data"):
+            if key in waveform:
+                waveform[key] = base / waveform[key]
+        if "order" in waveform:
+            waveform["order"] = tuple(waveform["order"])
         feed["waveform"] = WaveformConfig(**waveform)
     return FeedConfig(**feed)
 

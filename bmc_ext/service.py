@@ -34,6 +34,8 @@ from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 from drivers.waveforms.block import WaveformSource
 from drivers.waveforms.csv_file import TableFormat
+from drivers.waveforms.frame_source import packed_source
+from drivers.waveforms.iio import IioSource
 from drivers.waveforms.recording_file import read_recording
 from drivers.waveforms.replay import RecordingReplay
 from drivers.waveforms.stream import StreamSource
@@ -181,6 +183,27 @@ class Service:
 def _source(waveform: WaveformConfig) -> WaveformSource:
     if waveform.type == "stream":
         return StreamSource(waveform.host, waveform.port)
+    if waveform.type == "iio":
+        return IioSource(
+            waveform.path,
+            waveform.channels or {},
+            data=waveform.data,
+            gains=waveform.gains,
+            rate_hz=waveform.rate_hz,
+            timestamp=waveform.timestamp,
+        )
+    if waveform.type == "frames":
+        return packed_source(
+            waveform.path,
+            waveform.format,
+            waveform.order,
+            waveform.gains or {},
+            waveform.rate_hz or 0.0,
+        )
+    return _replay(waveform)
+
+
+def _replay(waveform: WaveformConfig) -> RecordingReplay:
     table = TableFormat(waveform.rate_hz, waveform.delimiter, waveform.decimal)
     recording = read_recording(waveform.path, waveform.channels, table=table)
     for note in recording.notes:

@@ -6,7 +6,8 @@
     ├── BusOverloadError   the polls of a serial bus do not fit its wire; shows the arithmetic
     ├── TransportError     the device or its bus does not answer
     ├── WriteRefusedError  a write is outside the profile's bounds or the point is read-only
-    └── RecordingError     a waveform file cannot be read or paired
+    ├── RecordingError     a waveform file cannot be read or paired
+    └── LayoutError        samples are not laid out, or channels not there, as they would have to be
 
 Bad arguments of a Python call are ValueError.
 """
@@ -51,3 +52,7 @@ class WriteRefusedError(DriverError):
 
 class RecordingError(DriverError):
     """A waveform recording that cannot be read or whose channels cannot be paired."""
+
+
+class LayoutError(DriverError):
+    """A live source of samples whose layout or channels cannot be used; names which and why."""

@@ -1,4 +1,4 @@
-"""A waveform recording: one circuit's voltages and currents at one rate, whatever file held them."""
+"""A waveform recording: voltages and currents of one circuit at one rate, whatever the file."""
 
 from __future__ import annotations
 
