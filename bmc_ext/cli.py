@@ -14,6 +14,7 @@ from bmc_ext.errors import ConfigurationError, DcpiError, StateError
 from drivers.errors import (
     BusOverloadError,
     DriverError,
+    LayoutError,
     ProfileError,
     RecordingError,
     TargetError,
@@ -29,6 +30,7 @@ _OWN = {
 _BAD_USAGE = (
     BusOverloadError,
     ConfigurationError,
+    LayoutError,
     ProfileError,
     RecordingError,
     StateError,
