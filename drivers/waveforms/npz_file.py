@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ _PIECE_BYTES = 1 << 24
 _FORMAT_ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
     KeyError, IndexError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError,
+    tokenize.TokenError,
 )  # fmt: skip
 
 

@@ -214,7 +214,9 @@ def _phase_in_name(tokens: list[str], quantity: Quantity) -> tuple[str | None, t
             return match["phase"], _without_noise(words)
     for position, token in enumerate(tokens):
         if _BARE_PHASE.fullmatch(token):
-            return token, _without_noise(tokens[:position] + tokens[position + 1 :])
+            words = tokens[:position] + tokens[position + 1 :]
+            # "U_L1": a letter that only says what the unit says tells no circuit.
+            return token, _without_noise([word for word in words if word not in letters])
     return None, _without_noise(tokens)
 
 

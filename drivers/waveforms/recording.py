@@ -143,7 +143,7 @@ def even_times(
     if not (steps > 0.0).all():
         k = int(np.argmin(steps > 0.0)) + 1
         raise RecordingError(f"{place(k)}: the time does not advance from the sample before")
-    typical_s = float(np.median(steps))
+    typical_s = float(np.sort(steps)[(len(steps) - 1) // 2])
     regular = np.abs(steps - typical_s) <= 0.75 * typical_s
     interval_s = float(steps[regular].mean())
     strides = np.rint(steps / interval_s)
