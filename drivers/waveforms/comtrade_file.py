@@ -260,7 +260,8 @@ def _contradiction(rate_hz: float, time_s: NDArray[np.float64], numbers: NDArray
     """A note when the time stamps tell another rate than the one that is stated and taken."""
     if not (np.isfinite(time_s[[0, -1]]).all() and time_s[-1] > time_s[0]):
         return ""
-    told_hz = float(numbers[-1] - numbers[0]) / float(time_s[-1] - time_s[0])
+    counted = int(numbers[-1] - numbers[0]) or len(numbers) - 1  # unnumbered: all that are there
+    told_hz = counted / float(time_s[-1] - time_s[0])
     if abs(told_hz - rate_hz) <= 0.01 * rate_hz:
         return ""
     return f"the time stamps tell {told_hz:.6g} samples a second, {rate_hz:g} are stated and taken"

@@ -93,9 +93,7 @@ def test_encodings_of_the_header_are_read(tmp_path: Path, encoding: str) -> None
         ("Zeit,u1 [mV],i1 [µA]", (1e3, 1e6)),
     ],
 )
-def test_units_stand_in_the_header(
-    tmp_path: Path, header: str, scale: tuple[float, float]
-) -> None:
+def test_units_stand_in_the_header(tmp_path: Path, header: str, scale: tuple[float, float]) -> None:
     """[unit], (unit) and / unit, with prefixes."""
     assert_wave(read_recording(write(tmp_path, header, scale=scale)))
 
@@ -237,9 +235,7 @@ def test_what_is_wrong_is_named_by_line_and_column(
         ("t,VA [V],IA [A]\n1e30,1,2\n" + "1.000001e30,1,2\n", "line 2, column t.*no Unix time"),
     ],
 )
-def test_tables_that_cannot_be_read_are_named(
-    tmp_path: Path, content: str, reason: str
-) -> None:
+def test_tables_that_cannot_be_read_are_named(tmp_path: Path, content: str, reason: str) -> None:
     """No header, no rows, no rate, ambiguous columns, absurd times and lines."""
     path = tmp_path / "table.csv"
     path.write_text(content)

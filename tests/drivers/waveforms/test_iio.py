@@ -121,7 +121,10 @@ def test_what_is_off_is_not_in_the_frame_and_what_is_on_is_skipped(tmp_path: Pat
     """Mapped elements are switched on; others stay as they are and move the mapped ones."""
     elements = (
         Element("temp", 3, "le:s8/8"),
-        *(Element(e.name, e.index, e.type, on=False, scale=e.scale, offset=e.offset) for e in PLAIN),
+        *(
+            Element(e.name, e.index, e.type, on=False, scale=e.scale, offset=e.offset)
+            for e in PLAIN
+        ),
         Element("voltage7", 2, "le:s64/64X2", on=False),
     )
     tree = make_tree(tmp_path, elements)
@@ -209,7 +212,7 @@ def test_a_device_that_goes_is_a_transport_error_and_may_come_back(tmp_path: Pat
         assert numbers(read_all(source)) == list(range(20))
         source.close()
         source.close()
-    with pytest.raises(TransportError, match="iio:device7.*No such file"):
+    with pytest.raises(TransportError, match=r"iio:device7.*No such file"):
         source_of(tree.with_name("iio:device7")).open()
 
 
