@@ -34,7 +34,8 @@ bench: $(CORE)  ## the figures, side by side with peers
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 soak: $(CORE)  ## the long versions of the tests
-	@DCPI_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q tests/soak tests/csrc $(ARGS)
+	@DCPI_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q tests/soak tests/csrc \
+		tests/drivers/waveforms/test_fuzz_readers.py $(ARGS)
 
 check-tools:
 	@sh tests/check_tools.sh "$(PYTHON)"

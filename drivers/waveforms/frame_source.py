@@ -194,10 +194,11 @@ class FrameSource:
             return
         del self._pending[: count * size]
         samples = np.empty((len(self._rows), count))
-        for row, channel in zip(samples, self._rows, strict=True):
-            row[:] = (
-                self._layout.values(rows[:count], channel.name) + channel.offset
-            ) * channel.gain
+        # A gain beyond all bounds makes a sample infinite, which its analysis flags.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row, channel in zip(samples, self._rows, strict=True):
+                values = self._layout.values(rows[:count], channel.name)
+                row[:] = (values + channel.offset) * channel.gain
         self._queue(samples, stamps, lost)
 
     def _queue(

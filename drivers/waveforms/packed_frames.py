@@ -57,7 +57,8 @@ class SampleFormat:
     def values(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """The numbers in these words (of `dtype`): shifted, masked, and extended by their sign."""
         if self.kind == "f":
-            return stored.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a signalling NaN is no number either
+                return stored.astype(np.float64)
         width = self.storage_bits // 8
         words = stored.astype(f"u{width}")
         # The bits above the sample are pushed out, then it comes back with its sign.
