@@ -34,8 +34,8 @@ from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 from drivers.waveforms.block import WaveformSource
 from drivers.waveforms.csv_file import TableFormat
-from drivers.waveforms.frame_source import packed_source
 from drivers.waveforms.iio import IioSource
+from drivers.waveforms.packed_source import packed_source
 from drivers.waveforms.recording_file import read_recording
 from drivers.waveforms.replay import RecordingReplay
 from drivers.waveforms.stream import StreamSource
@@ -199,6 +199,7 @@ def _source(waveform: WaveformConfig) -> WaveformSource:
             waveform.order,
             waveform.gains or {},
             waveform.rate_hz or 0.0,
+            loop=waveform.loop,
         )
     return _replay(waveform)
 

@@ -8,7 +8,7 @@ import select
 import stat
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from drivers.errors import LayoutError, TransportError
 from drivers.waveforms.block import Block
 from drivers.waveforms.frame_times import HELD_BACK, LossFinder
-from drivers.waveforms.packed_frames import FrameLayout, packed_layout, parse_format
+from drivers.waveforms.packed_frames import FrameLayout
 from drivers.waveforms.recording import MAX_RATE_HZ
 
 SILENCE_S = 1.0
@@ -222,20 +222,3 @@ class FrameSource:
             part = np.ascontiguousarray(samples[:, begin:end])
             self._ready.append(Block(self._next_index, part, received_ns=received_ns))
             self._next_index += end - begin
-
-
-def packed_source(
-    path: Path, form: str, order: Sequence[str], gains: Mapping[str, float], rate_hz: float
-) -> FrameSource:
-    """Frames of one sample format, for example an ADE9000's waveform buffer read by a helper.
-
-    `order` names the samples of a frame (VA, IA, …, `-` for one that is not read) and `gains` gives
-    primary V or A per count of each. Raises LayoutError.
-    """
-    keys = phase_keys([name for name in order if name != "-"])
-    layout = packed_layout(order, parse_format(form))
-    missing = [key for key in keys if key not in gains]
-    if missing or gains.keys() - set(keys):
-        odd = missing or sorted(gains.keys() - set(keys))
-        raise LayoutError(f"{path}: order and gains do not name the same channels: {odd[0]}")
-    return FrameSource(path, layout, [FrameChannel(key, gains[key]) for key in keys], rate_hz)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+import schemas
 from bmc_ext.config import PointRef, load_config, parse_config
 from bmc_ext.errors import ConfigurationError
 
@@ -69,6 +71,76 @@ def test_a_device_may_have_a_timeout_of_its_own(tmp_path: Path) -> None:
     for wrong in (49, 5001, "1 s"):
         with pytest.raises(ConfigurationError, match="devices/0/timeout_ms"):
             parse_config(GOOD | {"devices": [device | {"timeout_ms": wrong}]}, base=tmp_path)
+
+
+FRAMES = {
+    "type": "frames", "path": "fifo", "format": "be:s24/32>>4", "order": ["IA", "VA", "-"],
+    "rate_hz": 8000, "gains": {"VA": 1e-4, "IA": 1e-5},
+}  # fmt: skip
+IIO = {"type": "iio", "path": "/sys/device", "data": "fifo", "channels": {"VA": "v0", "IA": "i0"}}
+
+
+def with_waveform(waveform: dict[str, object]) -> dict[str, object]:
+    """A configuration whose one feed is measured by this source."""
+    feed = {"id": "f", "rated_power_w": 1e6, "waveform": waveform}
+    return GOOD | {"feeds": [feed]}
+
+
+def test_sources_of_waveforms_are_read(tmp_path: Path) -> None:
+    """Each kind, with paths relative to the file; `comtrade` is another name of `recording`."""
+    for kind in ("recording", "comtrade"):
+        document = with_waveform({"type": kind, "path": "r.csv", "rate_hz": 50, "decimal": ","})
+        waveform = parse_config(document, base=tmp_path).feeds[0].waveform
+        assert waveform is not None
+        assert (waveform.path, waveform.rate_hz, waveform.loop) == (tmp_path / "r.csv", 50, True)
+    waveform = parse_config(with_waveform(IIO), base=tmp_path).feeds[0].waveform
+    assert waveform is not None
+    assert (waveform.path, waveform.data) == (Path("/sys/device"), tmp_path / "fifo")
+    waveform = parse_config(with_waveform(FRAMES), base=tmp_path).feeds[0].waveform
+    assert waveform is not None
+    assert waveform.order == ("IA", "VA", "-")
+
+
+@pytest.mark.parametrize(
+    ("waveform", "named"),
+    [
+        ({"type": "tape"}, "feeds/0/waveform"),
+        ({"type": "stream"}, "feeds/0/waveform: 'port' is a required property"),
+        ({"type": "iio", "path": "x"}, "feeds/0/waveform: 'channels' is a required property"),
+        (IIO | {"channels": {"VN": "a", "IA": "b"}}, "feeds/0/waveform/channels: 'VN'"),
+        (IIO | {"rate_hz": 0}, "feeds/0/waveform/rate_hz: 0 is less than"),
+        (FRAMES | {"order": ["X", "Y"]}, "feeds/0/waveform/order/0: 'X'"),
+        (FRAMES | {"samples_per_cycle": 128}, "feeds/0/waveform: .*'samples_per_cycle' was"),
+        ({"type": "recording", "path": "x", "decimal": "'"}, "feeds/0/waveform/decimal"),
+    ],
+)
+def test_a_mistake_in_a_source_is_named(
+    tmp_path: Path, waveform: dict[str, object], named: str
+) -> None:
+    """The fault is that of the kind that was meant, not that it is no other kind."""
+    with pytest.raises(ConfigurationError, match=named):
+        parse_config(with_waveform(waveform), base=tmp_path)
+
+
+def test_the_commented_sources_of_the_example_are_good(tmp_path: Path) -> None:
+    """What stands in comments can be taken as it is."""
+    text = schemas.path("config/example.yaml").read_text(encoding="utf-8")
+    lines = text[text.index("waveform: {type: recording") :].splitlines()
+    found: list[list[str]] = []
+    for line in lines[1:]:
+        if not line.startswith("    #"):
+            break
+        content = line[6:]
+        if content.startswith("waveform:"):
+            found.append([])
+        found[-1].append(content)
+    kinds = []
+    for part in found:
+        document = with_waveform(yaml.safe_load("\n".join(part))["waveform"])
+        waveform = parse_config(document, base=tmp_path).feeds[0].waveform
+        assert waveform is not None
+        kinds.append(waveform.type)
+    assert kinds == ["stream", "recording", "iio", "frames"]
 
 
 @pytest.mark.parametrize("text", ["[", "\x00", "just text", "{a: 1, a: 2}"])

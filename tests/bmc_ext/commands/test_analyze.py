@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from drivers.waveforms.recording_file import read_recording
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = (sys.executable, "-c", "from bmc_ext.cli import main; main()", "analyze")
@@ -120,9 +123,52 @@ def test_the_mapping_and_the_window_can_be_told(tmp_path: Path) -> None:
     assert windows[0]["phases"][0]["i_rms"] == pytest.approx(1000.0, rel=1e-4)
 
 
+def write_others(folder: Path) -> tuple[Path, Path, Path]:
+    """The samples of a recording as a table, as a table without times, and as npz."""
+    recording = read_recording(write_recording(folder))
+    timed, plain, arrays = (folder / name for name in ("mill.csv", "plain.csv", "mill.npz"))
+    rows = [",".join(f"{value:.6f}" for value in row) for row in recording.waveforms.T]
+    timed.write_text("\n".join([
+        "time [s],VA [V],VB [V],VC [V],IA [A],IB [A],IC [A]",
+        *(f"{k / RATE:.9f},{row}" for k, row in enumerate(rows)),
+    ]))  # fmt: skip
+    named = [row.replace(",", ";").replace(".", ",") for row in rows]
+    plain.write_text("\n".join(["u1;u2;u3;i1;i2;i3", *named]))
+    np.savez(arrays, voltage=recording.voltage, current=recording.current, sample_rate_hz=RATE,
+             start_ns=1_772_619_330_050_000_000)  # fmt: skip
+    return timed, plain, arrays
+
+
+def test_tables_and_npz_read_like_the_recording(tmp_path: Path) -> None:
+    """The same samples give the same windows, whatever file holds them."""
+    timed, plain, arrays = write_others(tmp_path)
+    expected = objects(run(tmp_path / "mill.cfg", "--json").stdout)
+    for arguments in (
+        (timed,),
+        (plain, "--rate", str(RATE)),
+        (plain, "--rate", str(RATE), "--delimiter", ";", "--decimal", ",",
+         "--map", "VA=u1,IA=i1,VB=u2,IB=i2,VC=u3,IC=i3"),
+        (arrays,),
+    ):  # fmt: skip
+        done = run(*arguments, "--json")
+        for window, other in zip(objects(done.stdout), expected, strict=True):
+            assert window["total"]["p_w"] == pytest.approx(other["total"]["p_w"], rel=1e-9)
+            assert window["frequency_hz"] == pytest.approx(other["frequency_hz"], abs=1e-6)
+    assert objects(done.stdout)[0]["start"] == "2026-03-04T10:15:30.050000+00:00"
+    assert "V = voltage[0]  I = current[0]" in done.stderr
+    table = run(plain, "--rate", str(RATE)).stdout
+    assert "no unit is stated for u1, u2, u3, i1, i2, i3: taken as V and A" in " ".join(
+        table.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["--rate", "0"], "--rate"),
+        (["--rate", "nan"], "--rate|rate"),
+        (["--decimal", ";"], "--decimal"),
+        (["--rate", "4800"], "for CSV files alone"),
         (["--map", "VA"], "'VA' is not KEY=CHANNEL"),
         (["--map", "VA=VA,VA=VB"], "VA is given twice"),
         (["--map", "VA=VA,IA=nothing"], "no analog channel 'nothing'"),
@@ -133,7 +179,7 @@ def test_the_mapping_and_the_window_can_be_told(tmp_path: Path) -> None:
 def test_bad_usage_is_status_2(tmp_path: Path, arguments: list[str], reason: str) -> None:
     """A wrong option is named on standard error; nothing is printed."""
     done = run(write_recording(tmp_path), *arguments, check=2)
-    assert reason in done.stderr
+    assert re.search(reason, done.stderr)
     assert done.stdout == ""
 
 
