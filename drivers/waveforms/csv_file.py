@@ -46,6 +46,7 @@ _PIECE_ROWS = 20_000
 _MAX_LINE_CHARS = 65_536
 _ESCAPED = re.compile("[\udc80-\udcff]")
 _UNIT = re.compile(r"(?P<name>.*?)\s*(?:\[(?P<a>[^\[\]]*)\]|\((?P<b>[^()]*)\)|/\s*(?P<c>[^\s/]+))")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _PLAIN = re.compile(r"([VUI])_?(?:[ABCRSTYUVW]|L?[123])N?", re.IGNORECASE)
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -97,6 +98,7 @@ def _read(
     channels, notes = _channels(columns, mapping)
     pairing = choose_channels(channels, mapping)
     chosen = chosen_channels(pairing)
+    _check_names(columns, chosen, mapping)
     time_index = time_column([(column.name, column.unit) for column in columns])
     if time_index is None and table.rate_hz is None:
         raise RecordingError(
@@ -155,21 +157,22 @@ def _format(head: Sequence[str], told: TableFormat) -> tuple[TableFormat, _Row]:
     if told.decimal is not None and told.decimal == told.delimiter:
         raise RecordingError(f"{told.decimal!r} cannot be delimiter and decimal sign at once")
     fitting: list[tuple[TableFormat, _Row]] = []
-    reasons = []
+    faults = [(0, "no delimiter parts the first row")]
     for delimiter in (told.delimiter,) if told.delimiter else _DELIMITERS:
         try:
             rows = list(itertools.islice(_rows(head, delimiter), _SAMPLE_ROWS + 1))
+            if not rows or len(rows[0].cells) < 2:
+                continue
+            decimal = told.decimal or _decimal(rows[1:])
         except RecordingError as error:
-            reasons.append(str(error))
+            faults.append((1, str(error)))
             continue
-        if rows and len(rows[0].cells) >= 2:
-            decimal = told.decimal or _decimal(rows[1:], delimiter)
-            fault = _fault(rows, decimal)
-            if not fault:
-                fitting.append((replace(told, delimiter=delimiter, decimal=decimal), rows[0]))
-            reasons.append(fault)
+        if fault := _fault(rows, decimal):
+            faults.append((len(rows[0].cells), fault))
+        else:
+            fitting.append((replace(told, delimiter=delimiter, decimal=decimal), rows[0]))
     if not fitting:
-        raise RecordingError(reasons[0] if reasons else "no delimiter parts the first row")
+        raise RecordingError(max(faults, key=lambda found: found[0])[1])
     # Of several the one that tells more columns apart.
     return max(fitting, key=lambda found: len(found[1].cells))
 
@@ -185,14 +188,20 @@ def _rows(lines: Sequence[str] | Iterator[str], delimiter: str) -> Iterator[_Row
         raise RecordingError(f"line {reader.line_num}: {error}") from error
 
 
-def _decimal(rows: Sequence[_Row], delimiter: str) -> str:
-    """The decimal sign: a comma where cells hold commas and none a point."""
-    if delimiter == ",":
-        # Only quoted cells can hold one: "1,5","2,5".
-        return "," if any("," in cell for row in rows for cell in row.cells) else "."
-    cells = [cell for row in rows for cell in row.cells if not is_iso(cell)]
-    commas = any("," in cell for cell in cells)
-    return "," if commas and not any("." in cell for cell in cells) else "."
+def _decimal(rows: Sequence[_Row]) -> str:
+    """The decimal sign: a comma where cells hold commas and none a point.
+
+    Raises RecordingError where the commas may as well part thousands.
+    """
+    cells = [cell.strip() for row in rows for cell in row.cells if not is_iso(cell)]
+    commas = [cell for cell in cells if "," in cell]
+    if not commas or any("." in cell for cell in cells):
+        return "."
+    if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+        raise RecordingError(
+            f"is the comma in {commas[0]!r} a decimal sign? It must be told (--decimal)"
+        )
+    return ","
 
 
 def _fault(rows: Sequence[_Row], decimal: str) -> str:
@@ -262,6 +271,19 @@ def _channels(
         channels.append(Channel(index, index + 1, column.name, "", "", unit))
     notes = [f"no unit is stated for {', '.join(assumed)}: taken as V and A"] if assumed else []
     return channels, notes
+
+
+def _check_names(
+    columns: Sequence[_Column], chosen: Sequence[Channel], mapping: Mapping[str, str] | None
+) -> None:
+    """Raises RecordingError when a column was taken of which there are two."""
+    for channel in chosen:
+        alike = [k + 1 for k, column in enumerate(columns) if column.name == channel.name]
+        if len(alike) > 1 and not mapping:
+            numbers = " and ".join(map(str, alike))
+            raise RecordingError(
+                f"columns {numbers} are named {channel.name!r}: map them by number"
+            )
 
 
 def _factor(unit: str) -> float:

@@ -152,9 +152,11 @@ def even_times(
     check_samples(int(min(places[-1], 2.0**62)) + 1)
     rate_hz = _rate_hz(time_s, places, tick_s)
     astray = np.abs(time_s - time_s[0] - places / rate_hz) - tick_s > _EVEN / rate_hz
-    # The last stamp defines the rate, so an early fault shows first where it is largest.
     if astray.any():
-        k = int(np.argmax(np.abs(steps - strides * interval_s))) + 1
+        faults = np.abs(steps - strides * interval_s)
+        # The first step that rounding does not explain; where there is none, the largest.
+        beyond = faults > 2.0 * tick_s + _EVEN * interval_s
+        k = int(np.argmax(beyond if beyond.any() else faults)) + 1
         raise RecordingError(
             f"{place(k)}: the time steps by {steps[k - 1]:.9g} s, the others by about "
             f"{interval_s:.9g} s: the samples are uneven"
