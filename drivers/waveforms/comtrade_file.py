@@ -89,6 +89,7 @@ def read_comtrade(path: Path, mapping: Mapping[str, str] | None) -> Recording:
             note
             for note in (
                 *_notes(cfg, lines, skew_us[:phases], columns.available),
+                *_side_notes(cfg, chosen),
                 number_note,
                 rate_note,
                 start_note,
@@ -218,6 +219,15 @@ def _notes(
         yield f"line 2 states {total} channels, but lists {cfg.analog_count + cfg.status_count}"
     if spread_us := max(v_skews_us) - min(v_skews_us):
         yield f"the phases are sampled up to {spread_us:g} µs apart, which is not corrected"
+
+
+def _side_notes(cfg: Any, chosen: Sequence[Channel]) -> Iterator[str]:
+    """Channels that do not say, though their revision asks for it, on which side they measure."""
+    sides = {c.name: cfg.analog_channels[c.index].pors.strip().upper() for c in chosen}
+    unknown = [name for name, side in sides.items() if side not in ("P", "S")]
+    if unknown and cfg.rev_year != "1991":
+        names = ", ".join(unknown)
+        yield f"{names}: neither primary (P) nor secondary (S) values; taken as primary"
 
 
 def _sample_rate_hz(

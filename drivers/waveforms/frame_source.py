@@ -26,7 +26,6 @@ SILENCE_S = 1.0
 """A device that hands over nothing for this long is lost: ten windows are missing."""
 
 _READ_BYTES = 262_144
-_MAX_BACKLOG_BYTES = 1 << 20
 _NS_PER_S = 1_000_000_000
 _SYSTEM_TIME_NS = 10 * _NS_PER_S
 """Time stamps this near to the system clock's time are taken from that clock."""
@@ -161,8 +160,6 @@ class FrameSource:
         self._received_ns = time.time_ns()
         self._heard_at = time.monotonic()
         self._pending += content
-        if len(self._pending) > _MAX_BACKLOG_BYTES:
-            raise TransportError(f"{self._path}: frames come faster than they are taken")
 
     def _date(self, rows: NDArray[Any]) -> None:
         """Set the time of sample 0 from the first frames."""

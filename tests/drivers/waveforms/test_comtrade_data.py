@@ -301,6 +301,12 @@ def test_contradictions_are_noted(tmp_path: Path) -> None:
     )
     recording = read_recording(write(tmp_path, counts="30,5A,17D"))
     assert recording.notes == ("line 2 states 30 channels, but lists 22",)
+    recording = read_recording(
+        write(tmp_path, head=lambda lines: lines.__setitem__(4, lines[4][:-1] + "x"))
+    )
+    assert recording.notes == (
+        "IA: neither primary (P) nor secondary (S) values; taken as primary",
+    )
     recording = read_recording(write(tmp_path, "1997"))
     assert recording.notes[0].startswith("revision '1997' is not known")
 

@@ -230,7 +230,10 @@ def test_what_is_wrong_is_named_by_line_and_column(
         ('"Model","X"\ntime,va,ia\n0,1,2\n1,2,3\n', "line 2 has 3 cells, the header 2"),
         ('t [ms],VA [V],IA [A]\n0,"12,000","-3,500"\n1,1,2\n', "comma in '12,000' a decimal sign"),
         ('t [ms],VA [V],IA [A]\n0.5,"12,000",3\n1.5,1,2\n', "'12,000' is not a number"),
-        ("t [s],VA [V],IA [A]\n0,1,2\n1.300,1,2\n2,1,2\n3.3,1,2\n", "line 3: the time steps by 1.3"),
+        (
+            "t [s],VA [V],IA [A]\n0,1,2\n1.300,1,2\n2,1,2\n3.3,1,2\n",
+            "line 3: the time steps by 1.3",
+        ),
         ("time [s];t [ms];VA [V];IA [A]\n0;0;1;2\n1;1;2;3\n", "several columns of time"),
         ("time [s],VA [V],IA [A]\n0,1,2\n", "one sample has no sampling rate"),
         ("time [s],VA [V],IA [V]\n0,1,2\n1,2,3\n", "no voltage and current of the same circuit"),
