@@ -223,26 +223,35 @@ def _is_number(text: str) -> bool:
 def sample_places(columns: DataColumns, declared: int) -> tuple[NDArray[np.int64] | None, str]:
     """Where each sample belongs when the numbers leave some out, and a note.
 
-    None when the samples follow one another. Raises RecordingError when the numbers neither count
-    up nor stand still: then the channel counts of the configuration are not those of the data.
+    None when the samples follow one another, by their numbers or by even time stamps. Raises
+    RecordingError when the numbers neither count up nor stand still and the time stamps are no
+    better: then the channel counts of the configuration are not those of the data.
     """
     steps = np.diff(columns.numbers)
     if (steps == 1).all():
         return None, ""
     if (steps == 0).all():
         return None, "the samples are not numbered; their order in the file is taken"
-    if (steps < 1).any():
-        k = int(np.argmax(steps < 1))
-        raise RecordingError(
-            f"{columns.place(k + 1)} follows number {columns.numbers[k]}: the data do not fit the "
-            "channels of the configuration"
-        )
+    if _are_even(columns.stamps):
+        k = int(np.argmax(steps != 1))
+        return None, f"{columns.place(k + 1)}, is out of order, but the time stamps are even"
     places = columns.numbers - columns.numbers[0]
-    if places[-1] >= declared:
+    if (steps < 1).any():
+        k = int(np.argmax(steps < 1)) + 1
+        fault = f"follows number {columns.numbers[k - 1]}"
+    elif places[-1] >= declared:
         k = int(np.argmax(places >= declared))
-        raise RecordingError(
-            f"{columns.place(k)} is beyond the {declared} declared: the data do not fit the "
-            "channels of the configuration"
-        )
-    missing, gaps = int(places[-1]) + 1 - len(places), int((steps > 1).sum())
-    return places, f"{missing} samples are missing in {gaps} gaps; they are not numbers"
+        fault = f"is beyond the {declared} declared"
+    else:
+        missing, gaps = int(places[-1]) + 1 - len(places), int((steps > 1).sum())
+        return places, f"{missing} samples are missing in {gaps} gaps; they are not numbers"
+    raise RecordingError(
+        f"{columns.place(k)} {fault}: the data do not fit the channels of the configuration"
+    )
+
+
+def _are_even(stamps: NDArray[np.float64]) -> bool:
+    """Whether the time stamps advance by one step, each rounded to its tick."""
+    step = float(stamps[-1] - stamps[0]) / (len(stamps) - 1)
+    astray = np.abs(stamps - stamps[0] - step * np.arange(len(stamps)))
+    return bool(step > 0.0 and (astray <= 1.0 + 0.01 * step).all())

@@ -244,7 +244,7 @@ def _sample_rate_hz(
     tick_s = cfg.time_base * cfg.timemult
     time_s = columns.stamps * tick_s
     if rate > 0.0:
-        return rate, _contradiction(rate, time_s, columns.numbers)
+        return rate, _contradiction(rate, time_s, places)
     if not np.isfinite(time_s).all():
         k = int(np.argmin(np.isfinite(time_s)))
         raise RecordingError(f"no sampling rate is stated and {columns.place(k)} has no time stamp")
@@ -266,11 +266,13 @@ def _sample_rate_hz(
     return times.rate_hz, ""
 
 
-def _contradiction(rate_hz: float, time_s: NDArray[np.float64], numbers: NDArray[np.int64]) -> str:
+def _contradiction(
+    rate_hz: float, time_s: NDArray[np.float64], places: NDArray[np.int64] | None
+) -> str:
     """A note when the time stamps tell another rate than the one that is stated and taken."""
     if not (np.isfinite(time_s[[0, -1]]).all() and time_s[-1] > time_s[0]):
         return ""
-    counted = int(numbers[-1] - numbers[0]) or len(numbers) - 1  # unnumbered: all that are there
+    counted = len(time_s) - 1 if places is None else int(places[-1])
     told_hz = counted / float(time_s[-1] - time_s[0])
     if abs(told_hz - rate_hz) <= 0.01 * rate_hz:
         return ""
