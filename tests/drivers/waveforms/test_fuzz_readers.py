@@ -1,12 +1,12 @@
 """Damaged recordings and scan types: a result or the readers' own error, in bounded memory.
 
-The corpus is what the writers of the other tests make: one small file of every kind. Each round
-damages one and reads it. DCPI_FUZZ_SECONDS is the time for all of them, 15 s without.
+The corpus is in `corpus/`, made by make_corpus.py: one small file of every kind, and what once went
+wrong. Each round damages one and reads it. DCPI_FUZZ_SECONDS is the time for all of them, 15 s
+without.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import resource
@@ -15,14 +15,13 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from drivers.errors import LayoutError, RecordingError
 from drivers.waveforms.packed_frames import parse_format, scan_layout
 from drivers.waveforms.recording import Recording
 from drivers.waveforms.recording_file import read_recording
-from tests.drivers.waveforms import test_comtrade_data, test_csv_file
+from tests.drivers.waveforms.make_corpus import CORPUS
 
 SECONDS = float(os.environ.get("DCPI_FUZZ_SECONDS", "15")) / 5
 SEED = int(os.environ.get("DCPI_FUZZ_SEED", "20261125"))
@@ -99,55 +98,37 @@ def fuzz(path: Path, victim: Path, corpus: list[bytes], seconds: float) -> None:
     assert 0 < whole < rounds
 
 
-@pytest.mark.parametrize("form", ["ASCII", "BINARY", "FLOAT32"])
-def test_damaged_comtrade(tmp_path: Path, form: str) -> None:
-    """The configuration, then the data, of each revision."""
-    headers = []
-    for revision in ("1991", "1999", "2013"):
-        path = test_comtrade_data.write(tmp_path, revision, form, count=40)
-        headers.append(path.read_bytes())
-    data = path.with_suffix(".dat")
-    content = data.read_bytes()
-    fuzz(path, path, headers, SECONDS / 6)
-    path.write_bytes(headers[1])
-    fuzz(path, data, [content], SECONDS / 6)
+@pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.iterdir()))
+def test_the_corpus_is_read_or_refused_as_its_names_say(tmp_path: Path, name: str) -> None:
+    """`good-*` are recordings, `bad-*` are not."""
+    if name.endswith(".dat"):
+        name = name.removesuffix(".dat") + ".cfg"
+    assert (outcome(CORPUS / name) is not None) == name.startswith("good-")
 
 
-def test_damaged_combined_files(tmp_path: Path) -> None:
-    """A .cff holds text and bytes in one file."""
-    corpus = []
-    for form in ("ASCII", "BINARY32"):
-        path = test_comtrade_data.write(tmp_path, "2013", form, count=40)
-        corpus.append(
-            b"--- file type: CFG ---\r\n" + path.read_bytes()
-            + f"--- file type: DAT {form}: 99 ---\r\n".encode()
-            + path.with_suffix(".dat").read_bytes()
-        )  # fmt: skip
-    fuzz(tmp_path / "r.cff", tmp_path / "r.cff", corpus, SECONDS)
+@pytest.mark.parametrize("name", sorted(path.stem for path in CORPUS.glob("*.cfg")))
+def test_damaged_comtrade(tmp_path: Path, name: str) -> None:
+    """The configuration, then the data."""
+    path, data = tmp_path / "r.cfg", tmp_path / "r.dat"
+    header, content = ((CORPUS / f"{name}{s}").read_bytes() for s in (".cfg", ".dat"))
+    data.write_bytes(content)
+    fuzz(path, path, [header], SECONDS / 8)
+    path.write_bytes(header)
+    fuzz(path, data, [content], SECONDS / 8)
 
 
-def test_damaged_tables(tmp_path: Path) -> None:
-    """Delimiters, decimal signs and kinds of time."""
-    corpus = []
-    for options in ({}, {"delimiter": ";", "decimal": ","}, {"start": 1_772_619_330.0}):
-        path = test_csv_file.write(tmp_path, **options)
-        corpus.append(b"".join(path.read_bytes().splitlines(keepends=True)[:40]))
-    iso = "".join(f"2026-03-04T10:15:30.{k:03d}Z;{k};{-k}\n" for k in range(40))
-    corpus.append(b"utc;VA [V];IA [kA]\n" + iso.encode())
-    corpus.append(corpus[0].decode().encode("utf-16"))
-    fuzz(tmp_path / "table.csv", tmp_path / "table.csv", corpus, SECONDS)
+@pytest.mark.parametrize("suffix", ["cff", "csv", "npz"])
+def test_damaged_files(tmp_path: Path, suffix: str) -> None:
+    """Combined files, tables and archives."""
+    path = tmp_path / f"r.{suffix}"
+    corpus = [each.read_bytes() for each in sorted(CORPUS.glob(f"*.{suffix}"))]
+    fuzz(path, path, corpus, SECONDS * (0.5 if suffix == "npz" else 1.0))
 
 
-def test_damaged_npz(tmp_path: Path) -> None:
-    """The archive as a whole, and arrays whose own headers are damaged in a sound archive."""
-    arrays = {"voltage": np.ones((3, 40)), "current": np.ones((3, 40)), "sample_rate_hz": 8000,
-              "start_ns": 10**18, "skew_s": np.zeros(3)}  # fmt: skip
-    stored, packed = io.BytesIO(), io.BytesIO()
-    np.savez(stored, **arrays)
-    np.savez_compressed(packed, **arrays)
+def test_damaged_arrays(tmp_path: Path) -> None:
+    """Arrays whose own headers are damaged, in a sound archive."""
     path = tmp_path / "r.npz"
-    fuzz(path, path, [stored.getvalue(), packed.getvalue()], SECONDS / 2)
-    with zipfile.ZipFile(stored) as archive:
+    with zipfile.ZipFile(CORPUS / "good-stored.npz") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     rng = random.Random(SEED)
     until = time.monotonic() + SECONDS / 2
