@@ -173,7 +173,10 @@ def _explained(error: ValidationError) -> tuple[str, str]:
         elif meant:
             error, text = meant[0], meant[0].message
         else:
-            types = ", ".join(choice["properties"]["type"]["const"] for choice in choices)
+            kinds = [choice["properties"]["type"] for choice in choices]
+            types = ", ".join(
+                name for kind in kinds for name in kind.get("enum", [kind.get("const")])
+            )
             text = f"type {error.instance['type']!r} is none of {types}"
     return "/".join(str(part) for part in error.absolute_path) or "top level", text
 
