@@ -1,6 +1,6 @@
 """The cffi definition of `bmc_ext.sampling._core`, in API mode with the stable ABI.
 
-The declarations are the public header itself, so the two cannot differ.
+The declarations are the public headers themselves, so the two cannot differ.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = sorted(path.name for path in (ROOT / "src").glob("*.c"))
+HEADERS = sorted(path.name for path in (ROOT / "include").glob("*.h"))
 
 # Reassociation lets sums be vectorised; NaN and infinity keep their meaning, unlike -ffast-math.
 COMPILE_ARGS = [
@@ -32,13 +33,18 @@ def declarations(header: str) -> str:
 
 
 ffibuilder = FFI()
-ffibuilder.cdef(declarations((ROOT / "include" / "dcpi_sampling.h").read_text()))
+for header_name in HEADERS:
+    ffibuilder.cdef(declarations((ROOT / "include" / header_name).read_text()))
 ffibuilder.set_source(
     "bmc_ext.sampling._core",
-    '#include "dcpi_sampling.h"',
+    "\n".join(f'#include "{name}"' for name in HEADERS),
     sources=[f"csrc/src/{name}" for name in SOURCES],
     include_dirs=["csrc/include"],
-    depends=["csrc/include/dcpi_sampling.h", "csrc/src/internal.h", "csrc/src/tables.h"],
+    depends=[
+        *(f"csrc/include/{name}" for name in HEADERS),
+        "csrc/src/internal.h",
+        "csrc/src/tables.h",
+    ],
     extra_compile_args=COMPILE_ARGS,
     libraries=["m"],
     py_limited_api=True,

@@ -20,6 +20,8 @@ STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 SANITIZED = ["-O1", "-g", "-DDCPI_NO_CLONES", "-fsanitize=address,undefined"]
 NO_RECOVERY = ["-fno-sanitize-recover=all"]
 FUZZ_S = int(os.environ.get("DCPI_FUZZ_SECONDS", "2"))
+FUZZ_FRAMES_S = 15
+FRAMES = sorted((CSRC / "fuzz" / "corpus" / "sampled_values").iterdir())
 
 
 def build(programs: list[str], binary: Path, flags: list[str]) -> str:
@@ -64,14 +66,34 @@ def test_holds_as_it_is_shipped(test: Path, tmp_path: Path) -> None:
     assert output.count("ok ") == claims(test) > 0
 
 
-def test_any_bytes_end_well(tmp_path: Path) -> None:
-    """Damaged waves, most of a second of them, break no promise of the header."""
-    fuzzer = sorted(str(path) for path in (CSRC / "fuzz").glob("*.c"))
-    binary = build(fuzzer, tmp_path / "fuzz", [*SANITIZED, *NO_RECOVERY])
-    command, limit_s = [binary, str(FUZZ_S)], FUZZ_S + 60
+def fuzz(sources: list[str], corpus: list[Path], binary: Path, seconds: int) -> None:
+    """Run a fuzzer for so long on made inputs and on damaged ones of the corpus."""
+    flags = [*SANITIZED, *NO_RECOVERY]
+    program = build(
+        [str(CSRC / "fuzz" / name) for name in ("fuzz_main.c", *sources)], binary, flags
+    )
+    command, limit_s = [program, str(seconds), "1", *map(str, corpus)], seconds + 60
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("ok ")
+
+
+def test_any_bytes_end_well(tmp_path: Path) -> None:
+    """Damaged waves, most of a second of them, break no promise of the header."""
+    fuzz(["fuzz_analyze.c", "window_input.c"], [], tmp_path / "fuzz", FUZZ_S)
+
+
+def test_any_frames_end_well(tmp_path: Path) -> None:
+    """Damaged frames of sampled values, made and kept ones, break no promise of the header."""
+    sources = ["fuzz_sampled_values.c", "frames_input.c"]
+    fuzz(sources, FRAMES, tmp_path / "fuzz", max(FUZZ_S, FUZZ_FRAMES_S))
+
+
+def test_kept_frames_are_those_that_the_generator_writes(tmp_path: Path) -> None:
+    """csrc/fuzz/corpus is generated, each file is a stream that the decoder takes or refuses."""
+    runpy.run_path(str(CSRC / "fuzz" / "make_corpus.py"))["write"](tmp_path)
+    fresh = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert fresh == {path.name: path.read_bytes() for path in FRAMES}
 
 
 @pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")
@@ -96,7 +118,7 @@ def test_uses_no_heap_and_no_standard_streams(tmp_path: Path) -> None:
     imported = {line.split()[-1] for line in listing.splitlines()}
     mathematics = {"atan2", "ceil", "cos", "floor", "fmax", "fmin", "hypot", "log", "rint", "sin"}
     mathematics |= {"sincos", "sqrt"}
-    runtime = {"memcpy", "memset", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
+    runtime = {"memcmp", "memcpy", "memmove", "memset", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
     assert imported <= mathematics | runtime
 
 
