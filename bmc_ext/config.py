@@ -12,6 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from bmc_ext.errors import ConfigurationError
 from drivers.engine import DeviceSpec
+from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
 
 
@@ -32,9 +33,10 @@ class WaveformConfig:
       and `decimal` tell what a file in CSV does not.
     - `iio`: path of the device in sysfs, `data` its node, `channels`, `gains`, `timestamp`.
     - `frames`: path of a FIFO or device, `format` and `order` of its samples, `gains`, `rate_hz`.
+    - `sampled_values`: interface, and which stream on it.
     """
 
-    type: Literal["stream", "recording", "comtrade", "iio", "frames"]
+    type: Literal["stream", "recording", "comtrade", "iio", "frames", "sampled_values"]
     host: str = "127.0.0.1"
     port: int = 0
     path: Path = Path()
@@ -48,6 +50,8 @@ class WaveformConfig:
     timestamp: bool | None = None
     format: str = ""
     order: tuple[str, ...] = ()
+    interface: str = ""
+    sampled_values: SampledValues | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +223,23 @@ def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
                 waveform[key] = base / waveform[key]
         if "order" in waveform:
             waveform["order"] = tuple(waveform["order"])
+        if waveform["type"] == "sampled_values":
+            waveform = _sampled_values(waveform)
         feed["waveform"] = WaveformConfig(**waveform)
     return FeedConfig(**feed)
+
+
+def _sampled_values(waveform: dict[str, Any]) -> dict[str, Any]:
+    """What is about the interface, and apart what is about the stream on it."""
+    choice = {key: value for key, value in waveform.items() if key not in ("type", "interface")}
+    choice["accept"] = tuple(choice.get("accept", ()))
+    if "channels" in choice:
+        choice["channels"] = {key: str(name) for key, name in choice["channels"].items()}
+    return {
+        "type": waveform["type"],
+        "interface": waveform["interface"],
+        "sampled_values": SampledValues(**choice),
+    }
 
 
 _LOOP_POINTS = ("supply", "return", "flow", "pressure", "pump_speed", "pump_setpoint")

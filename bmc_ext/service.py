@@ -17,6 +17,7 @@ from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
+from bmc_ext.sampling.sampled_values_source import SampledValuesSource
 from bmc_ext.sampling.sampler import Sampler
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
@@ -38,6 +39,7 @@ from drivers.waveforms.iio import IioSource
 from drivers.waveforms.packed_source import packed_source
 from drivers.waveforms.recording_file import read_recording
 from drivers.waveforms.replay import RecordingReplay
+from drivers.waveforms.sampled_values_socket import SampledValuesSocket
 from drivers.waveforms.stream import StreamSource
 
 _LOG = logging.getLogger(__name__)
@@ -201,6 +203,10 @@ def _source(waveform: WaveformConfig) -> WaveformSource:
             waveform.rate_hz or 0.0,
             loop=waveform.loop,
         )
+    if waveform.sampled_values is not None:
+        wanted = waveform.sampled_values
+        frames = SampledValuesSocket(waveform.interface, appid=wanted.appid)
+        return SampledValuesSource(frames, wanted)
     return _replay(waveform)
 
 

@@ -42,8 +42,7 @@ ffibuilder.set_source(
     include_dirs=["csrc/include"],
     depends=[
         *(f"csrc/include/{name}" for name in HEADERS),
-        "csrc/src/internal.h",
-        "csrc/src/tables.h",
+        *(f"csrc/src/{path.name}" for path in sorted((ROOT / "src").glob("*.h"))),
     ],
     extra_compile_args=COMPILE_ARGS,
     libraries=["m"],

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from veth import wire  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("DCPI_SHARED", ROOT.parent / "shared"))

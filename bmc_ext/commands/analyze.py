@@ -6,33 +6,36 @@ import datetime
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from typing import Any
 
 import click
 import orjson
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from bmc_ext.commands.pipe import quiet_pipe
+from bmc_ext.commands.progress import bar_when_slow, spinner_when_slow, with_progress
 from bmc_ext.sampling import Analysis, Flag
 from bmc_ext.sampling import analyze as analyze_window
 from bmc_ext.sampling.grid import WindowGrid
+from bmc_ext.sampling.sampled_values_capture import read_capture
 from drivers.errors import RecordingError
 from drivers.waveforms.csv_file import TableFormat
 from drivers.waveforms.recording import Recording
 from drivers.waveforms.recording_file import read_recording
+from drivers.waveforms.sampled_values import QUALITIES, SIMULATED, SampledValues
+from drivers.waveforms.sampled_values_pcap import SUFFIXES as CAPTURE_SUFFIXES
 
 _PATIENCE_S = 1.0
 """What takes longer than this shows that it goes on."""
 _NS_PER_MS = 1_000_000
 _LOWEST_HZ, _HIGHEST_HZ = 42.5, 69.0
 """What the sampling core analyses (IEC 61000-4-30:2015 5.1.1: 50 and 60 Hz ± 15 %)."""
+_HIGHEST_COUNT = 65536
 _UNKNOWN = "–"
 
 
@@ -84,7 +87,8 @@ def _parse_mapping(
     "--rate",
     "rate_hz",
     type=click.FloatRange(min=0, min_open=True),
-    help="Samples a second of a CSV file without a column of time.",
+    help="Samples a second of a CSV file without a column of time, or of a capture that does not "
+    "tell them.",
 )
 @click.option("--delimiter", help="What parts the cells of a CSV file, where it is not found.")
 @click.option(
@@ -99,6 +103,30 @@ def _parse_mapping(
     show_default=True,
     help="Length of a window in milliseconds.",
 )
+@click.option("--stream", metavar="SVID", help="Which stream of a capture that holds several.")
+@click.option(
+    "--accept",
+    metavar="QUALITY",
+    type=click.Choice([SIMULATED, *QUALITIES]),
+    multiple=True,
+    help="Use a capture's samples of this quality: simulated, test, questionable, …",
+)
+@click.option(
+    "--current-scale",
+    metavar="A",
+    type=float,
+    default=0.001,
+    help="A of one step in a capture.",
+    show_default=True,
+)
+@click.option(
+    "--voltage-scale",
+    metavar="V",
+    type=float,
+    default=0.01,
+    help="V of one step in a capture.",
+    show_default=True,
+)
 def analyze(
     file: Path,
     as_json: bool,
@@ -107,18 +135,23 @@ def analyze(
     delimiter: str | None,
     decimal: str | None,
     window_ms: int,
+    **capture: Any,
 ) -> None:
     """Power quality of a recording in windows of 100 ms.
 
     FILE is the .cfg or .cff file of a COMTRADE recording (IEEE C37.111), a CSV table with a header
-    row (`time [s]`, `VA [V]`, `IA [A]`, …), or an .npz file with the arrays voltage, current and
-    sample_rate_hz. Voltage and current channels are paired by phase, unit and circuit; the pairing
-    is printed first.
+    row (`time [s]`, `VA [V]`, `IA [A]`, …), an .npz file with the arrays voltage, current and
+    sample_rate_hz, or a capture (.pcap, .pcapng) of sampled values (IEC 61850-9-2, IEC 61869-9).
+    Voltage and current channels are paired by phase, unit and circuit; the pairing is printed
+    first.
     """
     patience = time.monotonic() + _PATIENCE_S
-    table = TableFormat(rate_hz, "\t" if delimiter == r"\t" else delimiter, decimal)
-    with _spinner_when_slow(f"reading {file.name}", patience):
-        recording = read_recording(file, channels or None, table=table)
+    if file.suffix.lower() in CAPTURE_SUFFIXES:
+        recording = _read_capture(file, channels, rate_hz, capture, patience)
+    else:
+        table = TableFormat(rate_hz, "\t" if delimiter == r"\t" else delimiter, decimal)
+        with spinner_when_slow(f"reading {file.name}", patience):
+            recording = read_recording(file, channels or None, table=table)
     windows = _windows(recording, window_ms, patience)
     with quiet_pipe():
         if as_json:
@@ -128,6 +161,27 @@ def analyze(
             found = _print_tables(recording, windows, window_ms)
     if not found:
         raise click.ClickException(f"{file}: {_why_nothing(recording, window_ms)}")
+
+
+def _read_capture(
+    file: Path,
+    channels: dict[str, str],
+    rate_hz: float | None,
+    capture: dict[str, Any],
+    patience: float,
+) -> Recording:
+    if rate_hz is not None and not (rate_hz.is_integer() and 1 <= rate_hz <= _HIGHEST_COUNT):
+        raise click.UsageError(f"--rate {rate_hz:g}: smpCnt counts 1 to {_HIGHEST_COUNT} a second")
+    wanted = SampledValues(
+        stream=capture["stream"],
+        rate_hz=None if rate_hz is None else int(rate_hz),
+        channels=channels or None,
+        current_scale_a=capture["current_scale"],
+        voltage_scale_v=capture["voltage_scale"],
+        accept=capture["accept"],
+    )
+    with bar_when_slow(f"reading {file.name}", patience) as progress:
+        return read_capture(file, wanted, progress)
 
 
 def _why_nothing(recording: Recording, window_ms: int) -> str:
@@ -148,7 +202,7 @@ def _windows(
     nominal_hz = recording.nominal_hz
     if nominal_hz is not None and not _LOWEST_HZ <= nominal_hz <= _HIGHEST_HZ:
         nominal_hz = None  # a railway's 16.7 Hz: each window is flagged by what it holds
-    for index in _with_progress(range(count), f"analysing {recording.path.name}", patience):
+    for index in with_progress(range(count), f"analysing {recording.path.name}", patience):
         part = slice(grid.first_index(index), grid.first_index(index + 1))
         try:
             analysis = analyze_window(
@@ -169,12 +223,14 @@ def _print_json(recording: Recording, windows: _Windows, window_ms: int) -> bool
     for index, analysis in windows:
         found = found or math.isfinite(analysis.frequency_hz)
         offset_ms = index * window_ms
-        document = {
+        document: dict[str, Any] = {
             "window": index,
             "offset_s": offset_ms / 1000,
             "start": _start_text(recording, offset_ms),
             **analysis.to_dict(),
         }
+        if recording.marks is not None:
+            document["source_flags"] = _marks(recording, index, window_ms)
         line = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
         sys.stdout.write(line.decode() + "\n")
     return found
@@ -188,6 +244,15 @@ def _start_text(recording: Recording, offset_ms: int) -> str | None:
     return start.isoformat(timespec="microseconds")
 
 
+def _marks(recording: Recording, index: int, window_ms: int) -> list[str]:
+    """What the recording itself says about a window's samples."""
+    grid = WindowGrid(recording.sample_rate_hz, 0, window_ms * _NS_PER_MS)
+    first, end = grid.first_index(index), grid.first_index(index + 1)
+    return sorted(
+        {mark.flag for mark in recording.marks or () if mark.first < end and mark.end > first}
+    )
+
+
 def _print_tables(recording: Recording, windows: _Windows, window_ms: int) -> bool:
     console = Console(highlight=False)
     _print_mapping(recording, console)
@@ -195,7 +260,8 @@ def _print_tables(recording: Recording, windows: _Windows, window_ms: int) -> bo
     scales = _Scales([analysis for _, analysis in analysed])
     for index, analysis in analysed:
         with console.capture() as captured:
-            console.print(_title(index, index * window_ms, analysis))
+            marks = _marks(recording, index, window_ms)
+            console.print(_title(index, index * window_ms, analysis, marks))
             console.print(_table(recording, analysis, scales))
         # Written here and not by rich, which ends the process itself on a broken pipe.
         sys.stdout.write(captured.get())
@@ -226,7 +292,7 @@ def _print_mapping(recording: Recording, console: Console) -> None:
     console.file.write(captured.get())
 
 
-def _title(index: int, offset_ms: int, analysis: Analysis) -> Text:
+def _title(index: int, offset_ms: int, analysis: Analysis, marks: Sequence[str]) -> Text:
     frequency = analysis.frequency_hz
     parts = [
         f"window {index}",
@@ -234,6 +300,7 @@ def _title(index: int, offset_ms: int, analysis: Analysis) -> Text:
         f"{frequency:.4f} Hz" if math.isfinite(frequency) else "no frequency",
     ]
     parts += [_flag_text(flag, analysis) for flag in Flag if flag & analysis.flags]
+    parts += marks
     return Text("  ".join(parts), style="bold")
 
 
@@ -308,39 +375,3 @@ def _table(recording: Recording, analysis: Analysis, scales: _Scales) -> Table:
 
 def _number(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}" if math.isfinite(value) else _UNKNOWN
-
-
-@contextmanager
-def _spinner_when_slow(text: str, patience: float) -> Iterator[None]:
-    """Show on a terminal's stderr that work goes on after `patience` (monotonic time)."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    status = console.status(text)
-    timer = Timer(patience - time.monotonic(), status.start)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        status.stop()
-
-
-def _with_progress(indices: range, text: str, patience: float) -> Iterable[int]:
-    """The indices, with a bar on a terminal's stderr after `patience` (monotonic time)."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from indices
-        return
-    progress = Progress(console=console, transient=True, redirect_stdout=False)
-    task = progress.add_task(text, total=len(indices))
-    try:
-        for done, index in enumerate(indices):
-            if time.monotonic() > patience:
-                progress.start()
-            progress.update(task, completed=done)
-            yield index
-    finally:
-        progress.stop()

@@ -203,6 +203,7 @@ typedef struct {
     int32_t last_cnt;
     int32_t wrap; /* how many values smpCnt took until it came to 0 again; 0: not seen */
     int64_t first_received_ns, last_received_ns; /* 0: unknown */
+    uint64_t turned; /* by how many samples smpCnt went on, those of lost frames among them */
     uint64_t frames, samples, simulated_frames;
 } dcpi_sv_heard;
 

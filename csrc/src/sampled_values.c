@@ -1,6 +1,7 @@
 /* One Ethernet frame of sampled values: IEC 61850-9-2:2011 clause 8 and annex A. */
 #include <string.h>
 
+#include "big_endian.h"
 #include "dcpi_sampled_values.h"
 
 enum {
@@ -212,13 +213,13 @@ static dcpi_sv_status read_ethernet(bytes_left *bytes, dcpi_sv_frame *frame) {
     memcpy(frame->source, bytes->at + sizeof frame->destination, sizeof frame->source);
     frame->vlan = DCPI_SV_ABSENT;
     bytes->at += ADDRESSES;
-    uint32_t type = number(bytes->at, 2);
+    uint32_t type = big_endian_16(bytes->at);
     for (int k = 0; k < TAGS_MAX && (type == ETHERTYPE_TAG || type == ETHERTYPE_OUTER_TAG); k++) {
         if (size_of(*bytes) < TAG + 2)
             return DCPI_SV_SHORT;
-        frame->vlan = (int32_t)(number(bytes->at + 2, 2) & 0xfff);
+        frame->vlan = (int32_t)(big_endian_16(bytes->at + 2) & 0xfff);
         bytes->at += TAG;
-        type = number(bytes->at, 2);
+        type = big_endian_16(bytes->at);
     }
     bytes->at += 2;
     return type == ETHERTYPE_SAMPLED_VALUES ? DCPI_SV_OK : DCPI_SV_OTHER_PROTOCOL;
@@ -230,11 +231,11 @@ static dcpi_sv_status decode(bytes_left bytes, dcpi_sv_frame *frame) {
         return status;
     if (size_of(bytes) < HEADER)
         return DCPI_SV_SHORT;
-    size_t length = number(bytes.at + 2, 2);
+    size_t length = big_endian_16(bytes.at + 2);
     if (length < HEADER || length > size_of(bytes))
         return DCPI_SV_BAD_LENGTH;
-    frame->appid = (int32_t)number(bytes.at, 2);
-    frame->is_simulated = (number(bytes.at + 4, 2) & SIMULATED) != 0;
+    frame->appid = (int32_t)big_endian_16(bytes.at);
+    frame->is_simulated = (big_endian_16(bytes.at + 4) & SIMULATED) != 0;
     bytes.end = bytes.at + length;
     bytes.at += HEADER;
     if (bytes.at == bytes.end || *bytes.at != TAG_PDU)
@@ -257,11 +258,11 @@ dcpi_sv_status dcpi_sv_decode(const uint8_t *bytes, size_t size, dcpi_sv_frame *
 }
 
 int32_t dcpi_sv_value(const dcpi_sv_asdu *asdu, int32_t channel) {
-    return (int32_t)number(asdu->samples + (ptrdiff_t)channel * CHANNEL, 4);
+    return (int32_t)big_endian_32(asdu->samples + (ptrdiff_t)channel * CHANNEL);
 }
 
 uint32_t dcpi_sv_quality_of(const dcpi_sv_asdu *asdu, int32_t channel) {
-    return number(asdu->samples + (ptrdiff_t)channel * CHANNEL + 4, 4);
+    return big_endian_32(asdu->samples + (ptrdiff_t)channel * CHANNEL + 4);
 }
 
 const char *dcpi_sv_status_text(dcpi_sv_status status) {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "big_endian.h"
 #include "dcpi_sampled_values.h"
 
 enum {
@@ -82,13 +83,13 @@ static place place_of(const dcpi_sv_assembler *state, const dcpi_sv_stream *stre
         found.modulus = stream->rate_hz;
     if (asdu->smp_cnt >= found.modulus)
         found.modulus = ROLL_OVER;
-    int64_t step = asdu->smp_cnt - (state->smp_cnt + 1) % found.modulus;
-    int64_t silence = received_ns && state->received_ns
-                          ? samples_in(received_ns - state->received_ns, stream->rate_hz)
-                          : 0;
+    int64_t next_cnt = state->smp_cnt + 1 < found.modulus ? state->smp_cnt + 1 : 0;
+    int64_t step = asdu->smp_cnt - next_cnt;
+    int is_silent =
+        received_ns && state->received_ns && received_ns - state->received_ns > SECOND_NS / 2;
     if (!state->is_running || becomes_global)
         place_by_clock(state, stream, asdu, &found);
-    else if (step || silence > found.modulus / 2) /* whole turns may have been lost unseen */
+    else if (step || is_silent) /* whole turns may have been lost unseen */
         place_after_jump(state, stream, asdu, step, &found);
     else
         found.index = state->next_index;
@@ -163,10 +164,14 @@ static int is_void(const dcpi_sv_stream *stream, uint32_t quality) {
     return (quality & ~accepted) != 0;
 }
 
+static const uint8_t *cell_of(const dcpi_sv_stream *stream, const dcpi_sv_asdu *asdu, int32_t row) {
+    return asdu->samples + (ptrdiff_t)stream->channel[row] * 8;
+}
+
 static uint32_t quality_of(const dcpi_sv_stream *stream, const dcpi_sv_asdu *asdu) {
     uint32_t quality = 0;
     for (int32_t row = 0; row < stream->rows; row++)
-        quality |= dcpi_sv_quality_of(asdu, stream->channel[row]);
+        quality |= big_endian_32(cell_of(stream, asdu, row) + 4);
     return quality;
 }
 
@@ -212,13 +217,15 @@ static void commit(dcpi_sv_assembler *state, const dcpi_sv_asdu *asdu, const pla
 }
 
 static void put(dcpi_sv_assembler *state, const dcpi_sv_stream *stream, const dcpi_sv_asdu *asdu,
-                float *rows, int32_t capacity) {
+                uint32_t quality, float *rows, int32_t capacity) {
     for (int32_t row = 0; row < stream->rows; row++) {
-        int32_t channel = stream->channel[row];
-        int bad = is_void(stream, dcpi_sv_quality_of(asdu, channel));
-        double value = bad ? (double)NAN : dcpi_sv_value(asdu, channel) * stream->scale[row];
+        const uint8_t *cell = cell_of(stream, asdu, row);
+        double value = (int32_t)big_endian_32(cell) * stream->scale[row];
+        if (quality && is_void(stream, big_endian_32(cell + 4))) {
+            value = (double)NAN;
+            state->counts.void_samples++;
+        }
         rows[(ptrdiff_t)row * capacity] = (float)value;
-        state->counts.void_samples += (uint64_t)bad;
     }
 }
 
@@ -241,29 +248,25 @@ static int add(dcpi_sv_assembler *state, const dcpi_sv_stream *stream, const dcp
                found.index != block->first_index + block->samples) {
         return 0;
     }
-    put(state, stream, asdu, rows + block->samples, capacity);
+    put(state, stream, asdu, quality, rows + block->samples, capacity);
     commit(state, asdu, &found, flags);
     block->samples++;
     return 1;
-}
-
-/* When a sample would have come alone: those behind it in the frame were taken later. */
-static int64_t arrival_ns(const dcpi_sv_stream *stream, int64_t received_ns, int32_t behind) {
-    if (received_ns <= 0 || received_ns > TIME_MAX_NS)
-        return 0;
-    int64_t delay_ns = behind * SECOND_NS / stream->rate_hz;
-    return received_ns > delay_ns ? received_ns - delay_ns : 0;
 }
 
 /* The frame's samples from `at` on; 0 when the block is whole before its end. */
 static int add_frame(dcpi_sv_assembler *state, const dcpi_sv_stream *stream,
                      const dcpi_sv_frame *frame, int64_t received_ns, dcpi_sv_cursor *at,
                      float *rows, int32_t capacity, dcpi_sv_block *block) {
+    int64_t period_ns = SECOND_NS / stream->rate_hz;
     for (; at->asdu < frame->asdus; at->asdu++) {
         const dcpi_sv_asdu *asdu = frame->asdu + at->asdu;
         if (!is_of(stream, asdu))
             continue;
-        int64_t came_ns = arrival_ns(stream, received_ns, frame->asdus - 1 - at->asdu);
+        /* When it would have come alone: those behind it in the frame were taken later. */
+        int64_t delay_ns = (frame->asdus - 1 - at->asdu) * period_ns;
+        int is_timed = received_ns > delay_ns && received_ns <= TIME_MAX_NS;
+        int64_t came_ns = is_timed ? received_ns - delay_ns : 0;
         if (!add(state, stream, frame, asdu, came_ns, rows, capacity, block))
             return 0;
         block->received_ns = came_ns;

@@ -33,6 +33,9 @@ static void add(dcpi_sv_heard *heard, const dcpi_sv_frame *frame, int64_t receiv
         const dcpi_sv_asdu *asdu = frame->asdu + k;
         if (!asdu->smp_cnt && heard->last_cnt >= heard->wrap && heard->last_cnt)
             heard->wrap = heard->last_cnt + 1;
+        int32_t step = asdu->smp_cnt - heard->last_cnt;
+        if (heard->frames || k)
+            heard->turned += step < 0 ? 1 : (uint64_t)step;
         heard->last_cnt = asdu->smp_cnt;
         heard->smp_synch = asdu->smp_synch;
         heard->conf_rev = asdu->conf_rev;

@@ -8,7 +8,7 @@
 #include "dcpi_sampled_values.h"
 
 typedef struct {
-    uint8_t bytes[1600];
+    uint8_t bytes[4096];
     size_t size;
 } raw_frame;
 

@@ -136,8 +136,11 @@ static void each_fault_has_its_status(void) {
     CHECK(changed(SAMPLE, 0x8f) == DCPI_SV_MISSING_FIELD);
     CHECK(changed(SAMPLE, 0x85) == DCPI_SV_BAD_FIELD);
     CHECK(changed(SAMPLE + 2, 63) == DCPI_SV_BAD_FIELD);
+    static const uint8_t huge[] = {0x8f, 0x85, 0, 0, 0, 0, 1, 0xee};
     static const uint8_t again[] = {0x85, 0x01, 0x02};
-    raw_frame raw = with(again, sizeof again, SV_ID, IN_ASDU);
+    raw_frame raw = with(huge, sizeof huge, SV_ID, IN_ASDU);
+    CHECK(status_of(&raw, raw.size) == DCPI_SV_BAD_ENCODING);
+    raw = with(again, sizeof again, SV_ID, IN_ASDU);
     CHECK(status_of(&raw, raw.size) == DCPI_SV_REPEATED_FIELD);
     CHECK(dcpi_sv_decode(NULL, 100, NULL) == DCPI_SV_BAD_ARGUMENT);
 }
@@ -152,10 +155,30 @@ static void an_id_or_sample_of_any_length_stays_in_its_limits(void) {
         CHECK(dcpi_sv_decode(raw.bytes, raw.size, &frame) == DCPI_SV_OK);
         CHECK(frame.asdu[0].sv_id_length == 4 + more);
     }
+    static uint8_t longer[128] = {0x81};
+    for (uint8_t length = 128; length <= 130; length++) {
+        longer[1] = length; /* the old length and the old svID end the new one */
+        raw = with(longer, length - 3u, SV_ID + 1, IN_ASDU);
+        CHECK(status_of(&raw, raw.size) == (length > 129 ? DCPI_SV_BAD_FIELD : DCPI_SV_OK));
+    }
     frame_recipe none = NORMAL;
     none.channels = 0;
     raw = frame_of(&none);
     CHECK(status_of(&raw, raw.size) == DCPI_SV_BAD_FIELD);
+}
+
+static void more_asdus_than_there_is_room_for_are_refused(void) {
+    frame_recipe many = NORMAL;
+    many.channels = 1;
+    many.asdus = DCPI_SV_ASDUS_MAX;
+    raw_frame raw = frame_of(&many);
+    CHECK(status_of(&raw, raw.size) == DCPI_SV_OK);
+    many.asdus = DCPI_SV_ASDUS_MAX + 20;
+    raw = frame_of(&many);
+    for (uint8_t count = 0; count < 100; count++) {
+        raw.bytes[NO_ASDU + 2] = count;
+        CHECK(status_of(&raw, raw.size) == DCPI_SV_BAD_ASDU_COUNT);
+    }
 }
 
 int main(void) {
@@ -165,6 +188,7 @@ int main(void) {
     RUN(unknown_and_optional_fields_are_stepped_over_in_any_order);
     RUN(padding_is_ignored_and_every_cut_is_told);
     RUN(each_fault_has_its_status);
+    RUN(more_asdus_than_there_is_room_for_are_refused);
     RUN(an_id_or_sample_of_any_length_stays_in_its_limits);
     return 0;
 }

@@ -98,6 +98,17 @@ static void repeated_and_straggling_frames_are_not_used(void) {
     CHECK(state.counts.restarts == 0);
 }
 
+static void a_straggler_from_before_the_second_is_late(void) {
+    for (int32_t synch = 0; synch < 3; synch += 2) {
+        begin();
+        take_at(3998, synch, time_of(3998));
+        take_at(2, synch, time_of(4002));
+        CHECK(take_at(3999, synch, time_of(4002)).samples == 0);
+        CHECK(take_at(3, synch, time_of(4003)).first_index == 4003);
+        CHECK(state.counts.late_samples == 1 && state.counts.lost_samples == 3);
+    }
+}
+
 static void a_restarted_publisher_is_placed_by_the_clock(void) {
     begin();
     take_at(1999, 0, time_of(1999));
@@ -237,6 +248,26 @@ static void a_batch_is_cut_where_samples_part(void) {
     CHECK(at.frame == 4 && state.counts.bad_frames == 2 && state.counts.frames == 2);
 }
 
+static void a_gap_within_a_batch_ends_its_block(void) {
+    raw_frame first = frame_of(&NORMAL);
+    uint8_t memory[2 * sizeof first.bytes];
+    dcpi_sv_span spans[2];
+    dcpi_sv_cursor at = {0, 0};
+    dcpi_sv_block block;
+    begin();
+    for (int32_t k = 0; k < 2; k++) {
+        first.bytes[45] = (uint8_t)(5 * k); /* smpCnt */
+        memcpy(memory + (size_t)k * first.size, first.bytes, first.size);
+        spans[k] = (dcpi_sv_span){time_of(5 * k), (uint32_t)((size_t)k * first.size),
+                                  (uint32_t)first.size, -1, 0};
+    }
+    dcpi_sv_batch batch = {memory, 2 * first.size, spans, 2};
+    CHECK(dcpi_sv_take(&state, &stream, &batch, &at, rows, ROOM, &block) == DCPI_SV_OK);
+    CHECK(block.first_index == 0 && block.samples == 1 && at.frame == 1);
+    CHECK(dcpi_sv_take(&state, &stream, &batch, &at, rows, ROOM, &block) == DCPI_SV_OK);
+    CHECK(block.first_index == 5 && block.samples == 1 && at.frame == 2);
+}
+
 static void bad_arguments_are_refused(void) {
     dcpi_sv_batch batch = {(const uint8_t *)"", 0, (const dcpi_sv_span *)rows, 0};
     dcpi_sv_cursor at = {0, 0};
@@ -276,6 +307,7 @@ static void a_survey_tells_the_streams_and_their_wrap(void) {
     CHECK(heard[0].vlan == 7 && heard[1].vlan == DCPI_SV_ABSENT);
     CHECK(heard[0].frames == 3 * RATE - 6 * RATE / 1000 && heard[0].channels == 8 &&
           heard[0].asdus == 1);
+    CHECK(heard[0].turned == 3 * RATE - 1);
     CHECK(heard[0].wrap == RATE && heard[1].wrap == 0 && heard[0].first_received_ns == time_of(0));
 }
 
@@ -284,6 +316,7 @@ int main(void) {
     RUN(any_loss_is_a_jump_of_the_index_by_just_as_much);
     RUN(loss_without_times_is_found_from_the_counter);
     RUN(repeated_and_straggling_frames_are_not_used);
+    RUN(a_straggler_from_before_the_second_is_late);
     RUN(a_restarted_publisher_is_placed_by_the_clock);
     RUN(a_short_jump_back_is_a_restart_when_it_goes_on);
     RUN(an_unsynchronised_counter_may_roll_at_the_end_of_its_bits);
@@ -292,6 +325,7 @@ int main(void) {
     RUN(simulated_frames_are_used_when_they_are_asked_for);
     RUN(frames_that_do_not_fit_are_counted);
     RUN(a_batch_is_cut_where_samples_part);
+    RUN(a_gap_within_a_batch_ends_its_block);
     RUN(bad_arguments_are_refused);
     RUN(a_survey_tells_the_streams_and_their_wrap);
     return 0;

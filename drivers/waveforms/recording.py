@@ -6,11 +6,13 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import RecordingError
+from drivers.waveforms.block import Samples
 from drivers.waveforms.pairing import Channel, Pairing, map_channels, pair_channels
 
 MAX_RATE_HZ = 1_000_000.0
@@ -31,6 +33,14 @@ class ChannelPair:
     i_name: str
 
 
+class Mark(NamedTuple):
+    """What is unusual about the samples from `first` to before `end`, as a block's flag."""
+
+    first: int
+    end: int
+    flag: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """One circuit of a recording.
@@ -41,7 +51,8 @@ class Recording:
     NaN. `nominal_hz` is the line frequency that the file states, if any. `start` is the time of
     the first sample, with its UTC offset where the file tells it, naive where it does not, None
     when the file has none. `alternatives` and `notes` say in words what else could have been
-    paired and what is unusual.
+    paired and what is unusual. `marks` name what is unusual about some samples; None where the
+    file's format cannot tell.
     """
 
     path: Path
@@ -50,18 +61,19 @@ class Recording:
     nominal_hz: float | None
     pairs: tuple[ChannelPair, ...]
     skew_s: tuple[float, ...]
-    waveforms: NDArray[np.float64]
+    waveforms: Samples
     start: datetime.datetime | None
     alternatives: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] | None = None
 
     @property
-    def voltage(self) -> NDArray[np.float64]:
+    def voltage(self) -> Samples:
         """Voltages in V, shape (phases, samples)."""
         return self.waveforms[: len(self.pairs)]
 
     @property
-    def current(self) -> NDArray[np.float64]:
+    def current(self) -> Samples:
         """Currents in A, shape (phases, samples)."""
         return self.waveforms[len(self.pairs) :]
 

@@ -21,6 +21,7 @@ def main() -> int:
     runs = [
         ("power/realtime beside stock sushy-tools", ["bench_http"]),
         ("16 feeds at 12.8 kS/s", ["bench_windows", "--seconds", seconds, "--feeds", "16"]),
+        ("sampled values", ["bench_sampled_values"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),

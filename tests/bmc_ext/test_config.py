@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 import schemas
-from bmc_ext.config import PointRef, load_config, parse_config
+from bmc_ext.config import PointRef, WaveformConfig, load_config, parse_config
 from bmc_ext.errors import ConfigurationError
+from drivers.waveforms.sampled_values import SampledValues
 
 GOOD = {
     "facility": {"id": "site", "rated_power_w": 2e6},
@@ -161,3 +162,33 @@ def test_a_file_that_is_no_yaml_is_told_in_one_line(tmp_path: Path) -> None:
             load_config(path)
         assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{path}:1: ")
+
+
+def sampled_values(tmp_path: Path, **choice: object) -> WaveformConfig:
+    """The waveform of a feed that is configured so."""
+    waveform = {"type": "sampled_values", "interface": "eth1", **choice}
+    feed = {"id": "f", "rated_power_w": 1e6, "waveform": waveform}
+    (found,) = parse_config(GOOD | {"feeds": [feed]}, base=tmp_path).feeds
+    assert found.waveform is not None
+    return found.waveform
+
+
+def test_sampled_values_are_chosen_and_scaled(tmp_path: Path) -> None:
+    """Without a word the standard's scales and any stream; channels by number or name."""
+    plain = sampled_values(tmp_path)
+    assert (plain.type, plain.interface) == ("sampled_values", "eth1")
+    assert plain.sampled_values == SampledValues()
+    chosen = sampled_values(
+        tmp_path, stream="MU01", appid=0x4000, source="02:00:00:00:00:01", vlan=5, rate_hz=4800,
+        channels={"VA": 5, "IA": "Ia"}, current_scale_a=0.01, accept=["test", "simulated"],
+    ).sampled_values  # fmt: skip
+    assert chosen is not None
+    assert chosen.channels == {"VA": "5", "IA": "Ia"}
+    assert chosen.accept == ("test", "simulated")
+    assert (chosen.stream, chosen.appid, chosen.vlan) == ("MU01", 0x4000, 5)
+    for wrong in (
+        {"accept": ["good"]}, {"rate_hz": 100}, {"source": "02:00"}, {"appid": 65536},
+        {"channels": {"VN": 8}}, {"interface": ""}, {"host": "x"},
+    ):  # fmt: skip
+        with pytest.raises(ConfigurationError, match="feeds/0/waveform"):
+            sampled_values(tmp_path, **wrong)
