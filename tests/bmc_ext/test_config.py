@@ -141,7 +141,7 @@ def test_the_commented_sources_of_the_example_are_good(tmp_path: Path) -> None:
         waveform = parse_config(document, base=tmp_path).feeds[0].waveform
         assert waveform is not None
         kinds.append(waveform.type)
-    assert kinds == ["stream", "recording", "iio", "frames"]
+    assert kinds == ["stream", "recording", "iio", "frames", "sampled_values"]
 
 
 @pytest.mark.parametrize("text", ["[", "\x00", "just text", "{a: 1, a: 2}"])
