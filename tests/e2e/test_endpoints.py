@@ -73,6 +73,38 @@ def test_both_faces_show_one_window(bmc: Running) -> None:
     redfish, message = wait_for(pair, 5, "two answers of one window")
     assert redfish["Total"]["PowerWatts"] == pytest.approx(message["total"]["power_mw"] * 1e6)
     schemas.validator("messages/power_realtime").validate(message)
+    for feed, same in zip(redfish["Feeds"], message["feeds"], strict=True):
+        registers, shown = feed["EnergyRegisters"], same["energy_registers"]
+        if feed["Source"] == "waveform":
+            assert registers["ReactiveQ1kVARh"] == pytest.approx(1e3 * shown["reactive_q1_mvarh"])
+            assert registers["ReactiveQ1kVARh"] > 0.0
+            assert registers["GapSeconds"] == shown["gap_sec"] >= 0.0
+            # 500 ppm at most, where nobody disciplines the clock.
+            assert 0.0 <= registers["TimeErrorPercent"] <= 0.0501
+        else:
+            assert registers["MissingWindows"] is shown["missing_windows"] is None
+        assert feed["TimeBase"]["SampleRateHz"] == same["time_base"]["sample_rate_hz"]
+
+
+def test_times_that_are_not_bounded_are_an_alarm(bmc: Running) -> None:
+    """Beyond 1 ms, or unbounded, there is a condition on the resource and the root, else none."""
+    body = bmc.get(f"{HOME}/power/realtime")
+    bound = body["TimeBoundMilliseconds"]
+    assert (bound is None) == (body["TimeBoundSource"] is None)
+    is_alarming = bound is None or bound > 1.0
+    assert ("Conditions" in body["Status"]) == is_alarming
+    assert body["Status"]["Health"] == ("Warning" if is_alarming else "OK")
+    if is_alarming:
+        (condition,) = body["Status"]["Conditions"]
+        assert condition["MessageArgs"] == ["TimeBoundMilliseconds", "1"]
+
+    def agree() -> bool:
+        root, power = bmc.get(HOME), bmc.get(f"{HOME}/power/realtime")
+        message = bmc.get("/dcpi/power/realtime")
+        conditions = [answer["Status"].get("Conditions") for answer in (root, power)]
+        return conditions[0] == conditions[1] and bool(conditions[0]) == bool(message["alarms"])
+
+    assert wait_for(agree, 5, "the same alarm on the root and on both faces")
 
 
 @pytest.mark.parametrize("what", ["power/realtime", "thermal/status", "grid/status"])
