@@ -55,8 +55,25 @@ class WaveformConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreementConfig:
+    """How far redundant sensors may differ: percent of the larger, plus absolute in their unit."""
+
+    percent: float = 0.0
+    abs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """What measures a feed: a waveform source or a meter, never both."""
+
+    id: str
+    waveform: WaveformConfig | None = None
+    meter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """One electrical feed; measured by a waveform source or by a meter, never by both."""
+    """One electrical feed, measured by a waveform source or a meter, or by several `members`."""
 
     id: str
     name: str
@@ -64,11 +81,22 @@ class FeedConfig:
     nominal_hz: float | None = None
     waveform: WaveformConfig | None = None
     meter: str | None = None
+    members: tuple[SourceConfig, ...] = ()
+    agree_within: AgreementConfig | None = None
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """Its members, or its one source, whose id is the feed's."""
+        return self.members or (SourceConfig(self.id, self.waveform, self.meter),)
 
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """One coolant loop; an absent point reads as absent. Ratings are nameplate values."""
+    """One coolant loop; an absent point reads as absent. Ratings are nameplate values.
+
+    A quantity with several sensors names the first one as its point and all of them in `redundant`,
+    by the name of its field.
+    """
 
     id: str
     fluid: str = "water"
@@ -81,6 +109,13 @@ class LoopConfig:
     pressure: PointRef | None = None
     pump_speed: PointRef | None = None
     pump_setpoint: PointRef | None = None
+    redundant: Mapping[str, tuple[PointRef, ...]] = field(default_factory=dict)
+    agree_within: Mapping[str, AgreementConfig] = field(default_factory=dict)
+
+    def sensors(self, name: str) -> tuple[PointRef, ...]:
+        """All sensors of the quantity of that field, in the order of configuration."""
+        only: PointRef | None = getattr(self, name)
+        return self.redundant.get(name, () if only is None else (only,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +162,7 @@ class Config:
     loops: tuple[LoopConfig, ...] = ()
     silicon: tuple[SiliconConfig, ...] = ()
     profile_dirs: tuple[Path, ...] = field(default=())
+    calibration_dir: Path | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -172,8 +208,8 @@ def _explained(error: ValidationError) -> tuple[str, str]:
         of_other_type = {f.schema_path[0] for f in error.context if "type" in f.relative_path}
         meant = [f for f in error.context if f.schema_path[0] not in of_other_type]
         if "properties" not in choices[0]:
-            names = " and ".join(name for choice in choices for name in choice["required"])
-            text = f"one of {names} is needed, and only one"
+            *names, last = (name for choice in choices for name in choice["required"])
+            text = f"one of {', '.join(names)} and {last} is needed, and only one"
         elif meant:
             error, text = meant[0], meant[0].message
         else:
@@ -206,6 +242,9 @@ def _build(document: dict[str, Any], base: Path) -> Config:
             for entry in document.get("silicon", [])
         ),
         profile_dirs=tuple(base / folder for folder in document.get("profile_dirs", [])),
+        calibration_dir=base / document["calibration_dir"]
+        if "calibration_dir" in document
+        else None,
     )
 
 
@@ -217,16 +256,30 @@ def _point(text: str) -> PointRef:
 def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
     feed = {"name": document["id"], **document}
     if "waveform" in feed:
-        waveform = dict(feed["waveform"])
-        for key in ("path", "data"):
-            if key in waveform:
-                waveform[key] = base / waveform[key]
-        if "order" in waveform:
-            waveform["order"] = tuple(waveform["order"])
-        if waveform["type"] == "sampled_values":
-            waveform = _sampled_values(waveform)
-        feed["waveform"] = WaveformConfig(**waveform)
+        feed["waveform"] = _waveform(feed["waveform"], base)
+    if "agree_within" in feed:
+        feed["agree_within"] = AgreementConfig(**feed["agree_within"])
+    feed["members"] = tuple(_member(member, base) for member in document.get("members", []))
     return FeedConfig(**feed)
+
+
+def _member(document: dict[str, Any], base: Path) -> SourceConfig:
+    """A meter's id is its device's unless it has one of its own."""
+    if "waveform" in document:
+        return SourceConfig(document["id"], waveform=_waveform(document["waveform"], base))
+    return SourceConfig(document.get("id", document["meter"]), meter=document["meter"])
+
+
+def _waveform(document: dict[str, Any], base: Path) -> WaveformConfig:
+    waveform = dict(document)
+    for key in ("path", "data"):
+        if key in waveform:
+            waveform[key] = base / waveform[key]
+    if "order" in waveform:
+        waveform["order"] = tuple(waveform["order"])
+    if waveform["type"] == "sampled_values":
+        waveform = _sampled_values(waveform)
+    return WaveformConfig(**waveform)
 
 
 def _sampled_values(waveform: dict[str, Any]) -> dict[str, Any]:
@@ -247,10 +300,27 @@ _LOOP_POINTS = ("supply", "return", "flow", "pressure", "pump_speed", "pump_setp
 
 def _loop(document: dict[str, Any]) -> LoopConfig:
     values = {key: value for key, value in document.items() if key not in _LOOP_POINTS}
+    redundant: dict[str, tuple[PointRef, ...]] = {}
     for key in _LOOP_POINTS:
-        if key in document:
-            values["return_" if key == "return" else key] = _point(document[key])
+        if key not in document:
+            continue
+        name = _field_of(key)
+        texts = document[key] if isinstance(document[key], list) else [document[key]]
+        refs = tuple(_point(text) for text in texts)
+        values[name] = refs[0]
+        if len(refs) > 1:
+            redundant[name] = refs
+    values["redundant"] = redundant
+    values["agree_within"] = {
+        _field_of(key): AgreementConfig(**limit)
+        for key, limit in document.get("agree_within", {}).items()
+    }
     return LoopConfig(**values)
+
+
+def _field_of(key: str) -> str:
+    """The configuration's word as a field of LoopConfig."""
+    return "return_" if key == "return" else key
 
 
 def _check_references(config: Config, origin: str) -> None:
@@ -267,19 +337,29 @@ def _check_references(config: Config, origin: str) -> None:
             if entry.id in seen:
                 raise ConfigurationError(f"{origin}: {kind}: id {entry.id!r} is given twice")
             seen.add(entry.id)
-    for feed in config.feeds:
-        if feed.meter is not None and feed.meter not in known:
-            raise ConfigurationError(f"{origin}: feeds/{feed.id}: no device {feed.meter!r}")
+    _check_sources(config, known, origin)
     for owner, point in _references(config):
         if point.device not in known:
             raise ConfigurationError(f"{origin}: {owner}: no device {point.device!r}")
 
 
+def _check_sources(config: Config, known: set[str], origin: str) -> None:
+    """Meters are configured devices; a member's id is nobody else's."""
+    seen = {feed.id for feed in config.feeds}
+    for feed in config.feeds:
+        for source in feed.sources:
+            if source.meter is not None and source.meter not in known:
+                raise ConfigurationError(f"{origin}: feeds/{feed.id}: no device {source.meter!r}")
+            if feed.members and source.id in seen:
+                raise ConfigurationError(
+                    f"{origin}: feeds/{feed.id}/members: id {source.id!r} is given twice"
+                )
+            seen.add(source.id)
+
+
 def _references(config: Config) -> list[tuple[str, PointRef]]:
     found = [(f"silicon/{entry.id}", entry.temperature) for entry in config.silicon]
     for loop in config.loops:
-        points = (
-            loop.supply, loop.return_, loop.flow, loop.pressure, loop.pump_speed, loop.pump_setpoint
-        )  # fmt: skip
-        found += [(f"loops/{loop.id}", point) for point in points if point is not None]
+        for key in _LOOP_POINTS:
+            found += [(f"loops/{loop.id}", point) for point in loop.sensors(_field_of(key))]
     return found

@@ -17,6 +17,7 @@ from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
+from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
 from bmc_ext.sampling.sampler import Sampler
 from bmc_ext.security.accounts import Accounts
@@ -30,6 +31,7 @@ from bmc_ext.serving.server import bind, run
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import server_context
 from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
@@ -73,20 +75,23 @@ class Service:
         self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
         self.access = AccessAudit(self.audit, self.clock)
         self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
+        self.devices = _calibrated(config, self.engine, self.clock)
         self.timekeeper = Timekeeper(self.clock)
         self.collector = Collector(
-            config, self.engine, self.state, self.clock, time_bound=self.timekeeper
+            config, self.devices, self.state, self.clock, time_bound=self.timekeeper
         )
         self.samplers = [
             Sampler(
-                feed.id,
-                _source(feed.waveform),
+                source.id,
+                _source(source.waveform),
                 self.collector.accept,
                 nominal_hz=feed.nominal_hz,
                 clock=self.clock,
+                calibration=self.devices.channels(source.id),
             )
             for feed in config.feeds
-            if feed.waveform is not None
+            for source in feed.sources
+            if source.waveform is not None
         ]
         self.commands = Commands(
             config=config,
@@ -94,7 +99,7 @@ class Service:
             state=self.state,
             audit=self.audit,
             snapshots=self.collector.store,
-            engine=self.engine,
+            engine=self.devices,
             sink=sink,
         )
         self.context = Context(
@@ -180,6 +185,16 @@ class Service:
                 self.commands.tick(self.clock.unix_ns() / 1e9)
             except Exception:
                 _LOG.exception("the control tick failed; it goes on with the next")
+
+
+def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngine:
+    """The devices through their certificates; ConfigurationError names a file or a sensor."""
+    folder = config.calibration_dir
+    devices = CalibratedEngine(engine, {} if folder is None else load_calibrations(folder), clock)
+    devices.check_sources(
+        source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
+    )
+    return devices
 
 
 def _source(waveform: WaveformConfig) -> WaveformSource:

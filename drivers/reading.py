@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Quality(StrEnum):
@@ -16,6 +18,24 @@ class Quality(StrEnum):
     COMM_ERROR = "comm-error"
 
 
+class Condition(NamedTuple):
+    """What asks for attention although the value may be used: its kind, of which sensor, a text."""
+
+    kind: str
+    sensor: str
+    text: str
+
+
+class CalibrationState(NamedTuple):
+    """How a sensor was calibrated. `due` is the last day on which the certificate holds."""
+
+    sensor: str
+    certificate: str
+    calibrated_on: date
+    due: date
+    overdue: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One point of one device.
@@ -24,7 +44,8 @@ class Reading:
     never yesterday's. Times are Unix seconds: `measured_at` the last good read, `changed_at` the
     last read whose value differed. Intervals are in seconds: `source_interval_s` what the device
     declares, `effective_interval_s` what was observed between changes. `uncertainty` is the half
-    width in `unit` that the device's accuracy class allows at this value.
+    width in `unit` that the sensor's calibration gives (expanded, k = 2), or else what the device's
+    accuracy class allows at this value. `calibrations` are those of the sensors behind the value.
     """
 
     value: float | None
@@ -35,3 +56,5 @@ class Reading:
     source_interval_s: float | None = None
     effective_interval_s: float | None = None
     uncertainty: float | None = None
+    conditions: tuple[Condition, ...] = ()
+    calibrations: tuple[CalibrationState, ...] = ()

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.workload import PowerOrder
-from drivers.engine import WriteResult
-from drivers.reading import Reading
+from bmc_ext.telemetry.engine_port import FieldDevices
+
+__all__ = ["FieldDevices", "Snapshots", "WorkloadSink"]
 
 
 class Snapshots(Protocol):
@@ -15,18 +16,6 @@ class Snapshots(Protocol):
 
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None before the first."""
-
-
-class FieldDevices(Protocol):
-    """Readings of field devices, and writes with read-back."""
-
-    def reading(self, device_id: str, point: str) -> Reading:
-        """The newest reading of a point; KeyError where there is no such device or point."""
-
-    def write(
-        self, device_id: str, point: str, value: float, *, timeout_s: float = 0.8
-    ) -> WriteResult:
-        """Write in the canonical unit and read back; WriteRefusedError out of bounds."""
 
 
 class WorkloadSink(Protocol):

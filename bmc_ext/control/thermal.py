@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config, LoopConfig, PointRef
+from bmc_ext.config import Config, LoopConfig
 from bmc_ext.control.ports import FieldDevices
 from bmc_ext.domain.thermal import (
     FLOW,
@@ -15,6 +15,7 @@ from bmc_ext.domain.thermal import (
     SystemOutcome,
     SystemPlan,
 )
+from bmc_ext.telemetry.redundant_point import SensorGroup
 from drivers.engine import WriteResult
 from drivers.errors import WriteRefusedError
 from drivers.reading import Quality
@@ -32,6 +33,17 @@ class ThermalControl:
     def __init__(self, config: Config, devices: FieldDevices, clock: Clock) -> None:
         self._acting = config.control == "act"
         self._loops = {loop.id: loop for loop in config.loops}
+        self._sensors = {
+            (loop.id, name): SensorGroup(
+                devices,
+                loop.sensors(name),
+                unit,
+                f"loops/{loop.id}",
+                loop.agree_within.get(name),
+            )
+            for loop in config.loops
+            for name, unit in (("flow", "L/min"), ("pump_speed", "%"))
+        }
         self._devices = devices
         self._clock = clock
         self._turn = threading.Lock()
@@ -92,7 +104,7 @@ class ThermalControl:
         deadline_s: float,
     ) -> SettingOutcome:
         """What became of a setting that was to be written."""
-        sensor = loop.flow if setting.name == FLOW else loop.pump_speed
+        sensor = self._sensors[loop.id, "flow" if setting.name == FLOW else "pump_speed"]
         if isinstance(result, str):
             return SettingOutcome(setting.name, setting.requested, "refused", reason=result)
         if result is None:
@@ -120,16 +132,11 @@ class ThermalControl:
         )
 
     def _measured(
-        self, sensor: PointRef | None, after_s: float | None, deadline_s: float
+        self, sensor: SensorGroup, after_s: float | None, deadline_s: float
     ) -> float | None:
         """The sensor's value, measured after that Unix time if one is given; None is unknown."""
-        if sensor is None:
-            return None
-        while True:
-            try:
-                reading = self._devices.reading(sensor.device, sensor.point)
-            except KeyError:
-                return None
+        while sensor.refs:
+            reading = sensor.read()
             if reading.quality is not Quality.OK or reading.measured_at is None:
                 fresh = False
             else:
@@ -139,6 +146,7 @@ class ThermalControl:
             if after_s is None or self._clock.monotonic_s() >= deadline_s:
                 return None
             self._clock.sleep(_POLL_S)
+        return None
 
 
 def _as_planned(setting: PlannedSetting) -> SettingOutcome:

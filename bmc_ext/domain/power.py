@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bmc_ext.domain.calibration import root_sum_square
 from bmc_ext.domain.energy import EnergyRegisters, sum_of
-from drivers.reading import Quality
+from bmc_ext.domain.quality import worst_quality
+from bmc_ext.domain.redundancy import Redundancy
+from drivers.reading import CalibrationState, Condition, Quality
 
 NO_REGISTERS = EnergyRegisters()
 """Of a feed that counts none."""
@@ -39,10 +42,12 @@ class FeedValues:
     is import positive. Energies are running totals in J; `registers` are known at any quality. The
     window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
     samples' times are right to `time_error_s`: against the system clock; None for a meter.
+    `p_uncertainty_w` is the half width of `p_w`; `calibrations` are those of the sensors behind it.
+    A redundant feed shows the vote of its members, whose state `redundancy` holds.
     """
 
     feed_id: str
-    source: Literal["waveform", "meter"]
+    source: Literal["waveform", "meter", "redundant"]
     quality: Quality
     measured_at: float | None = None
     flags: tuple[str, ...] = ()
@@ -59,6 +64,10 @@ class FeedValues:
     rate_error: float | None = None
     time_error_s: float | None = None
     phases: tuple[PhaseValues, ...] = ()
+    p_uncertainty_w: float | None = None
+    conditions: tuple[Condition, ...] = ()
+    calibrations: tuple[CalibrationState, ...] = ()
+    redundancy: Redundancy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +82,7 @@ class TotalValues:
     energy_import_j: float | None = None
     energy_export_j: float | None = None
     registers: EnergyRegisters = NO_REGISTERS
-
-
-_SEVERITY = (
-    Quality.OK,
-    Quality.STALE,
-    Quality.OUT_OF_RANGE,
-    Quality.ABSENT,
-    Quality.COMM_ERROR,
-)
-
-
-def worst_quality(qualities: Sequence[Quality]) -> Quality:
-    """The quality that a result inherits from its parts; ABSENT when there are none."""
-    return max(qualities, key=_SEVERITY.index, default=Quality.ABSENT)
+    p_uncertainty_w: float | None = None
 
 
 def add_known(values: Sequence[float | None]) -> float | None:
@@ -97,7 +93,10 @@ def add_known(values: Sequence[float | None]) -> float | None:
 
 
 def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
-    """Facility totals: P and Q add, S = √(P²+Q²) of the sums (vector power, IEEE 1459-2010)."""
+    """Facility totals: P and Q add, S = √(P²+Q²) of the sums (vector power, IEEE 1459-2010).
+
+    The feeds' sensors are independent: their uncertainties add as root sum square.
+    """
     p_w = add_known([feed.p_w for feed in feeds])
     q_var = add_known([feed.q_var for feed in feeds])
     s_va = math.hypot(p_w, q_var) if p_w is not None and q_var is not None else None
@@ -110,4 +109,5 @@ def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
         energy_import_j=add_known([feed.energy_import_j for feed in feeds]),
         energy_export_j=add_known([feed.energy_export_j for feed in feeds]),
         registers=sum_of([feed.registers for feed in feeds]),
+        p_uncertainty_w=root_sum_square(feed.p_uncertainty_w for feed in feeds),
     )

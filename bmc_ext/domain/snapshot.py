@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bmc_ext.domain.energy import WINDOW_S
-from bmc_ext.domain.power import FeedValues, TotalValues, add_known, worst_quality
-from drivers.reading import Quality, Reading
+from bmc_ext.domain.power import FeedValues, TotalValues, add_known
+from bmc_ext.domain.quality import worst_quality
+from bmc_ext.domain.redundancy import Redundancy
+from drivers.reading import Condition, Quality, Reading
 
 __all__ = ["TIME_LIMIT_S", "WINDOW_S", "LoopValues", "SiliconValues", "Snapshot"]
 
@@ -19,7 +22,8 @@ class LoopValues:
     """One coolant loop. Readings carry their own quality; heat needs all its inputs.
 
     Units: supply, return_ in Cel; flow in L/min; pressure in bar absolute; pump speeds in %;
-    heat in W with the half width in W that its sensors allow (root sum square).
+    heat in W with the half width in W that its sensors allow (root sum square). A quantity with
+    several sensors reads their vote, whose state `redundancy` holds by the name of the field.
     """
 
     loop_id: str
@@ -34,6 +38,15 @@ class LoopValues:
     heat_w: float | None = None
     heat_uncertainty_w: float | None = None
     phase_state: str | None = None
+    redundancy: Mapping[str, Redundancy] = field(default_factory=dict)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Those of all its readings."""
+        readings = (
+            self.supply, self.return_, self.flow, self.pressure, self.pump_speed, self.pump_setpoint
+        )  # fmt: skip
+        return tuple(entry for reading in readings for entry in reading.conditions)
 
 
 @dataclass(frozen=True, slots=True)

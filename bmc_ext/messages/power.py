@@ -8,6 +8,7 @@ from bmc_ext.clock import iso8601
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.messages import confidence
 
 JOULE_PER_MWH = 3.6e9
 
@@ -85,6 +86,7 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "energy_registers": _registers(
             total.registers, total.energy_import_j, total.energy_export_j
         ),
+        "power_uncertainty_mw": mega(total.p_uncertainty_w),
         "quality": total.quality,
     }
 
@@ -110,6 +112,12 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
             "sample_rate_error_ppm": scaled(feed.rate_error, 1e6),
             "time_error_ms": scaled(feed.time_error_s, 1e3),
         },
+        "power_uncertainty_mw": mega(feed.p_uncertainty_w),
+        "warnings": confidence.warnings(feed.conditions),
+        "calibrations": confidence.calibrations(feed.calibrations),
+        "redundancy": confidence.redundancy(
+            feed.redundancy, value="power_mw", uncertainty="power_uncertainty_mw", scale=1e6
+        ),
         "phases": [_phase(phase) for phase in feed.phases],
     }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.domain.redundancy import Redundancy
 from bmc_ext.domain.snapshot import LoopValues, Snapshot
+from bmc_ext.messages import confidence
 from bmc_ext.messages.power import mega, moment
 from drivers.reading import Reading
 
@@ -22,21 +24,28 @@ def thermal_status(snapshot: Snapshot) -> dict[str, Any]:
                 "temperature_c": sensor.temperature.value,
                 "quality": sensor.temperature.quality,
                 "measured_at": moment(sensor.temperature.measured_at),
+                "uncertainty_c": sensor.temperature.uncertainty,
+                "warnings": confidence.warnings(sensor.temperature.conditions),
+                "calibrations": confidence.calibrations(sensor.temperature.calibrations),
             }
             for sensor in snapshot.silicon
         ],
     }
 
 
+_FIELDS = {
+    "supply_temperature_c": "supply",
+    "return_temperature_c": "return_",
+    "flow_lpm": "flow",
+    "pressure_bar": "pressure",
+    "pump_speed_percent": "pump_speed",
+    "pump_speed_setpoint_percent": "pump_setpoint",
+}
+"""The readings of a loop by their names here, and the fields of LoopValues that hold them."""
+
+
 def _loop(loop: LoopValues) -> dict[str, Any]:
-    readings = {
-        "supply_temperature_c": loop.supply,
-        "return_temperature_c": loop.return_,
-        "flow_lpm": loop.flow,
-        "pressure_bar": loop.pressure,
-        "pump_speed_percent": loop.pump_speed,
-        "pump_speed_setpoint_percent": loop.pump_setpoint,
-    }
+    readings: dict[str, Reading] = {name: getattr(loop, key) for name, key in _FIELDS.items()}
     return {
         "system_id": loop.loop_id,
         "fluid": loop.fluid,
@@ -46,15 +55,21 @@ def _loop(loop: LoopValues) -> dict[str, Any]:
         "heat_mw": mega(loop.heat_w),
         "heat_uncertainty_mw": mega(loop.heat_uncertainty_w),
         "measured_at": moment(loop.flow.measured_at),
-        "readings": {name: _reading(reading) for name, reading in readings.items()},
+        "warnings": confidence.warnings(loop.conditions),
+        "readings": {
+            name: _reading(reading, loop.redundancy.get(_FIELDS[name]))
+            for name, reading in readings.items()
+        },
     }
 
 
-def _reading(reading: Reading) -> dict[str, Any]:
+def _reading(reading: Reading, redundancy: Redundancy | None) -> dict[str, Any]:
     return {
         "quality": reading.quality,
         "measured_at": moment(reading.measured_at),
         "changed_at": moment(reading.changed_at),
         "source_interval_sec": reading.source_interval_s,
         "uncertainty": reading.uncertainty,
+        "calibrations": confidence.calibrations(reading.calibrations),
+        "redundancy": confidence.redundancy(redundancy, value="value", uncertainty="uncertainty"),
     }

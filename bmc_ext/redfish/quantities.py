@@ -31,7 +31,7 @@ def parts_per_million(ratio: float | None) -> float | None:
     return None if ratio is None else ratio * 1e6
 
 
-def with_time_alarm(found: dict[str, str], snapshot: Snapshot | None) -> dict[str, Any]:
+def with_time_alarm(found: dict[str, Any], snapshot: Snapshot | None) -> dict[str, Any]:
     """A Status to which times that are not known to ±1 ms add a condition and a warning."""
     if snapshot is None or snapshot.time_alarm is None:
         return dict(found)
@@ -44,7 +44,7 @@ def with_time_alarm(found: dict[str, str], snapshot: Snapshot | None) -> dict[st
         "Severity": "Warning",
     }
     health = "Warning" if found["Health"] == "OK" else found["Health"]
-    return {**found, "Health": health, "Conditions": [condition]}
+    return {**found, "Health": health, "Conditions": [*found.get("Conditions", []), condition]}
 
 
 def status(quality: Quality) -> dict[str, str]:

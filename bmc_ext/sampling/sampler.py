@@ -10,10 +10,15 @@ from typing import Protocol
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.sampling import Analysis, analyze
+from bmc_ext.sampling.channel_calibration import (
+    NO_CONFIDENCE,
+    ChannelCalibrations,
+    Confidence,
+)
 from bmc_ext.sampling.grid import CutWindow
 from bmc_ext.sampling.timeline import TimeBase, Timeline
 from drivers.errors import DriverError
-from drivers.waveforms.block import Block, WaveformSource
+from drivers.waveforms.block import Block, Samples, WaveformSource
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +37,8 @@ class Window:
     None when samples are missing (`samples` < `expected`, flag `gap`) or when the window cannot be
     analysed (flag `unusable`); other flags are the source's own, for example `seam`. `rate_error`
     bounds the relative error of `sample_rate_hz`, with which the window was analysed, and
-    `time_error_s` that of the samples' times, both against the system clock.
+    `time_error_s` that of the samples' times, both against the system clock. `confidence` is what
+    the channels' certificates say, nothing without any.
     """
 
     feed_id: str
@@ -46,6 +52,7 @@ class Window:
     sample_rate_hz: float | None = None
     rate_error: float = 0.0
     time_error_s: float = 0.0
+    confidence: Confidence = NO_CONFIDENCE
 
     @property
     def duration_s(self) -> float:
@@ -70,7 +77,8 @@ class Sampler:
     opened again, at first after 0.1 s and never more than 1 s apart. Time is the source's sample
     count. Of a source that keeps UTC by itself, `clock` only tells whether its time and the
     system's have moved apart, which opens it again; the rate and phase of another one are measured
-    against the system clock (see Timeline).
+    against the system clock (see Timeline). `calibration` corrects the channels that have a
+    certificate.
     """
 
     def __init__(
@@ -82,11 +90,13 @@ class Sampler:
         nominal_hz: float | None = None,
         clock: Clock | None = None,
         observers: Sequence[BlockObserver] = (),
+        calibration: ChannelCalibrations | None = None,
     ) -> None:
         self.feed_id = feed_id
         self._source = source
         self._emit = emit
         self._observers = observers
+        self._calibration = calibration
         self._nominal_hz = nominal_hz
         self._clock: Clock = clock or SystemClock()
         self._stopping = threading.Event()
@@ -201,7 +211,7 @@ class Sampler:
         return True
 
     def _deliver(self, cut: CutWindow, time_base: TimeBase) -> None:
-        analysis, flags = self._analyse(cut, time_base.sample_rate_hz)
+        analysis, confidence, flags = self._analyse(cut, time_base.sample_rate_hz)
         window = Window(
             feed_id=self.feed_id,
             window_id=cut.window_id,
@@ -214,6 +224,7 @@ class Sampler:
             sample_rate_hz=time_base.sample_rate_hz,
             rate_error=time_base.rate_error,
             time_error_s=time_base.time_error_s,
+            confidence=confidence,
         )
         if self._last_window_id is not None:
             self._missed += max(0, cut.window_id - self._last_window_id - 1)
@@ -230,19 +241,35 @@ class Sampler:
 
     def _analyse(
         self, cut: CutWindow, sample_rate_hz: float
-    ) -> tuple[Analysis | None, tuple[str, ...]]:
+    ) -> tuple[Analysis | None, Confidence, tuple[str, ...]]:
         if cut.samples is None:
-            return None, cut.flags
-        phases = self._source.phases
+            return None, NO_CONFIDENCE, cut.flags
         try:
-            analysis = analyze(
-                cut.samples[:phases],
-                cut.samples[phases:],
-                sample_rate_hz,
-                nominal_hz=self._nominal_hz,
-                skew_s=self._source.skew_s,
-            )
+            analysis, confidence = self._analysed(cut.samples, sample_rate_hz, cut.window_id)
         except ValueError as error:
             _log.debug("feed %s: window %d: %s", self.feed_id, cut.window_id, error)
-            return None, (*cut.flags, "unusable")
-        return analysis, cut.flags
+            return None, NO_CONFIDENCE, (*cut.flags, "unusable")
+        return analysis, confidence, cut.flags
+
+    def _analysed(
+        self, samples: Samples, sample_rate_hz: float, window_id: int
+    ) -> tuple[Analysis, Confidence]:
+        source, phases = self._source, self._source.phases
+        voltage, current = samples[:phases], samples[phases:]
+        if self._calibration is None:
+            analysis = analyze(
+                voltage,
+                current,
+                sample_rate_hz,
+                nominal_hz=self._nominal_hz,
+                skew_s=source.skew_s,
+            )
+            return analysis, NO_CONFIDENCE
+        return self._calibration.analyze(
+            voltage,
+            current,
+            sample_rate_hz,
+            window_id * WINDOW_NS * 1e-9,
+            nominal_hz=self._nominal_hz,
+            skew_s=source.skew_s,
+        )

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
-from bmc_ext.config import Config
+from bmc_ext.config import Config, FeedConfig, SourceConfig
+from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling.sampler import Window
@@ -18,6 +19,8 @@ from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
 from bmc_ext.telemetry.pacing import WAIT_NS, Pacing
 from bmc_ext.telemetry.record import WindowRecord
 from bmc_ext.telemetry.recovery import larger, unwritten
+from bmc_ext.telemetry.redundant_feed import RedundantFeed, Sourced
+from bmc_ext.telemetry.redundant_point import limit_of
 from bmc_ext.telemetry.ring import Ring
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from bmc_ext.telemetry.thermal_points import CoolantLoop, SiliconSensor
@@ -62,22 +65,13 @@ class Collector:
         }
         self._waveforms: dict[str, WaveformFeed] = {}
         self._meters: dict[str, MeterFeed] = {}
+        self._redundant: dict[str, RedundantFeed] = {}
         for feed in config.feeds:
-            totals = self._recover(feed.id)
-            if feed.meter is not None:
-                self._meters[feed.id] = MeterFeed(feed.id, feed.meter, engine)
-            else:
-                self._waveforms[feed.id] = WaveformFeed(
-                    feed.id,
-                    totals,
-                    self._clock.monotonic_s(),
-                    registers=self.history.registers(feed.id),
-                    last_window=self.history.last_window(feed.id),
-                )
+            self._add_feed(feed, engine)
         self._changed = threading.Condition()  # guards what follows
         self._pacing = Pacing(self._clock.unix_ns())
-        self._arrived: dict[int, dict[str, FeedValues]] = {}
-        self._missing: set[str] = set()  # live feeds that the next window waits for
+        self._arrived: dict[int, dict[str, Sourced]] = {}
+        self._missing: set[str] = set()  # live waveform sources that the next window waits for
         self._late_windows = 0
         self._late_feeds: set[str] = set()
         self._stopping = False
@@ -108,21 +102,23 @@ class Collector:
             ring.close()
 
     def accept(self, window: Window) -> None:
-        """Take in a window of a waveform feed; ValueError for a feed that is none.
+        """Take in a window of a waveform source; ValueError for one that is none.
 
-        Called from the feed's one sampler thread; returns without waiting for anything.
+        Called from the source's one sampler thread; returns without waiting for anything. A
+        redundant feed's member is kept by the vote only.
         """
-        feed = self._waveforms.get(window.feed_id)
-        if feed is None:
+        source = self._waveforms.get(window.feed_id)
+        if source is None:
             raise ValueError(f"{window.feed_id!r} is no waveform feed")
-        values, record = feed.take(window, self._clock.monotonic_s(), self._time_bound().rate_error)
-        self._keep(window.feed_id, record)
+        sourced = source.take(window, self._clock.monotonic_s(), self._time_bound().rate_error)
+        if window.feed_id in self._rings:
+            self._keep(window.feed_id, sourced[1])
         with self._changed:
             ahead = window.window_id - self._pacing.next_window
             if ahead < 0:
                 self._note_late(window)
             elif ahead <= _AHEAD_WINDOWS:
-                self._arrived.setdefault(window.window_id, {})[window.feed_id] = values
+                self._arrived.setdefault(window.window_id, {})[window.feed_id] = sourced
                 if ahead == 0:
                     self._missing.discard(window.feed_id)
                     if not self._missing:
@@ -139,6 +135,41 @@ class Collector:
             self._pacing.advance()
         self._publish(window_id, arrived)
         return True
+
+    def _add_feed(self, feed: FeedConfig, engine: EngineLike | None) -> None:
+        totals = self._recover(feed.id)
+        registers = self.history.registers(feed.id)
+        last_window = self.history.last_window(feed.id)
+        if not feed.members:
+            self._add_source(feed.sources[0], engine, totals, registers, last_window)
+            return
+        # What a member counts for itself is shown nowhere.
+        self._redundant[feed.id] = RedundantFeed(
+            feed.id,
+            [self._add_source(source, engine) for source in feed.members],
+            limit_of(feed.agree_within, "W"),
+            EnergyCounter(*totals, registers, last_window),
+        )
+
+    def _add_source(
+        self,
+        source: SourceConfig,
+        engine: EngineLike | None,
+        totals: tuple[float, float] = (0.0, 0.0),
+        registers: EnergyRegisters | None = None,
+        last_window: int | None = None,
+    ) -> WaveformFeed | MeterFeed:
+        if source.meter is not None:
+            meter = self._meters[source.id] = MeterFeed(source.id, source.meter, engine)
+            return meter
+        waveform = self._waveforms[source.id] = WaveformFeed(
+            source.id,
+            totals,
+            self._clock.monotonic_s(),
+            registers=registers,
+            last_window=last_window,
+        )
+        return waveform
 
     def _note_late(self, window: Window) -> None:
         """Count it, and say once for each feed that its snapshots lack it."""
@@ -191,7 +222,7 @@ class Collector:
             self._clock.unix_ns(), awaited=bool(awaited), complete=not self._missing
         )
 
-    def _publish(self, window_id: int, arrived: dict[str, FeedValues]) -> None:
+    def _publish(self, window_id: int, arrived: dict[str, Sourced]) -> None:
         monotonic_s = self._clock.monotonic_s()
         feeds = tuple(
             [
@@ -219,14 +250,24 @@ class Collector:
         self.store.publish(snapshot)
 
     def _feed_values(
-        self, feed_id: str, window_id: int, arrived: dict[str, FeedValues], monotonic_s: float
+        self, feed_id: str, window_id: int, arrived: dict[str, Sourced], monotonic_s: float
     ) -> FeedValues:
+        redundant = self._redundant.get(feed_id)
+        if redundant is not None:
+            values, record = redundant.take(
+                window_id, arrived, monotonic_s, self._time_bound().rate_error
+            )
+            self._keep(feed_id, record)
+            return values
         meter = self._meters.get(feed_id)
         if meter is not None:
             values = meter.values()
             self._keep(feed_id, meter_record(window_id, values))
             return values
-        return arrived.get(feed_id) or self._waveforms[feed_id].missing(window_id, monotonic_s)
+        found = arrived.get(feed_id)
+        if found is not None:
+            return found[0]
+        return self._waveforms[feed_id].missing(window_id, monotonic_s)
 
     def _keep(self, feed_id: str, record: WindowRecord) -> None:
         """The ring first: what the history lacks after a crash is taken from there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from drivers.engine import WriteResult
 from drivers.reading import Reading
 
 
@@ -12,3 +13,12 @@ class EngineLike(Protocol):
 
     def reading(self, device_id: str, point: str) -> Reading:
         """The latest reading, in the canonical unit; KeyError for an unknown device or point."""
+
+
+class FieldDevices(EngineLike, Protocol):
+    """Field devices that can be written too."""
+
+    def write(
+        self, device_id: str, point: str, value: float, *, timeout_s: float = 0.8
+    ) -> WriteResult:
+        """Write in the canonical unit and read back; WriteRefusedError out of bounds."""

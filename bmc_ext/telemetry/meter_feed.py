@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bmc_ext.domain.calibration import root_sum_square
 from bmc_ext.domain.energy import EnergyRegisters
-from bmc_ext.domain.power import FeedValues, PhaseValues, add_known, worst_quality
+from bmc_ext.domain.power import FeedValues, PhaseValues, add_known
+from bmc_ext.domain.quality import worst_quality
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.record import WindowRecord
-from drivers.reading import Quality, Reading
+from drivers.reading import Reading
 
 _PHASES = ("L1", "L2", "L3")
 _VAR_S = {"varh": 3600.0, "kvarh": 3.6e6}
@@ -30,14 +32,14 @@ class MeterFeed:
 
         A meter without a total sums its phases. What else is known is shown without it.
         """
-        quality, p_w, measured_at = self._power()
+        power = self._power()
         return FeedValues(
             feed_id=self.feed_id,
             source="meter",
-            quality=quality,
-            measured_at=measured_at,
+            quality=power.quality,
+            measured_at=power.measured_at,
             frequency_hz=self._value("frequency"),
-            p_w=p_w,
+            p_w=power.value,
             q_var=self._value("power.reactive.total"),
             s_va=self._value("power.apparent.total"),
             pf=self._value("pf.total"),
@@ -50,23 +52,30 @@ class MeterFeed:
                 q4_var_s=self._reactive_var_s("q4"),
             ),
             phases=self._phases(),
+            p_uncertainty_w=power.uncertainty,
+            conditions=power.conditions,
+            calibrations=power.calibrations,
         )
 
-    def _power(self) -> tuple[Quality, float | None, float | None]:
-        """Quality, active power in W and time of measurement (Unix s)."""
+    def _power(self) -> Reading:
+        """Active power in W; where the meter has no total the sum of its phases."""
         total = self._reading(_TOTAL_POWER)
         if total is not None:
-            return total.quality, total.value, total.measured_at
+            return total
         parts = [
             reading
             for reading in (self._reading(f"power.active.{phase}") for phase in _PHASES)
             if reading is not None
         ]
         times = [part.measured_at for part in parts if part.measured_at is not None]
-        return (
-            worst_quality([part.quality for part in parts]),
+        return Reading(
             add_known([part.value for part in parts]),
+            "W",
+            worst_quality([part.quality for part in parts]),
             min(times, default=None),
+            uncertainty=root_sum_square(part.uncertainty for part in parts),
+            conditions=tuple(entry for part in parts for entry in part.conditions),
+            calibrations=tuple(entry for part in parts for entry in part.calibrations),
         )
 
     def _phases(self) -> tuple[PhaseValues, ...]:

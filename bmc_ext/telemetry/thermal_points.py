@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from bmc_ext.config import LoopConfig, PointRef, SiliconConfig
+from bmc_ext.config import LoopConfig, SiliconConfig
 from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow, is_liquid
-from bmc_ext.domain.power import worst_quality
+from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.telemetry.engine_port import EngineLike
-from drivers.reading import Quality, Reading
+from bmc_ext.telemetry.redundant_point import SensorGroup
+from drivers.reading import Reading
 
 SINGLE_PHASE_LIQUID = "single-phase-liquid"
 """The phase state that this can prove."""
@@ -24,23 +23,6 @@ _LOOP_UNITS = {
     "pump_speed": "%",
     "pump_setpoint": "%",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A configured point, or none, and the canonical unit that its readings must have."""
-
-    engine: EngineLike | None
-    ref: PointRef | None
-    unit: str
-
-    def read(self) -> Reading:
-        if self.engine is None or self.ref is None:
-            return Reading(None, self.unit, Quality.ABSENT)
-        try:
-            return self.engine.reading(self.ref.device, self.ref.point)
-        except KeyError:  # the device was removed while running
-            return Reading(None, self.unit, Quality.ABSENT)
 
 
 class CoolantLoop:
@@ -58,14 +40,16 @@ class CoolantLoop:
             raise ConfigurationError(f"{place}: {error}") from error
         self._config = config
         self._points = {
-            name: _checked(engine, getattr(config, name), unit, place)
+            name: SensorGroup(
+                engine, config.sensors(name), unit, place, config.agree_within.get(name)
+            )
             for name, unit in _LOOP_UNITS.items()
         }
 
     def values(self) -> LoopValues:
         """The loop now. Its quality is the worst of all its configured points."""
         readings = {name: point.read() for name, point in self._points.items()}
-        configured = [name for name, point in self._points.items() if point.ref is not None]
+        configured = [name for name, point in self._points.items() if point.refs]
         supply, return_ = readings["supply"], readings["return_"]
         heat = self._heat(supply, return_, readings["flow"])
         return LoopValues(
@@ -75,6 +59,11 @@ class CoolantLoop:
             heat_w=None if heat is None else heat.heat_w,
             heat_uncertainty_w=None if heat is None else heat.uncertainty_w,
             phase_state=_phase_state(supply, return_, readings["pressure"]),
+            redundancy={
+                name: point.redundancy
+                for name, point in self._points.items()
+                if point.redundancy is not None
+            },
             **readings,
         )
 
@@ -101,7 +90,7 @@ class SiliconSensor:
 
     def __init__(self, config: SiliconConfig, engine: EngineLike | None) -> None:
         self._id = config.id
-        self._point = _checked(engine, config.temperature, "Cel", f"silicon/{config.id}")
+        self._point = SensorGroup(engine, (config.temperature,), "Cel", f"silicon/{config.id}")
 
     def values(self) -> SiliconValues:
         """The temperature now."""
@@ -114,16 +103,3 @@ def _phase_state(supply: Reading, return_: Reading, pressure: Reading) -> str | 
         return None
     hottest_c = max(supply.value, return_.value)
     return SINGLE_PHASE_LIQUID if is_liquid(hottest_c, pressure.value) else None
-
-
-def _checked(engine: EngineLike | None, ref: PointRef | None, unit: str, place: str) -> _Point:
-    if engine is not None and ref is not None:
-        try:
-            reading = engine.reading(ref.device, ref.point)
-        except KeyError as error:
-            raise ConfigurationError(f"{place}: {error.args[0]}") from error
-        if reading.unit != unit:
-            raise ConfigurationError(
-                f"{place}: {ref.device}/{ref.point} is in {reading.unit}, not in {unit}"
-            )
-    return _Point(engine, ref, unit)

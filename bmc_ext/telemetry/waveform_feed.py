@@ -67,7 +67,7 @@ class WaveformFeed:
         flags += analysis.flags.labels
         p_w, p_mean_w = _known(analysis.total.p_w), _known(analysis.total.p_mean_w)
         if p_w is None or p_mean_w is None:
-            return self._unknown(window, Quality.OUT_OF_RANGE, flags)
+            return self._unknown(window, Quality.OUT_OF_RANGE, flags, p_mean_w)
         self._measured_at = window.window_id / WINDOWS_PER_SECOND
         values = self._values(window, analysis, p_w, flags)
         return values, _record(window.window_id, values, p_mean_w)
@@ -125,14 +125,22 @@ class WaveformFeed:
             phases=tuple(
                 _phase(f"L{number}", phase) for number, phase in enumerate(analysis.phases, 1)
             ),
+            p_uncertainty_w=window.confidence.p_uncertainty_w,
+            conditions=window.confidence.conditions,
+            calibrations=window.confidence.calibrations,
         )
 
     def _unknown(
-        self, window: Window, quality: Quality, flags: tuple[str, ...]
+        self,
+        window: Window,
+        quality: Quality,
+        flags: tuple[str, ...],
+        p_mean_w: float | None = None,
     ) -> tuple[FeedValues, WindowRecord]:
         record = WindowRecord(
             window.window_id,
             quality,
+            p_mean_w=p_mean_w,
             energy_import_j=self._energy.import_j,
             energy_export_j=self._energy.export_j,
             registers=self._energy.registers,

@@ -316,6 +316,12 @@ def test_every_message_type_of_an_endpoint_has_an_example() -> None:
                 "feeds.0.phases.2.voltage_v": ("Feeds.0.Phases.2.VoltageVolts", 1),
                 "feeds.1.power_mw": ("Feeds.1.PowerWatts", 1e6),
                 "feeds.1.energy_import_mwh": ("Feeds.1.EnergyImportkWh", 1e3),
+                "feeds.1.power_uncertainty_mw": ("Feeds.1.PowerUncertaintyWatts", 1e6),
+                "feeds.1.redundancy.members.1.power_mw": (
+                    "Feeds.1.Redundancy.Members.1.Reading",
+                    1e6,
+                ),
+                "feeds.1.calibrations.0.overdue": ("Feeds.1.Calibrations.0.Overdue", 1),
             },
         ),
         (

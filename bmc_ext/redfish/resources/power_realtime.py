@@ -7,13 +7,13 @@ from typing import Any
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.quantities import (
     kilowatt_hours,
     milliseconds,
     parts_per_million,
-    status,
     timestamp,
     with_time_alarm,
 )
@@ -48,7 +48,13 @@ def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noq
         "TimeBoundMilliseconds": milliseconds(snapshot.time_bound_s),
         "TimeBoundSource": snapshot.time_source,
         "Quality": snapshot.total.quality,
-        "Status": with_time_alarm(status(snapshot.total.quality), snapshot),
+        "Status": with_time_alarm(
+            conditioned_status(
+                snapshot.total.quality,
+                [entry for feed in snapshot.feeds for entry in feed.conditions],
+            ),
+            snapshot,
+        ),
         "Total": _total(snapshot.total),
         "Feeds": [_feed(feed, names[feed.feed_id]) for feed in snapshot.feeds],
     }
@@ -75,6 +81,7 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "EnergyRegisters": _registers(
             total.registers, total.energy_import_j, total.energy_export_j
         ),
+        "PowerUncertaintyWatts": total.p_uncertainty_w,
         "Quality": total.quality,
     }
 
@@ -101,6 +108,10 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
             "SampleRateErrorPPM": parts_per_million(feed.rate_error),
             "TimeErrorMilliseconds": milliseconds(feed.time_error_s),
         },
+        "PowerUncertaintyWatts": feed.p_uncertainty_w,
+        "Status": conditioned_status(feed.quality, feed.conditions),
+        "Calibrations": calibrations(feed.calibrations),
+        "Redundancy": redundancy(feed.redundancy),
         "Phases": [_phase(phase) for phase in feed.phases],
     }
 

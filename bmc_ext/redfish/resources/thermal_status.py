@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.domain.snapshot import LoopValues, SiliconValues
+from bmc_ext.domain.redundancy import Redundancy
+from bmc_ext.domain.snapshot import LoopValues, SiliconValues, Snapshot
+from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request, Response
-from bmc_ext.redfish.quantities import status, timestamp
+from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
-from drivers.reading import Reading
+from drivers.reading import Condition, Reading
 
 routes = Routes()
 
@@ -33,7 +35,7 @@ def thermal_status(context: Context, request: Request) -> dict[str, Any]:
         "Name": "Thermal status",
         "WindowId": snapshot.window_id,
         "Quality": quality,
-        "Status": status(quality),
+        "Status": conditioned_status(quality, _conditions(snapshot)),
         "TotalHeatWatts": snapshot.total_heat_w,
         "Loops": [_loop(loop) for loop in snapshot.loops],
         "Silicon": [_silicon(sensor) for sensor in snapshot.silicon],
@@ -50,29 +52,44 @@ def thermal_control(context: Context, request: Request) -> Response:
     return Response(outcome.status, outcome.body)
 
 
+def _conditions(snapshot: Snapshot) -> list[Condition]:
+    return [
+        *(entry for loop in snapshot.loops for entry in loop.conditions),
+        *(entry for sensor in snapshot.silicon for entry in sensor.temperature.conditions),
+    ]
+
+
+_FIELDS = {
+    "SupplyTemperatureCelsius": "supply",
+    "ReturnTemperatureCelsius": "return_",
+    "FlowLitersPerMinute": "flow",
+    "PressureBar": "pressure",
+    "PumpSpeedPercent": "pump_speed",
+    "PumpSpeedSetPointPercent": "pump_setpoint",
+}
+"""The readings of a loop by their names here, and the fields of LoopValues that hold them."""
+
+
 def _loop(loop: LoopValues) -> dict[str, Any]:
-    readings = {
-        "SupplyTemperatureCelsius": loop.supply,
-        "ReturnTemperatureCelsius": loop.return_,
-        "FlowLitersPerMinute": loop.flow,
-        "PressureBar": loop.pressure,
-        "PumpSpeedPercent": loop.pump_speed,
-        "PumpSpeedSetPointPercent": loop.pump_setpoint,
-    }
+    readings: dict[str, Reading] = {name: getattr(loop, key) for name, key in _FIELDS.items()}
     return {
         "SystemId": loop.loop_id,
         "Fluid": loop.fluid,
         "PhaseState": loop.phase_state,
         "Quality": loop.quality,
+        "Status": conditioned_status(loop.quality, loop.conditions),
         **{name: reading.value for name, reading in readings.items()},
         "HeatWatts": loop.heat_w,
         "HeatUncertaintyWatts": loop.heat_uncertainty_w,
         "MeasuredAt": timestamp(loop.flow.measured_at),
-        "Readings": [_reading(name, reading) for name, reading in readings.items()],
+        "Readings": [
+            _reading(name, reading, loop.redundancy.get(_FIELDS[name]))
+            for name, reading in readings.items()
+        ],
     }
 
 
-def _reading(quantity: str, reading: Reading) -> dict[str, Any]:
+def _reading(quantity: str, reading: Reading, state: Redundancy | None) -> dict[str, Any]:
     return {
         "Quantity": quantity,
         "Quality": reading.quality,
@@ -80,6 +97,8 @@ def _reading(quantity: str, reading: Reading) -> dict[str, Any]:
         "ChangedAt": timestamp(reading.changed_at),
         "SourceIntervalSeconds": reading.source_interval_s,
         "Uncertainty": reading.uncertainty,
+        "Calibrations": calibrations(reading.calibrations),
+        "Redundancy": redundancy(state),
     }
 
 
@@ -89,4 +108,6 @@ def _silicon(sensor: SiliconValues) -> dict[str, Any]:
         "TemperatureCelsius": sensor.temperature.value,
         "Quality": sensor.temperature.quality,
         "MeasuredAt": timestamp(sensor.temperature.measured_at),
+        "UncertaintyCelsius": sensor.temperature.uncertainty,
+        "Calibrations": calibrations(sensor.temperature.calibrations),
     }

@@ -33,16 +33,18 @@ class Rig:
     def __init__(self) -> None:
         self.drive = SimulatedDevice(load_profile("danfoss.fc102"))
         self.meter = SimulatedDevice(load_profile("oem.tuf2000m"))
+        self.second_meter = SimulatedDevice(load_profile("oem.tuf2000m"))
         self.drive.set("speed.reference", 60.0)
         self.run_at(60.0)
         self.drive.on_write = lambda _point, value: self.run_at(value)
-        self.server = ModbusTcpServer({1: self.drive, 2: self.meter})
+        self.server = ModbusTcpServer({1: self.drive, 2: self.meter, 3: self.second_meter})
         self.server.start()
         target = f"tcp://127.0.0.1:{self.server.port}"
         self.engine = Engine(
             [
                 DeviceSpec("drive", "danfoss.fc102", target, 1),
                 DeviceSpec("meter", "oem.tuf2000m", target, 2),
+                DeviceSpec("meter-2", "oem.tuf2000m", target, 3),
             ]
         )
         self.engine.start()
@@ -50,7 +52,8 @@ class Rig:
     def run_at(self, speed_percent: float) -> None:
         """The pump turns at that speed and moves a little less than the nameplate's flow."""
         self.drive.set("speed.actual", speed_percent)
-        self.meter.set("flow.volume", speed_percent / 100 * 5000 * 0.97)
+        for meter in (self.meter, self.second_meter):
+            meter.set("flow.volume", speed_percent / 100 * 5000 * 0.97)
 
     def wait_until_read(self) -> None:
         """Until both devices were read once."""
@@ -180,6 +183,23 @@ def test_drive_without_a_meter_is_set_but_its_effect_unknown(cooled: Any, rig: R
     [setting] = outcome["settings"]
     assert (setting["status"], setting["effective"]) == ("accepted", None)
     assert setting["reason"] == "no measurement has come since the write"
+
+
+def test_a_second_meter_sees_the_effect_when_the_first_is_silent(bench: Any, rig: Rig) -> None:
+    """Of redundant flow sensors any one that measures after the write is enough."""
+    sensors = (PointRef("meter", "flow.volume"), PointRef("meter-2", "flow.volume"))
+    bench.stop()
+    bench.clock = SystemClock()
+    bench.devices = rig.engine
+    bench.start(loops=(replace(LOOP, redundant={"flow": sensors}),))
+    rig.meter.silent = True
+    deadline_s = time.monotonic() + 5
+    while rig.engine.reading("meter", "flow.volume").quality is Quality.OK:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    [outcome] = control(bench, flow(4000))["outcomes"]
+    [setting] = outcome["settings"]
+    assert (setting["status"], setting["effective"]) == ("accepted", pytest.approx(3880, rel=1e-4))
 
 
 def test_flow_above_the_nameplate_is_refused(cooled: Any, rig: Rig) -> None:

@@ -153,3 +153,39 @@ def test_a_silicon_temperature_is_shown(make_config: MakeConfig, plumbing: Any) 
     )
     values = SiliconSensor(config.silicon[0], plumbing).values()
     assert (values.sensor_id, values.temperature.value) == ("gpu", 40.0)
+
+
+def test_three_flow_sensors_vote_and_a_dead_one_is_named(
+    make_config: MakeConfig, engine: Any
+) -> None:
+    """Heat comes from the vote, the loop stays ok, and the state names all of them."""
+    flows = [f"d{number}/flow.volume" for number in (1, 2, 3)]
+    engine.put("d", "temperature.ch0", 30.0, "Cel", uncertainty=0.1)
+    engine.put("d", "temperature.ch1", 40.0, "Cel", uncertainty=0.1)
+    for number, flow_lpm in ((1, 6000.0), (2, 5010.0), (3, 5000.0)):
+        engine.put(f"d{number}", "flow.volume", flow_lpm, "L/min", uncertainty=50.0)
+    config = make_config(
+        loops=({"id": "loop", "supply": LOOP["supply"], "return": LOOP["return"], "flow": flows},),
+        devices=("d", "d1", "d2", "d3"),
+    )
+    loop = CoolantLoop(config.loops[0], engine)
+    values = loop.values()
+    assert values.flow.value == 5010.0
+    assert values.quality is Quality.OK
+    assert values.heat_w == pytest.approx(5010 / 5000 * 3.46e6, rel=3e-3)
+    assert values.redundancy["flow"].disagreeing == (flows[0],)
+    assert [entry.sensor for entry in values.conditions] == [flows[0]]
+    engine.put("d3", "flow.volume", None, "L/min", Quality.COMM_ERROR)
+    values = loop.values()
+    assert values.flow.value == 5010.0  # the sensor that was outvoted does not take over
+    assert values.quality is Quality.OK
+    assert {entry.kind for entry in values.conditions} == {"sensor-lost", "sensor-disagrees"}
+    assert "supply" not in values.redundancy
+
+
+def test_every_redundant_sensor_is_checked(make_config: MakeConfig, plumbing: Any) -> None:
+    """A wrong unit in the second place is a ConfigurationError too."""
+    refs = ["d/flow.volume", "d/pressure.P1"]
+    config = make_config(loops=({**LOOP, "flow": refs},), devices=("d",))
+    with pytest.raises(ConfigurationError, match=r"d/pressure\.P1 is in bar, not in L/min"):
+        CoolantLoop(config.loops[0], plumbing)

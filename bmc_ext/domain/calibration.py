@@ -1,0 +1,190 @@
+"""What a calibration certificate says of a sensor, and what follows for a value.
+
+    value = gain · (1 + gain_per_k · ΔT) · (reading - offset - offset_per_k · ΔT)
+
+with ΔT = T - reference. A sensor may have several ranges, each with its own coefficients.
+Uncertainties are expanded ones, k = 2 (JCGM 100:2008, 6.2); independent ones add as root sum square
+(5.1.2). Outside of all ranges the certificate says nothing: the uncertainty is unknown, and the
+value is marked.
+"""
+
+from __future__ import annotations
+
+import calendar
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+HYSTERESIS = 0.02
+"""A range is left when the magnitude is this share beyond its limit, so that none chatters."""
+
+MONTHS_BY_UNIT = {"W": 12, "V": 12, "A": 12, "L/min": 12, "bar": 12, "Cel": 6}
+"""Calibration intervals of DCPI 5.2.3, Table 2; V and A are what power is measured from."""
+
+_FARTHEST_K = 200.0  # a temperature further from the reference is a fault, not an ambient
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Expanded uncertainty, k = 2, in the sensor's unit; the phase's is apart, in rad.
+
+    Percent of the reading, percent of the range's upper limit and the absolute part add up.
+    """
+
+    pct_reading: float = 0.0
+    pct_range: float = 0.0
+    absolute: float = 0.0
+    phase_rad: float = 0.0
+
+    def of(self, value: float, full_scale: float) -> float:
+        """Half width at a value, in the sensor's unit."""
+        percent = self.pct_reading * abs(value) + self.pct_range * full_scale
+        return percent / 100.0 + self.absolute
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedRange:
+    """Coefficients between two magnitudes of the corrected value, in the sensor's unit.
+
+    `gain` and `phase_rad` are a complex gain: how the sensor's signal leads, the same at every
+    order; `delay_s` is how late its samples are taken. Both are for waveform channels, and the
+    phase for active power.
+    """
+
+    low: float
+    high: float
+    uncertainty: Uncertainty
+    gain: float = 1.0
+    offset: float = 0.0
+    phase_rad: float = 0.0
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TemperatureEffect:
+    """How gain (relative, 1/K) and offset (unit/K) move with the sensor's temperature.
+
+    `point` (`device/point`) measures that; while it is unknown, `unknown` adds to the uncertainty.
+    """
+
+    reference_c: float
+    gain_per_k: float = 0.0
+    offset_per_k: float = 0.0
+    point: str | None = None
+    unknown: Uncertainty = Uncertainty()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """One sensor's certificate: `sensor` is `device/point`, or `source/IA` for a waveform channel.
+
+    `ranges` ascend without gaps. `due` is the last day on which it holds. `origin` is the file.
+    """
+
+    sensor: str
+    unit: str
+    certificate: str
+    calibrated_on: date
+    due: date
+    ranges: tuple[CalibratedRange, ...]
+    temperature: TemperatureEffect | None = None
+    origin: str = "calibration"
+
+    @property
+    def place(self) -> str:
+        """Where its mistakes are: file and sensor."""
+        return f"{self.origin}: {self.sensor}"
+
+
+class Coefficients(NamedTuple):
+    """What holds for one value: the range with the temperature taken in.
+
+    `temperature_known` is False only where a temperature matters and is not known.
+    """
+
+    gain: float
+    offset: float
+    phase_rad: float
+    delay_s: float
+    temperature_known: bool
+
+
+def interval_end(calibrated_on: date, months: int) -> date:
+    """The same day so many months on, or that month's last."""
+    years, month = divmod(calibrated_on.month - 1 + months, 12)
+    year, month = calibrated_on.year + years, month + 1
+    last = calendar.monthrange(year, month)[1]
+    return date(year, month, min(calibrated_on.day, last))
+
+
+def range_index(ranges: Sequence[CalibratedRange], present: int | None, magnitude: float) -> int:
+    """The range for a magnitude: the present one until it is left, else the lowest that holds it.
+
+    Above all ranges it is the highest, below all the lowest.
+    """
+    if present is not None:
+        low, high = ranges[present].low, ranges[present].high
+        if low * (1.0 - HYSTERESIS) <= magnitude <= high * (1.0 + HYSTERESIS):
+            return present
+    for index, candidate in enumerate(ranges):
+        if magnitude <= candidate.high:
+            return index
+    return len(ranges) - 1
+
+
+def beyond(ranges: Sequence[CalibratedRange], magnitude: float) -> str | None:
+    """`below-range` or `above-range` for a magnitude outside of all ranges, else None."""
+    if magnitude < ranges[0].low:
+        return "below-range"
+    return "above-range" if magnitude > ranges[-1].high else None
+
+
+def coefficients(
+    within: CalibratedRange, effect: TemperatureEffect | None, temperature_c: float | None
+) -> Coefficients:
+    """The range's coefficients at a temperature; those of the reference where it is unknown."""
+    gain, offset = within.gain, within.offset
+    known = effect is None
+    if effect is not None and temperature_c is not None:
+        delta_k = temperature_c - effect.reference_c
+        known = abs(delta_k) <= _FARTHEST_K
+        if known:
+            gain *= 1.0 + effect.gain_per_k * delta_k
+            offset += effect.offset_per_k * delta_k
+    return Coefficients(gain, offset, within.phase_rad, within.delay_s, known)
+
+
+def magnitude_uncertainty(
+    calibration: Calibration, index: int, value: float, *, temperature_known: bool
+) -> float | None:
+    """Half width at a corrected value, in the sensor's unit; None outside of all ranges."""
+    if beyond(calibration.ranges, abs(value)) is not None:
+        return None
+    within = calibration.ranges[index]
+    own = within.uncertainty.of(value, within.high)
+    if temperature_known or calibration.temperature is None:
+        return own
+    return math.hypot(own, calibration.temperature.unknown.of(value, within.high))
+
+
+def power_uncertainty(
+    p_w: float, q_var: float, *, relative_v: float, relative_i: float, phase_rad: float
+) -> float:
+    """Half width in W of a phase's power from its voltage's, its current's and their phase's.
+
+    u² = (P·u_V/V)² + (P·u_I/I)² + (Q·δ)²: with P = V·I·cos φ, ∂P/∂φ = -Q, which is tan φ·δ of P.
+    """
+    return math.hypot(p_w * relative_v, p_w * relative_i, q_var * phase_rad)
+
+
+def root_sum_square(uncertainties: Iterable[float | None]) -> float | None:
+    """Of independent terms; None as soon as one is unknown or there is none."""
+    squares, count = 0.0, 0
+    for term in uncertainties:
+        if term is None:
+            return None
+        squares += term * term
+        count += 1
+    return math.sqrt(squares) if count else None
