@@ -12,7 +12,11 @@ from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = sorted(path.name for path in (ROOT / "src").glob("*.c"))
-HEADERS = sorted(path.name for path in (ROOT / "include").glob("*.h"))
+# dcpi_sampling.h first: others include it.
+HEADERS = sorted(
+    (path.name for path in (ROOT / "include").glob("*.h")),
+    key=lambda name: (name != "dcpi_sampling.h", name),
+)
 
 # Reassociation lets sums be vectorised; NaN and infinity keep their meaning, unlike -ffast-math.
 COMPILE_ARGS = [

@@ -39,7 +39,11 @@ typedef enum {
     DCPI_BAD_GAIN = 8,    /* a correction's: magnitude not 1e-6 to 1e9 */
     DCPI_BAD_OFFSET = 9,  /* a correction's: magnitude not 0 to 1e15 */
     DCPI_BAD_ANGLE = 10,  /* a correction's: magnitude not 0 to 0.5 rad */
-    DCPI_BAD_DELAY = 11   /* a correction's: not finite, or longer than 10 ms */
+    DCPI_BAD_DELAY = 11,  /* a correction's: not finite, or longer than 10 ms */
+    /* dcpi_events.h */
+    DCPI_BAD_THRESHOLD = 20, /* not positive and finite, or voltage shares out of order */
+    DCPI_BAD_TICK = 21,      /* the first tick lies before sample 0 or more than a tick after it */
+    DCPI_BAD_BLOCK = 22      /* no samples, rows that overlap, or an index that went back */
 } dcpi_status;
 
 /* What is wrong with a window or a phase; values that it makes meaningless are NaN. */

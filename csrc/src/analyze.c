@@ -318,6 +318,12 @@ const char *dcpi_status_text(dcpi_status status) {
         return "phase of a correction not finite or beyond 0.5 rad";
     case DCPI_BAD_DELAY:
         return "delay of a correction not finite or beyond 10 ms";
+    case DCPI_BAD_THRESHOLD:
+        return "a threshold is not positive and finite, or out of order";
+    case DCPI_BAD_TICK:
+        return "first tick not within a tick after sample 0";
+    case DCPI_BAD_BLOCK:
+        return "no samples, rows that overlap, or an index that went back";
     }
     return "unknown status";
 }

@@ -1,0 +1,158 @@
+/* Where a change of power began: the best of a family of ramps, as a sliding mean shows them.
+ *
+ * The mean over half a cycle is free of the ripple at twice the line frequency, and what it makes
+ * of a step or a ramp is known exactly: so the knee is looked for in the mean, by least squares,
+ * and not in the momentary power. */
+#include "events_internal.h"
+
+/* The power has left its lowest level (highest, for a fall) when it is beyond this share of the
+ * threshold: more than flicker and noise, less than a step that counts. */
+static const double DEPARTURE_SHARE = 0.1;
+
+/* How well a ramp must fit, rms, as a share of the rise; otherwise only the beginning is fitted. */
+static const double FIT_SHARE = 0.03;
+/* Another duration must fit clearly better than a shorter one, beyond noise of this share. */
+static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.002;
+
+enum { POINTS = 72, COARSE = 25, FINE = 13 };
+enum { BASE_MIN = 40, BASE_MAX = 600 }; /* ticks before the departure; above 4 periods of flicker */
+
+/* How long after the departure the fit looks, in ticks: all of it first. */
+static const int REACHES[] = {INT32_MAX, 240, 60, 15};
+/* Durations of the ramp as shares of what was seen of it; the last is not over yet. */
+static const double DURATIONS[] = {0, 0.25, 0.5, 2};
+
+typedef struct {
+    double at[POINTS]; /* ticks after `origin` */
+    double power_w[POINTS];
+    int count;
+    double half_cycle; /* ticks */
+} window;
+
+typedef struct {
+    double onset; /* ticks after the window's origin */
+    double before_w, rise_w;
+    double error; /* sum of squares */
+} fit;
+
+/* The integral of a ramp from 0 to 1 that begins at 0. */
+static double ramp_integral(double t, double duration) {
+    if (t <= 0)
+        return 0;
+    return t >= duration ? t - 0.5 * duration : 0.5 * t * t / duration;
+}
+
+/* Least squares of a level and a ramp of known place and duration. */
+static fit fit_ramp(const window *seen, double onset, double duration) {
+    double shape[POINTS], s = 0, ss = 0, p = 0, sp = 0, n = seen->count;
+    for (int k = 0; k < seen->count; k++) {
+        double t = seen->at[k] - onset;
+        shape[k] = (ramp_integral(t, duration) - ramp_integral(t - seen->half_cycle, duration)) /
+                   seen->half_cycle;
+        s += shape[k];
+        ss += shape[k] * shape[k];
+        p += seen->power_w[k];
+        sp += shape[k] * seen->power_w[k];
+    }
+    double spread = ss - s * s / n;
+    fit result = {onset, p / n, 0, INFINITY};
+    if (!(spread > 0))
+        return result;
+    result.rise_w = (sp - s * p / n) / spread;
+    result.before_w = (p - result.rise_w * s) / n;
+    if (!(result.rise_w > 0))
+        return result;
+    result.error = 0;
+    for (int k = 0; k < seen->count; k++) {
+        double off = seen->power_w[k] - result.before_w - result.rise_w * shape[k];
+        result.error += off * off;
+    }
+    return result;
+}
+
+/* The best onset for one duration between two ticks: a coarse search and a fine one. */
+static fit search(const window *seen, double from, double to, double now, double duration) {
+    fit best = {from, NAN, 0, INFINITY};
+    double step = (to - from) / (COARSE - 1);
+    for (int round = 0; round < 2; round++) {
+        int count = round ? FINE : COARSE;
+        double start = round ? best.onset - step : from;
+        double stride = round ? 2 * step / (FINE - 1) : step;
+        for (int k = 0; k < count; k++) {
+            double onset = start + k * stride;
+            fit one = fit_ramp(seen, onset, duration * fmax(now - onset, 0));
+            if (one.error < best.error)
+                best = one;
+        }
+    }
+    return best;
+}
+
+/* Points from `first` to `last`, thinned out to what fits. */
+static void look(const dcpi_change *change, int64_t first, int64_t last, window *seen) {
+    int64_t stride = (last - first) / (POINTS - 1) + 1;
+    seen->count = 0;
+    for (int64_t k = last; k >= first && seen->count < POINTS; k -= stride) {
+        double power = dcpi_power_at(change->watch, k);
+        if (isnan(power))
+            continue;
+        seen->at[seen->count] = (double)(k - last);
+        seen->power_w[seen->count++] = change->direction * power;
+    }
+}
+
+/* The last tick at which the power had not left its extreme. */
+static int64_t departure(const dcpi_change *change) {
+    double low = change->direction * dcpi_power_at(change->watch, change->low_tick);
+    double level = low + DEPARTURE_SHARE * change->watch->threshold_w;
+    int64_t tick = change->now;
+    while (tick > change->low_tick &&
+           !(change->direction * dcpi_power_at(change->watch, tick) <= level))
+        tick--;
+    return tick;
+}
+
+static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) {
+    const dcpi_power_watch *watch = change->watch;
+    double seen_ms = (double)(last - departed);
+    int64_t base = last - departed;
+    base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
+    int64_t first = departed - base, oldest = dcpi_oldest_tick(watch);
+    oldest = oldest > watch->window_first ? oldest : watch->window_first;
+    window seen = {.half_cycle = watch->half_cycle_ms};
+    look(change, first > oldest ? first : oldest, last, &seen);
+    /* A ramp leaves the level later than it begins, noise may leave it sooner. */
+    double from = -seen_ms - fmax(watch->half_cycle_ms + 2, 0.35 * seen_ms);
+    double to = fmin(-0.5, -0.75 * seen_ms + 2);
+    double noise = NOISE_SHARE * watch->threshold_w;
+    double floor_w2 = noise * noise * seen.count;
+    fit best = {0, NAN, 0, INFINITY};
+    for (size_t k = 0; k < sizeof DURATIONS / sizeof *DURATIONS; k++) {
+        fit one = search(&seen, from, to, 0, DURATIONS[k]);
+        if (one.error + floor_w2 < BETTER_SHARE * (best.error + floor_w2))
+            best = one;
+    }
+    best.onset += (double)last;
+    best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
+    return best;
+}
+
+dcpi_onset dcpi_find_onset(const dcpi_change *change) {
+    int64_t departed = departure(change);
+    double low_w = dcpi_power_at(change->watch, change->low_tick);
+    dcpi_onset found = {(double)departed, low_w};
+    for (size_t k = 0; k < sizeof REACHES / sizeof *REACHES; k++) {
+        int64_t last = change->now;
+        if (last - departed > REACHES[k])
+            last = departed + REACHES[k];
+        fit best = fit_until(change, departed, last);
+        if (!isfinite(best.error))
+            continue;
+        found.onset_ms = best.onset;
+        found.before_w = change->direction * best.before_w;
+        double rise_w = fabs(dcpi_power_at(change->watch, last) - low_w);
+        if (best.error <= FIT_SHARE * rise_w)
+            break;
+    }
+    return found;
+}
