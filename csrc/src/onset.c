@@ -15,7 +15,9 @@ static const double FIT_SHARE = 0.03;
 static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.002;
 
 enum { POINTS = 72, COARSE = 25, FINE = 13 };
-enum { BASE_MIN = 40, BASE_MAX = 600 }; /* ticks before the departure; above 4 periods of flicker */
+/* Ticks before the departure that give the power before: long enough to average flicker, or one
+ * period of 8.8 Hz where that fits better, because a tap changer has moved meanwhile. */
+enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
 
 /* How long after the departure the fit looks, in ticks: all of it first. */
 static const int REACHES[] = {INT32_MAX, 240, 60, 15};
@@ -112,11 +114,9 @@ static int64_t departure(const dcpi_change *change) {
     return tick;
 }
 
-static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) {
+static fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {
     const dcpi_power_watch *watch = change->watch;
     double seen_ms = (double)(last - departed);
-    int64_t base = last - departed;
-    base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
     int64_t first = departed - base, oldest = dcpi_oldest_tick(watch);
     oldest = oldest > watch->window_first ? oldest : watch->window_first;
     window seen = {.half_cycle = watch->half_cycle_ms};
@@ -134,6 +134,19 @@ static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) 
     }
     best.onset += (double)last;
     best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
+    return best;
+}
+
+static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) {
+    int64_t base = last - departed;
+    base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
+    fit best = fit_from(change, base, departed, last);
+    if (base > BASE_SHORT) {
+        fit other = fit_from(change, BASE_SHORT, departed, last);
+        double noise = NOISE_SHARE * change->watch->threshold_w;
+        if (other.error + noise < BETTER_SHARE * (best.error + noise))
+            best = other;
+    }
     return best;
 }
 
