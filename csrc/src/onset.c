@@ -15,8 +15,8 @@ static const double FIT_SHARE = 0.03;
 static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.002;
 
 enum { POINTS = 72, COARSE = 25, FINE = 13 };
-/* Ticks before the departure that give the power before: long enough to average flicker, or one
- * period of 8.8 Hz where that fits better, because a tap changer has moved meanwhile. */
+/* Ticks before the departure that give the power before: long enough to average flicker, or fewer
+ * where they fit better, because a tap changer has moved meanwhile: one period of 8.8 Hz. */
 enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
 
 /* How long after the departure the fit looks, in ticks: all of it first. */

@@ -7,10 +7,10 @@ enum { SETTLE_TICKS = 100 };
 static const double SETTLED_SHARE = 0.8 * SETTLE_TICKS / DCPI_CHANGE_TICKS;
 
 /* Steps almost a second apart: by the time the mean has the last one whole, the first is more than
- * a second ago. So a change over a second and the mean's length counts too, if it has come to rest:
- * otherwise some of it comes later than a second. 3 % of the change in 3 ms is 1 ms too late. */
+ * a second ago. So a change over a second and the mean's length counts too, if it has come to rest
+ * by a share of the threshold: otherwise some of it came later than within a second. */
 enum { REST_TICKS = 3 };
-static const double REST_SHARE = 0.03;
+static const double REST_SHARE = 0.015;
 
 enum { LEVEL_TICKS = 50 };             /* the power reached is a mean over so many */
 static const double MADE_SHARE = 0.95; /* a change is made when so much of it is */
@@ -103,13 +103,13 @@ static void end(dcpi_power_watch *watch, double after_w) {
 
 static void look_for_late_change(dcpi_power_watch *watch, int64_t tick) {
     int64_t rest = tick - REST_TICKS;
-    int64_t first = rest - DCPI_CHANGE_TICKS - (int64_t)ceil(watch->half_cycle_ms);
+    int64_t first = rest - DCPI_CHANGE_TICKS - (int64_t)watch->half_cycle_ms;
     if (first < watch->window_first || first < dcpi_oldest_tick(watch))
         return;
     double reached = dcpi_power_at(watch, rest);
     double change = reached - dcpi_power_at(watch, first);
-    double more = (dcpi_power_at(watch, tick) - reached) / change;
-    if (fabs(change) >= watch->threshold_w && fabs(more) < REST_SHARE)
+    double more = dcpi_power_at(watch, tick) - reached;
+    if (fabs(change) >= watch->threshold_w && fabs(more) < REST_SHARE * watch->threshold_w)
         begin(watch, change > 0 ? 1 : -1, first, tick);
 }
 
