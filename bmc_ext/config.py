@@ -15,6 +15,9 @@ from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
 
+EVENT_THRESHOLD_W = 50e6
+"""A change of power of so much within 1 s is a grid-destabilizing power event (DCPI 3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class PointRef:
@@ -73,7 +76,11 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """One electrical feed, measured by a waveform source or a meter, or by several `members`."""
+    """One electrical feed, measured by a waveform source or a meter, or by several `members`.
+
+    `event_threshold_w` is the change of power within 1 s that is an event. With
+    `declared_voltage_v`, the declared rms voltage of a channel, dips and swells are events too.
+    """
 
     id: str
     name: str
@@ -83,6 +90,8 @@ class FeedConfig:
     meter: str | None = None
     members: tuple[SourceConfig, ...] = ()
     agree_within: AgreementConfig | None = None
+    event_threshold_w: float = EVENT_THRESHOLD_W
+    declared_voltage_v: float | None = None
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]:
@@ -128,13 +137,17 @@ class SiliconConfig:
 
 @dataclass(frozen=True, slots=True)
 class FacilityConfig:
-    """Who this is and what it may draw: nameplate and grid contract in W."""
+    """Who this is and what it may draw: nameplate and grid contract in W.
+
+    `event_threshold_w` is the change of all waveform feeds' power within 1 s that is an event.
+    """
 
     id: str
     name: str
     rated_power_w: float
     contract_limit_w: float
     cooling_overhead: float = 0.06
+    event_threshold_w: float = EVENT_THRESHOLD_W
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
-from bmc_ext.sampling.sampler import Sampler
+from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lab_pki import ensure_lab_certificate
@@ -33,6 +33,7 @@ from bmc_ext.serving.tls import server_context
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 from drivers.waveforms.block import WaveformSource
@@ -80,14 +81,16 @@ class Service:
         self.collector = Collector(
             config, self.devices, self.state, self.clock, time_bound=self.timekeeper
         )
+        self.events = PowerEvents(config, self.state, self.clock)
         self.samplers = [
             Sampler(
                 source.id,
                 _source(source.waveform),
-                self.collector.accept,
+                self._accept,
                 nominal_hz=feed.nominal_hz,
                 clock=self.clock,
                 calibration=self.devices.channels(source.id),
+                observers=self.events.observers(source.id),
             )
             for feed in config.feeds
             for source in feed.sources
@@ -108,6 +111,7 @@ class Service:
             uuid=_identity(config.state_dir),
             snapshots=self.collector.store,
             history=self.collector.history,
+            events=self.events,
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
@@ -133,6 +137,7 @@ class Service:
         self._ticker.join()
         for sampler in self.samplers:
             sampler.stop()
+        self.events.close()
         self.collector.stop()
         self.engine.stop()
         self.timekeeper.stop()
@@ -171,6 +176,10 @@ class Service:
             passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,
         )
+
+    def _accept(self, window: Window) -> None:
+        self.events.note(window)
+        self.collector.accept(window)
 
     def _certificate(self) -> tuple[Path, Path]:
         listen = self.config.listen

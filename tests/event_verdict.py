@@ -50,8 +50,9 @@ class Verdict:
     def _judge_intervals(self, scene: Scene, reports: Sequence[Report], swing_w: Array) -> None:
         """Wherever the power changes by 55 MW within a second, something is reported in time."""
         above = np.concatenate([[False], swing_w >= ALWAYS_W, [False]])
-        starts, ends = np.flatnonzero(above[1:] & ~above[:-1]), np.flatnonzero(
-            ~above[1:] & above[:-1]
+        starts, ends = (
+            np.flatnonzero(above[1:] & ~above[:-1]),
+            np.flatnonzero(~above[1:] & above[:-1]),
         )
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             crossed = start

@@ -17,6 +17,7 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.telemetry.history import History
+from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.telemetry.snapshot import SnapshotStore
 
 
@@ -29,6 +30,7 @@ class Context:
     uuid: str
     snapshots: SnapshotStore
     history: History
+    events: PowerEvents
     commands: Commands
     accounts: Accounts
     sessions: Sessions

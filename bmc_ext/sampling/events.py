@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 GRID_DESTABILIZING_W = 50e6
 """A change of so much within 1 s is a grid-destabilizing power event (DCPI 3)."""
 
-TICK_NS = 1_000_000_000 // lib.DCPI_TICK_HZ
+TICK_NS: int = 1_000_000_000 // lib.DCPI_TICK_HZ
 """How often the sliding mean of power is taken: 1 ms."""
 
 _DEFAULT_HZ = 50.0  # until the line frequency is known
@@ -47,7 +47,7 @@ class Event(NamedTuple):
     """One event, as it is known now."""
 
     number: int
-    """Counts the events of its detector from 1; the same when it is detected and when it is over."""
+    """Counts the events of its detector from 1; the same when it is over."""
     kind: EventKind
     is_over: bool
     """False when it has just been detected."""
@@ -230,24 +230,34 @@ class EventDetector:
 class PowerWatch:
     """The same search in one power that is given at every millisecond, such as a sum of feeds.
 
-    The powers are sliding means over half a cycle of `nominal_hz`. ValueError for a threshold that
-    is not positive.
+    The powers are sliding means over half a cycle of `nominal_hz`. The next event's number is one
+    more than `numbered`. ValueError for a threshold that is not positive.
     """
 
     def __init__(
-        self, *, threshold_w: float = GRID_DESTABILIZING_W, nominal_hz: float | None = None
+        self,
+        *,
+        threshold_w: float = GRID_DESTABILIZING_W,
+        nominal_hz: float | None = None,
+        numbered: int = 0,
     ) -> None:
         self._core = ffi.new("dcpi_power_watch *")
         half_cycle_ms = 500.0 / (_DEFAULT_HZ if nominal_hz is None else nominal_hz)
         _check(
             lib.dcpi_power_watch_init(self._core, threshold_w, half_cycle_ms, ffi.NULL, ffi.NULL)
         )
+        self._core.queue.numbered = numbered
         self._out = ffi.new(f"dcpi_event[{lib.DCPI_EVENT_QUEUE}]")
 
     @property
     def lost_events(self) -> int:
         """Events that found the queue full."""
         return int(self._core.queue.lost)
+
+    @property
+    def numbered(self) -> int:
+        """The number of the last event."""
+        return int(self._core.queue.numbered)
 
     def take(self, series: PowerSeries) -> list[Event]:
         """The next powers; ValueError when they overlap with what was taken.
@@ -289,7 +299,7 @@ def _event(core: Any, first_ms: int) -> Event:
 def _utc_ns(ms: float, first_ms: int) -> int:
     """Whole ms apart from their fraction: a float of ns since 1970 holds only 256 ns."""
     whole = int(ms)
-    return (first_ms + whole) * TICK_NS + round((ms - whole) * TICK_NS)
+    return (first_ms + whole) * TICK_NS + round((ms - whole) * 1e6)
 
 
 def _check(status: int) -> None:

@@ -8,10 +8,7 @@ belong to the kernel as soon as they are written: a killed process loses nothing
 
 from __future__ import annotations
 
-import logging
 import math
-import mmap
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -20,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.domain.energy import EnergyRegisters
-from bmc_ext.errors import StateError
+from bmc_ext.telemetry.mapped_file import HEADER_SIZE, open_mapped
 from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality
-
-_log = logging.getLogger(__name__)
 
 VERSION = 2
 """Version of the file layout; a file of another version is begun anew.
@@ -37,8 +32,6 @@ DEFAULT_CAPACITY = 6000
 """Windows kept: 10 minutes of 100 ms."""
 
 _MAGIC = b"DCPIRING"
-_HEADER = struct.Struct("<8sHHI")
-_HEADER_SIZE = 64
 _CRC = struct.Struct("<I")
 _REGISTERS = len(EnergyRegisters._fields)
 _RECORD = struct.Struct(f"<Qq{14 + _REGISTERS}dI")
@@ -88,10 +81,9 @@ class Ring:
 
     def __init__(self, path: Path, capacity: int = DEFAULT_CAPACITY) -> None:
         self._capacity = capacity
-        try:
-            self._map = _open(path, capacity)
-        except OSError as error:
-            raise StateError(f"{path}: {error.strerror}") from error
+        self._map = open_mapped(
+            path, magic=_MAGIC, version=VERSION, record_bytes=_SIZE, capacity=capacity
+        )
         records = self.read()
         self._sequence = int(records["sequence"][-1]) if len(records) else 0
 
@@ -114,7 +106,7 @@ class Ring:
             *(_number(value) for value in record.registers),
             _CODES[record.quality],
         )
-        offset = _HEADER_SIZE + (sequence - 1) % self._capacity * _SIZE
+        offset = HEADER_SIZE + (sequence - 1) % self._capacity * _SIZE
         self._map[offset : offset + _SIZE] = body + _CRC.pack(zlib.crc32(body))
         self._sequence = sequence
 
@@ -125,7 +117,7 @@ class Ring:
 
         The order is that of writing. dtype is RECORD_DTYPE.
         """
-        stored = self._map[_HEADER_SIZE : _HEADER_SIZE + self._capacity * _SIZE]
+        stored = self._map[HEADER_SIZE : HEADER_SIZE + self._capacity * _SIZE]
         records = np.frombuffer(stored, RECORD_DTYPE)
         slots = np.arange(self._capacity, dtype=np.uint64)
         wanted = (records["sequence"] - np.uint64(1)) % np.uint64(self._capacity) == slots
@@ -141,7 +133,7 @@ class Ring:
     def last(self) -> WindowRecord | None:
         """The newest whole record; None in an empty ring."""
         for sequence in range(self._sequence, max(0, self._sequence - self._capacity), -1):
-            offset = _HEADER_SIZE + (sequence - 1) % self._capacity * _SIZE
+            offset = HEADER_SIZE + (sequence - 1) % self._capacity * _SIZE
             stored = self._map[offset : offset + _SIZE]
             if _is_whole(stored, 0):
                 return record_of(np.frombuffer(stored, RECORD_DTYPE)[0])
@@ -169,26 +161,6 @@ def record_of(row: np.void) -> WindowRecord:
         energy_export_j=_known(row["energy_export_j"]),
         registers=_registers(row["registers"]),
     )
-
-
-def _open(path: Path, capacity: int) -> mmap.mmap:
-    """Map the file, made anew where it is missing or of another layout."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fields = _HEADER.pack(_MAGIC, VERSION, _SIZE, capacity)
-    header = (fields + _CRC.pack(zlib.crc32(fields))).ljust(_HEADER_SIZE, b"\0")
-    length = _HEADER_SIZE + capacity * _SIZE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        found = os.pread(descriptor, _HEADER_SIZE, 0)
-        if found != header or os.fstat(descriptor).st_size != length:
-            if found:
-                _log.warning("%s has another layout or is damaged: begun anew", path)
-            os.ftruncate(descriptor, 0)
-            os.posix_fallocate(descriptor, 0, length)
-            os.pwrite(descriptor, header, 0)
-        return mmap.mmap(descriptor, length)
-    finally:
-        os.close(descriptor)
 
 
 def _is_whole(stored: bytes, slot: int) -> bool:

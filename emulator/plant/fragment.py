@@ -63,6 +63,7 @@ def _feeds(facility: Facility, streams: Mapping[str, WaveformServer]) -> list[di
             "name": f"Incomer of {hall_id.replace('_', ' ')}",
             "rated_power_w": facility.halls.rated_power_w,
             "nominal_hz": nominal_hz,
+            "declared_voltage_v": facility.grid.phase_voltage_v,
             "waveform": {"type": "stream", "host": stream.host, "port": stream.port},
         }
         for hall_id, stream in streams.items()

@@ -36,6 +36,7 @@ OURS = {
     "grid_signal",
     "grid_signal_response",
     "grid_status",
+    "power_events",
     "power_history",
     "power_realtime",
     "power_stream",
@@ -345,6 +346,14 @@ def test_every_message_type_of_an_endpoint_has_an_example() -> None:
         ),
         ("workload", "workload", {"max_power_mw": ("MaxPowerWatts", 1e6)}),
         ("power_history", "power_history", {"points.0.power_mw": ("Points.0.PowerWatts", 1e6)}),
+        (
+            "power_events",
+            "power_events",
+            {
+                "events.0.power_change_mw": ("Events.0.PowerChangeWatts", 1e6),
+                "events.1.voltage_v": ("Events.1.VoltageVolts", 1),
+            },
+        ),
         ("dcpi_service", "dcpi_service", {"rated_power_mw": ("RatedPowerWatts", 1e6)}),
     ],
 )

@@ -23,6 +23,7 @@ EDMX = "{http://docs.oasis-open.org/odata/ns/edmx}"
 
 TYPES = [
     "DcpiGridStatus",
+    "DcpiPowerEvents",
     "DcpiPowerHistory",
     "DcpiPowerRealtime",
     "DcpiService",
@@ -233,6 +234,8 @@ def member_mismatches(
         ("power_realtime", "Total", None),
         ("power_realtime", "Bogus", 1),
         ("power_history", "Points", {}),
+        ("power_events", "Events", [{"EventId": "1"}]),
+        ("power_events", "ThresholdWatts", "50 MW"),
         ("thermal_status", "TotalHeatWatts", "71 MW"),
         ("thermal_status", "Loops", [{"SystemId": "a"}]),
         ("grid_status", "GreenEnergyAvailable", "no"),

@@ -15,6 +15,7 @@ REDFISH = {
     HOME: "DcpiService.v1_0_0",
     f"{HOME}/power/realtime": "DcpiPowerRealtime.v1_0_0",
     f"{HOME}/power/history": "DcpiPowerHistory.v1_0_0",
+    f"{HOME}/power/events": "DcpiPowerEvents.v1_0_0",
     f"{HOME}/thermal/status": "DcpiThermalStatus.v1_0_0",
     f"{HOME}/grid/status": "DcpiGridStatus.v1_0_0",
     f"{HOME}/workloads": "DcpiWorkloadCollection",
@@ -23,6 +24,7 @@ MESSAGES = {
     "/dcpi": "capabilities",
     "/dcpi/power/realtime": "power_realtime",
     "/dcpi/power/history": "power_history",
+    "/dcpi/power/events": "power_events",
     "/dcpi/thermal/status": "thermal_status",
     "/dcpi/grid/status": "grid_status",
 }

@@ -10,6 +10,7 @@ from bmc_ext.redfish.resources import (
     grid_status,
     host,
     message_face,
+    power_events,
     power_history,
     power_realtime,
     service_root,
@@ -23,6 +24,6 @@ def all_resources() -> Registry:
     """Everything that is served; the host's catch-all comes last."""
     files = (
         service_root, session, account, collections, dcpi_service, power_realtime, power_history,
-        thermal_status, grid_status, workload, message_face, host,
+        power_events, thermal_status, grid_status, workload, message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

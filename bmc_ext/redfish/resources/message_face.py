@@ -14,10 +14,12 @@ from bmc_ext.messages.power import mega, megawatt_hours, moment
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.dcpi_service import CAPABILITIES, VERSIONS
+from bmc_ext.redfish.resources.power_events import seconds, select_events, state_of
 from bmc_ext.redfish.resources.power_history import select
 from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.security.identity import LOGIN
 from bmc_ext.telemetry.aggregates import Aggregate
+from bmc_ext.telemetry.event_log import LoggedEvent
 
 routes = Routes()
 
@@ -54,6 +56,17 @@ def power_history(context: Context, request: Request) -> dict[str, Any]:
         "feed_id": feed_id,
         "resolution": resolution,
         "points": [_point(point) for point in points],
+    }
+
+
+@routes.get("/dcpi/power/events", LOGIN)
+def power_events(context: Context, request: Request) -> dict[str, Any]:
+    """Changes of power and voltage events; the query is that of the Redfish face."""
+    return {
+        **_header(context, request, "power_events"),
+        "threshold_mw": context.config.facility.event_threshold_w / 1e6,
+        "events_lost": context.events.lost_events,
+        "events": [_event(logged) for logged in select_events(context, request)],
     }
 
 
@@ -95,6 +108,24 @@ def _point(point: Aggregate) -> dict[str, Any]:
         "frequency_hz": point.frequency_hz,
         "energy_import_mwh": megawatt_hours(point.energy_import_j),
         "valid_windows": point.valid_windows,
+    }
+
+
+def _event(logged: LoggedEvent) -> dict[str, Any]:
+    event = logged.event
+    return {
+        "event_id": str(logged.sequence),
+        "event_type": event.kind.name.lower(),
+        "event_state": state_of(logged).lower(),
+        "feed_id": logged.feed_id,
+        "onset_time": moment(seconds(event.onset_ns)),
+        "detection_time": moment(seconds(event.detected_ns)),
+        "end_time": moment(seconds(event.end_ns)),
+        "power_before_mw": mega(event.before_w),
+        "power_after_mw": mega(event.after_w),
+        "power_change_mw": mega(event.change_w),
+        "phases": list(event.phases),
+        "voltage_v": event.extreme_v,
     }
 
 
