@@ -67,8 +67,8 @@ class CampusLoad:
         size = int(SCENE_S * self._rate_hz)
         t = np.arange(size) / self._rate_hz
         shapes = (
-            self._single, self._single, self._staircase, self._swings, self._checkpoint,
-            self._drift, self._crowd, self._small,
+            self._single, self._single, self._single, self._staircase, self._swings,
+            self._checkpoint, self._drift, self._crowd, self._small,
         )  # fmt: skip
         plan = np.full(size, self._level_w)
         changes: list[Change] = []

@@ -6,8 +6,9 @@
 #include "events_internal.h"
 
 /* The power has left its lowest level (highest, for a fall) when it is beyond this share of the
- * threshold: more than flicker and noise, less than a step that counts. */
-static const double DEPARTURE_SHARE = 0.1;
+ * threshold: more than flicker, noise and a tap of 1.25 % under 250 MW, which come before a change
+ * without being its beginning; less than a step that counts. */
+static const double DEPARTURE_SHARE = 0.15;
 
 /* How well a ramp must fit, rms, as a share of the rise; otherwise only the beginning is fitted. */
 static const double FIT_SHARE = 0.03;

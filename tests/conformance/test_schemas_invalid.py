@@ -166,7 +166,7 @@ VARIANTS = [
     Variant("power_history.message", "/resolution", "1h"),
     Variant("power_events.message", "/events/0/event_type", "earthquake"),
     Variant("power_events.message", "/events/0/onset_time", None),
-    Variant("power_events.message", "/events/1/phases", ["L4"]),
+    Variant("power_events.message", "/events/1/phases/0", "L4"),
     Variant("power_events.message", "/events_lost", -1),
     Variant("thermal_status.message", "/loops/0/readings/supply_temperature_c/quality", "fine"),
     Variant("thermal_control.response", "/control_mode", "dream"),
