@@ -32,7 +32,7 @@ def judged(
     rate_hz: int = 4800,
     block: int = 24,
     threshold_w: float = 50e6,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] | None = None,
 ) -> Verdict:
     """The verdict on `scenes` half minutes; a report counts from the end of its block on."""
     load = CampusLoad(seed, rate_hz=rate_hz, nominal_hz=nominal_hz)
@@ -42,7 +42,8 @@ def judged(
     for number, scene in enumerate(load.scenes(scenes)):
         verdict.judge(scene, reports_of(detector, scene, rate_hz, block))
         detector.set_frequency(load.frequency_hz)  # as the last window read it
-        progress(number + 1)
+        if progress is not None:
+            progress(number + 1)
     return verdict
 
 

@@ -22,6 +22,7 @@ def main() -> int:
         ("power/realtime beside stock sushy-tools", ["bench_http"]),
         ("16 feeds at 12.8 kS/s", ["bench_windows", "--seconds", seconds, "--feeds", "16"]),
         ("sampled values", ["bench_sampled_values"]),
+        ("events in blocks of 5 ms", ["bench_events"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),

@@ -1,0 +1,228 @@
+"""The detector in Python: times in UTC, gaps, seams, bad arguments, and a sampler over TCP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from bmc_ext.sampling.events import Event, EventDetector, EventKind, PowerSeries, PowerWatch
+from drivers.waveforms.block import Block
+
+EPOCH_NS = 1_772_619_300_000_400_000
+
+
+@dataclass
+class Origin:
+    """What a detector is told of a source."""
+
+    phases: int = 3
+    sample_rate_hz: float = 12_800.0
+    epoch_ns: int = EPOCH_NS
+    skew_s: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+def wave(
+    rate_hz: float,
+    seconds: float,
+    *,
+    step_s: float = 1.0,
+    before_w: float = 100e6,
+    after_w: float = 160e6,
+    volts: tuple[float, float] = (19e3, 19e3),
+    back_s: float = 1e9,
+    dtype: type = np.float32,
+) -> np.ndarray:
+    """Three balanced phases whose power steps, and whose voltage steps and comes back."""
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    power_w = np.where(t >= step_s, after_w, before_w)
+    rms_v = np.where((t >= step_s) & (t < back_s), volts[1], volts[0])
+    turns = 50 * t - np.arange(3)[:, None] / 3
+    carrier = np.sqrt(2) * np.cos(2 * np.pi * turns)
+    return np.concatenate([rms_v * carrier, power_w / (3 * volts[0]) * carrier]).astype(dtype)
+
+
+def shown(
+    detector: EventDetector, samples: np.ndarray, size: int = 64, *, first: int = 0
+) -> list[Event]:
+    """The events of these samples in blocks of `size`."""
+    events = []
+    for offset in range(0, samples.shape[1], size):
+        part = np.ascontiguousarray(samples[:, offset : offset + size])
+        detector.take(Block(first + offset, part))
+        events += detector.drain()
+    return events
+
+
+def opened(origin: Origin | None = None, **arguments: float) -> EventDetector:
+    """A detector at the beginning of a source."""
+    detector = EventDetector(**arguments)
+    detector.begin(origin or Origin())
+    return detector
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rate_hz", [4000.0, 12_800.0, 51_200.0])
+def test_a_step_has_its_utc_time_and_size(rate_hz: float, dtype: type) -> None:
+    """Onset within 0.5 ms of epoch + samples/rate, seen within 10 ms, 60 MW from 100 to 160."""
+    events = shown(opened(Origin(sample_rate_hz=rate_hz)), wave(rate_hz, 2, dtype=dtype))
+    assert [event.is_over for event in events] == [False, True]
+    assert {event.kind for event in events} == {EventKind.POWER_CHANGE}
+    first, last = events
+    assert first.onset_ns == pytest.approx(EPOCH_NS + 10**9, abs=500_000)
+    assert 0 < first.detected_ns - EPOCH_NS - 10**9 < 10_000_000
+    assert first.number == last.number == 1
+    assert last.change_w == pytest.approx(60e6, rel=2e-3)
+    assert last.before_w == pytest.approx(100e6, rel=2e-3)
+    assert last.end_ns is not None
+    assert first.end_ns is None
+
+
+def test_ticks_lie_on_the_milliseconds_of_utc() -> None:
+    """Two feeds with other epochs and rates tell their power at the same moments."""
+    one, other = opened(), opened(Origin(sample_rate_hz=4801.5, epoch_ns=EPOCH_NS - 31_700_123))
+    shown(one, wave(12_800, 1.6))
+    samples = wave(4801.5, 1.6, step_s=1.0317)
+    shown(other, samples)
+    powers = {}
+    for detector in (one, other):
+        series = detector.read_power()
+        at = {series.first_ms + k: float(p) for k, p in enumerate(series.power_w)}
+        powers[detector] = at
+    shared = sorted(powers[one].keys() & powers[other].keys())
+    assert len(shared) > 1500
+    apart = [abs(powers[one][ms] - powers[other][ms]) for ms in shared]
+    assert max(apart) < 1.5e6  # a tenth of a ms on a slope of 6 MW a ms, and a sample's width
+
+
+def test_power_is_read_once() -> None:
+    """Each call brings the ms since the last one; what is beyond 2 s is gone."""
+    detector = opened()
+    samples = wave(12_800, 1, step_s=9)
+    shown(detector, samples[:, :6400])
+    first = detector.read_power()
+    shown(detector, samples[:, 6400:], first=6400)
+    second = detector.read_power()
+    assert second.first_ms == first.first_ms + len(first.power_w)
+    assert len(second.power_w) == 500
+    assert np.concatenate([first.power_w, second.power_w]) == pytest.approx(100e6, rel=1e-4)
+    assert len(detector.read_power().power_w) == 0
+
+
+def test_one_block_may_hold_many_events() -> None:
+    """Twenty seconds in one block: nothing is lost on the way."""
+    step = wave(12_800, 0.5, step_s=0.25)
+    many = np.tile(np.concatenate([step, step[:, ::-1]], axis=1), (1, 20))
+    detector = opened()
+    events = shown(detector, many, many.shape[1])
+    assert len(events) == 80
+    assert detector.lost_events == 0
+
+
+def test_a_gap_is_no_step_and_is_counted() -> None:
+    """Samples that are missing where the power steps leave no event."""
+    detector, samples = opened(), wave(12_800, 2)
+    assert shown(detector, samples[:, :12_736]) == []
+    assert shown(detector, samples[:, 12_864:], first=12_864) == []
+    assert detector.gaps == 1
+
+
+def test_a_seam_is_no_step() -> None:
+    """Where a recording begins again nothing is concluded from the jump."""
+    detector, samples = opened(), wave(12_800, 2)
+    shown(detector, samples[:, :12_160])
+    detector.take(
+        Block(12_160, np.ascontiguousarray(samples[:, 12_160:13_440]), frozenset({"seam"}))
+    )
+    assert shown(detector, samples[:, 13_440:], first=13_440) == []
+
+
+def test_a_source_that_opens_again_cuts_what_goes_on() -> None:
+    """The event that went on is over, but how is unknown; numbers go on."""
+    detector, samples = opened(), wave(12_800, 1.02)
+    assert [event.is_over for event in shown(detector, samples)] == [False]
+    detector.begin(Origin())
+    (cut,) = detector.drain()
+    assert (cut.is_over, cut.is_cut, cut.end_ns, cut.number) == (True, True, None, 1)
+    assert shown(detector, wave(12_800, 2))[0].number == 2
+
+
+def test_a_dip_is_told_by_voltage_and_phase() -> None:
+    """A dip of all three to 60 % for 0.2 s, with its residual voltage."""
+    samples = wave(12_800, 2, after_w=100e6, volts=(19e3, 11.4e3), back_s=1.2)
+    events = shown(opened(declared_voltage_v=19e3), samples)
+    assert [event.is_over for event in events] == [False, True]
+    dip = events[1]
+    assert (dip.kind, dip.phases) == (EventKind.VOLTAGE_DIP, ("L1", "L2", "L3"))
+    assert dip.extreme_v == pytest.approx(11.4e3, rel=1e-3)
+    assert dip.end_ns is not None
+    assert (dip.end_ns - dip.onset_ns) * 1e-9 == pytest.approx(0.22, abs=0.02)
+    assert (dip.before_w, dip.after_w, dip.change_w) == (None, None, None)
+
+
+def test_what_nobody_drains_is_bounded_and_counted() -> None:
+    """The newest 4096 are kept, the others are counted."""
+    detector = opened()
+    step = wave(12_800, 0.2, step_s=0.1)
+    cycle = np.ascontiguousarray(np.concatenate([step, step[:, ::-1]], axis=1))
+    rounds = 1100
+    for number in range(rounds):
+        detector.take(Block(number * cycle.shape[1], cycle))
+    events = detector.drain()
+    assert len(events) == 4096
+    assert detector.lost_events + 4096 >= 4 * rounds - 4
+    assert events[-1].number >= 2 * rounds - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"threshold_w": 0.0}, "threshold"),
+        ({"threshold_w": float("nan")}, "threshold"),
+        ({"declared_voltage_v": -230.0}, "declared_voltage_v"),
+        ({"declared_voltage_v": float("inf")}, "threshold"),
+        ({"nominal_hz": 400.0}, "frequency"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, float], named: str) -> None:
+    """ValueError says which."""
+    with pytest.raises(ValueError, match=named):
+        EventDetector(**arguments)
+
+
+def test_bad_blocks_are_named() -> None:
+    """Rows that do not fit, another kind of number and an index that goes back."""
+    detector = opened()
+    with pytest.raises(ValueError, match="4 rows for 3 phases"):
+        detector.take(Block(0, np.zeros((4, 64), np.float32)))
+    with pytest.raises(ValueError, match="float32 or float64"):
+        detector.take(Block(0, np.zeros((6, 64), np.float16)))
+    with pytest.raises(ValueError, match="float32 or float64"):
+        detector.take(Block(0, np.zeros((6, 128), np.float32)[:, ::2]))
+    detector.take(Block(64, np.zeros((6, 64), np.float32)))
+    with pytest.raises(ValueError, match="went back"):
+        detector.take(Block(64, np.zeros((6, 64), np.float32)))
+    with pytest.raises(ValueError, match="rate"):
+        detector.begin(Origin(sample_rate_hz=100.0))
+    detector.take(Block(0, np.zeros((6, 64), np.float32)))  # not open: nothing happens
+    assert detector.drain() == []
+
+
+def test_an_unknown_frequency_changes_nothing() -> None:
+    """NaN of a window without one, or a value out of range, is let pass."""
+    detector = opened(nominal_hz=50.0)
+    for frequency_hz in (float("nan"), 0.0, 400.0):
+        detector.set_frequency(frequency_hz)
+    assert len(shown(detector, wave(12_800, 2))) == 2
+
+
+def test_a_power_watch_takes_any_grid() -> None:
+    """Powers at UTC ms give events at UTC ns; overlapping ones are refused."""
+    watch = PowerWatch(threshold_w=10.0)
+    mean = np.clip((np.arange(2000) - 1500) / 10, 0, 1) * 20
+    events = watch.take(PowerSeries(1_772_619_300_000, mean))
+    assert [event.is_over for event in events] == [False, True]
+    assert events[0].onset_ns == pytest.approx(1_772_619_301_500_000_000, abs=400_000)
+    with pytest.raises(ValueError, match="went back"):
+        watch.take(PowerSeries(1_772_619_300_000, mean))
