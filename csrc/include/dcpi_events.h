@@ -40,8 +40,9 @@ typedef struct {
     int32_t is_end;     /* 0: just detected; 1: over */
     int32_t is_cut;     /* over because samples are missing: how it went on is unknown */
     uint32_t channels;  /* bit k: the voltage of phase k is concerned */
-    double onset_ms;    /* where the change began; of a voltage event the start of the first
-                           Urms(1/2) beyond the threshold */
+    double onset_ms;    /* where the change began, corrected at the end where its main part proved
+                           to be later; of a voltage event the start of the first Urms(1/2) beyond
+                           the threshold */
     double detected_ms; /* the last sample that was needed to see it */
     double end_ms;      /* of a power event where 95 % of the change is made; of a voltage event the
                            end of the Urms(1/2) that ended it */

@@ -10,6 +10,11 @@
  * without being its beginning; less than a step that counts. */
 static const double DEPARTURE_SHARE = 0.15;
 
+/* A change has a main part when so much of it comes at four times the rate of what lies before,
+ * over a time as long, or of at least so many ticks. */
+static const double MAIN_SHARE = 0.75, DRIFT_SHARE = 0.25;
+enum { DRIFT_MIN = 20 };
+
 /* How well a ramp must fit, rms, as a share of the rise; otherwise only the beginning is fitted. */
 static const double FIT_SHARE = 0.03;
 /* Another duration must fit clearly better than a shorter one, beyond noise of this share. */
@@ -37,6 +42,11 @@ typedef struct {
     double before_w, rise_w;
     double error; /* sum of squares */
 } fit;
+
+/* The power at a tick, the other way round for a fall. */
+static double upward(const dcpi_change *change, int64_t tick) {
+    return change->direction * dcpi_power_at(change->watch, tick);
+}
 
 /* The integral of a ramp from 0 to 1 that begins at 0. */
 static double ramp_integral(double t, double duration) {
@@ -96,23 +106,39 @@ static void look(const dcpi_change *change, int64_t first, int64_t last, window 
     int64_t stride = (last - first) / (POINTS - 1) + 1;
     seen->count = 0;
     for (int64_t k = last; k >= first && seen->count < POINTS; k -= stride) {
-        double power = dcpi_power_at(change->watch, k);
+        double power = upward(change, k);
         if (isnan(power))
             continue;
         seen->at[seen->count] = (double)(k - last);
-        seen->power_w[seen->count++] = change->direction * power;
+        seen->power_w[seen->count++] = power;
     }
 }
 
 /* The last tick at which the power had not left its extreme. */
-static int64_t departure(const dcpi_change *change) {
-    double low = change->direction * dcpi_power_at(change->watch, change->low_tick);
-    double level = low + DEPARTURE_SHARE * change->watch->threshold_w;
+static int64_t first_departure(const dcpi_change *change) {
+    double level = upward(change, change->low_tick) + DEPARTURE_SHARE * change->watch->threshold_w;
     int64_t tick = change->now;
-    while (tick > change->low_tick &&
-           !(change->direction * dcpi_power_at(change->watch, tick) <= level))
+    while (tick > change->low_tick && !(upward(change, tick) <= level))
         tick--;
     return tick;
+}
+
+/* The same, but where most of the change is quicker than what went before, there: a drift or a tap
+ * is not the beginning of the step after it. */
+static int64_t departure(const dcpi_change *change) {
+    int64_t first = first_departure(change), oldest = dcpi_oldest_tick(change->watch);
+    double top = upward(change, change->now), rise = top - upward(change, change->low_tick);
+    for (int64_t tick = change->now - 1; tick > first; tick--) {
+        int64_t span = change->now - tick;
+        span = span < DRIFT_MIN ? DRIFT_MIN : span;
+        span = tick - span < oldest ? tick - oldest : span;
+        double after = top - upward(change, tick);
+        double before = upward(change, tick) - upward(change, tick - span);
+        if (after >= MAIN_SHARE * rise &&
+            before / (double)span < DRIFT_SHARE * after / (double)(change->now - tick))
+            return tick;
+    }
+    return first;
 }
 
 static fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {
@@ -153,8 +179,10 @@ static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) 
 
 dcpi_onset dcpi_find_onset(const dcpi_change *change) {
     int64_t departed = departure(change);
-    double low_w = dcpi_power_at(change->watch, change->low_tick);
-    dcpi_onset found = {(double)departed, low_w};
+    double low_w = upward(change, departed);
+    if (isnan(low_w))
+        low_w = upward(change, change->low_tick);
+    dcpi_onset found = {(double)departed, change->direction * low_w};
     for (size_t k = 0; k < sizeof REACHES / sizeof *REACHES; k++) {
         int64_t last = change->now;
         if (last - departed > REACHES[k])
@@ -164,7 +192,7 @@ dcpi_onset dcpi_find_onset(const dcpi_change *change) {
             continue;
         found.onset_ms = best.onset;
         found.before_w = change->direction * best.before_w;
-        double rise_w = fabs(dcpi_power_at(change->watch, last) - low_w);
+        double rise_w = fabs(upward(change, last) - low_w);
         if (best.error <= FIT_SHARE * rise_w)
             break;
     }

@@ -7,13 +7,19 @@ enum { SETTLE_TICKS = 100 };
 static const double SETTLED_SHARE = 0.8 * SETTLE_TICKS / DCPI_CHANGE_TICKS;
 
 /* Steps almost a second apart: by the time the mean has the last one whole, the first is more than
- * a second ago. So a change over a second and the mean's length counts too, if it has come to rest
- * by a share of the threshold: otherwise some of it came later than within a second. */
+ * a second ago. So a change over a second and the mean's length counts too, if the mean was at rest
+ * before it and is again, to a share of the threshold: otherwise part of it came earlier or later.
+ */
 enum { REST_TICKS = 3 };
 static const double REST_SHARE = 0.015;
 
-enum { LEVEL_TICKS = 50 };             /* the power reached is a mean over so many */
-static const double MADE_SHARE = 0.95; /* a change is made when so much of it is */
+static const double LEVEL_SHARE = 0.02; /* of the threshold: the same level, but for noise */
+enum { LEVEL_TICKS = 50 };              /* the power reached is a mean over so many */
+static const double MADE_SHARE = 0.95;  /* a change is made when so much of it is */
+
+/* When an event is over its onset is looked for again in this share of it, and corrected when it
+ * proves to be later by so much: a step at the end of a drift that nearly counted by itself. */
+static const double KNOWN_SHARE = 0.9, LATER_MS = 30;
 
 static int64_t front(const dcpi_extremes *extremes) {
     return extremes->tick[extremes->first];
@@ -47,12 +53,23 @@ static void take_in(dcpi_power_watch *watch, int64_t tick) {
     push(watch, &watch->highs, tick, 1);
 }
 
-/* Only what comes from `tick` on counts for the next event. */
-static void rearm(dcpi_power_watch *watch, int64_t tick) {
+/* Where the level began that the change has reached: what is before belongs to the change. */
+static int64_t level_start(const dcpi_power_watch *watch) {
+    double peak = dcpi_power_at(watch, watch->peak_tick);
+    double slack = LEVEL_SHARE * watch->threshold_w;
+    int64_t tick = watch->peak_tick, oldest = dcpi_oldest_tick(watch);
+    oldest = oldest > watch->from_tick ? oldest : watch->from_tick;
+    while (tick > oldest && fabs(peak - dcpi_power_at(watch, tick - 1)) < slack)
+        tick--;
+    return tick;
+}
+
+/* Only the level that was reached, and what comes after it, counts for the next event. */
+static void rearm(dcpi_power_watch *watch) {
     watch->direction = 0;
-    watch->window_first = tick;
+    watch->window_first = level_start(watch);
     watch->lows.count = watch->highs.count = 0;
-    for (int64_t k = tick; k < watch->next_tick; k++)
+    for (int64_t k = watch->window_first; k < watch->next_tick; k++)
         take_in(watch, k);
 }
 
@@ -70,14 +87,26 @@ static void begin(dcpi_power_watch *watch, int direction, int64_t from, int64_t 
     dcpi_event_emit(&watch->queue, &watch->event);
 }
 
-/* Where 95 % of the change was made: the mean lags by half its length. */
-static double made_ms(const dcpi_power_watch *watch) {
+/* The first tick, from the onset on, at which a share of the change was made. */
+static int64_t made_tick(const dcpi_power_watch *watch, double share) {
     double before = watch->event.before_w, size = watch->event.after_w - before;
     int64_t tick = (int64_t)ceil(watch->event.onset_ms), oldest = dcpi_oldest_tick(watch);
     tick = tick < oldest ? oldest : tick;
-    while (tick < watch->peak_tick && !((dcpi_power_at(watch, tick) - before) / size >= MADE_SHARE))
+    while (tick < watch->peak_tick && !((dcpi_power_at(watch, tick) - before) / size >= share))
         tick++;
-    return fmax(watch->event.onset_ms, (double)tick - 0.5 * watch->half_cycle_ms);
+    return tick;
+}
+
+/* Once the whole change is known its main part may begin later than it seemed. */
+static void correct_onset(dcpi_power_watch *watch) {
+    dcpi_change change = {watch, watch->direction, watch->from_tick, made_tick(watch, KNOWN_SHARE)};
+    if (watch->from_tick < dcpi_oldest_tick(watch) || change.now <= watch->from_tick)
+        return;
+    dcpi_onset onset = dcpi_find_onset(&change);
+    if (onset.onset_ms > watch->event.onset_ms + LATER_MS) {
+        watch->event.onset_ms = onset.onset_ms;
+        watch->event.before_w = onset.before_w;
+    }
 }
 
 static double level(const dcpi_power_watch *watch, int64_t tick) {
@@ -96,20 +125,29 @@ static double level(const dcpi_power_watch *watch, int64_t tick) {
 static void end(dcpi_power_watch *watch, double after_w) {
     watch->event.is_end = 1;
     watch->event.after_w = after_w;
-    watch->event.end_ms = made_ms(watch);
+    correct_onset(watch);
+    /* The mean lags by half its length. */
+    double made_ms = (double)made_tick(watch, MADE_SHARE) - 0.5 * watch->half_cycle_ms;
+    watch->event.end_ms = fmax(watch->event.onset_ms, made_ms);
     watch->direction = 0;
     dcpi_event_emit(&watch->queue, &watch->event);
 }
 
+/* Whether the mean stood still up to this tick. */
+static int is_at_rest(const dcpi_power_watch *watch, int64_t tick) {
+    double moved = dcpi_power_at(watch, tick) - dcpi_power_at(watch, tick - REST_TICKS);
+    return fabs(moved) < REST_SHARE * watch->threshold_w;
+}
+
 static void look_for_late_change(dcpi_power_watch *watch, int64_t tick) {
-    int64_t rest = tick - REST_TICKS;
-    int64_t first = rest - DCPI_CHANGE_TICKS - (int64_t)watch->half_cycle_ms;
-    if (first < watch->window_first || first < dcpi_oldest_tick(watch))
+    int64_t end = tick - REST_TICKS;
+    int64_t first = end - DCPI_CHANGE_TICKS - (int64_t)watch->half_cycle_ms;
+    int64_t oldest = dcpi_oldest_tick(watch);
+    oldest = oldest > watch->window_first ? oldest : watch->window_first;
+    if (first - REST_TICKS < oldest)
         return;
-    double reached = dcpi_power_at(watch, rest);
-    double change = reached - dcpi_power_at(watch, first);
-    double more = dcpi_power_at(watch, tick) - reached;
-    if (fabs(change) >= watch->threshold_w && fabs(more) < REST_SHARE * watch->threshold_w)
+    double change = dcpi_power_at(watch, end) - dcpi_power_at(watch, first);
+    if (fabs(change) >= watch->threshold_w && is_at_rest(watch, first) && is_at_rest(watch, tick))
         begin(watch, change > 0 ? 1 : -1, first, tick);
 }
 
@@ -140,7 +178,7 @@ static void follow(dcpi_power_watch *watch, int64_t tick) {
         int direction = -watch->direction;
         int64_t from = watch->peak_tick;
         end(watch, peak);
-        rearm(watch, from);
+        rearm(watch);
         begin(watch, direction, from, tick);
         return;
     }
@@ -150,7 +188,7 @@ static void follow(dcpi_power_watch *watch, int64_t tick) {
     double moved = watch->direction * (power - dcpi_power_at(watch, earlier));
     if (moved < SETTLED_SHARE * watch->threshold_w) {
         end(watch, level(watch, tick));
-        rearm(watch, watch->peak_tick);
+        rearm(watch);
     }
 }
 

@@ -256,6 +256,64 @@ static void a_level_between_the_thresholds_ends_no_dip(void) {
     CHECK(seen.count == 1 && !seen.event[0].is_end);
 }
 
+/* A mean over half a cycle of a power that rises by `steps` W at these ms on top of a drift. */
+static record watched(const double *at_ms, const double *steps, int count, double drift_w_per_ms) {
+    static dcpi_power_watch watch;
+    static record seen;
+    seen.count = 0;
+    CHECK(dcpi_power_watch_init(&watch, 50e6, 10, remember, &seen) == DCPI_OK);
+    for (int64_t tick = 0; tick < 5000; tick++) {
+        double power = 60e6 + drift_w_per_ms * (double)tick;
+        for (int k = 0; k < count; k++)
+            power += steps[k] * fmax(0, fmin(1, ((double)tick - at_ms[k]) / 10));
+        CHECK(dcpi_power_watch_feed(&watch, tick, &power, 1) == DCPI_OK);
+    }
+    return seen;
+}
+
+static void a_drift_is_not_where_a_step_begins(void) {
+    record seen = watched((double[]){3000}, (double[]){60e6}, 1, 10e3);
+    CHECK(seen.count == 2);
+    CHECK_NEAR(seen.event[0].onset_ms, 3000, 1);
+    CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1.5e6);
+    /* Half of the change has not come when this one is seen: it is corrected when it is over. */
+    seen = watched((double[]){3000}, (double[]){75e6}, 1, 20e3);
+    CHECK(seen.count == 2 && seen.event[0].onset_ms < 2900);
+    CHECK_NEAR(seen.event[1].onset_ms, 3000, 1);
+}
+
+static void a_drift_alone_is_no_event(void) {
+    CHECK(watched(NULL, NULL, 0, 45e3).count == 0);
+}
+
+static void small_steps_add_up_from_the_first_one_on(void) {
+    const double at_ms[] = {3000, 3300, 3600}, steps[] = {20e6, 20e6, 20e6};
+    record seen = watched(at_ms, steps, 3, 0);
+    CHECK(seen.count == 2);
+    CHECK_NEAR(seen.event[0].onset_ms, 3000, 1);
+    CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1e5);
+}
+
+static void a_second_is_a_second(void) {
+    const double steps[] = {30e6, 30e6};
+    for (double apart_ms = 985; apart_ms < 1000; apart_ms += 0.7) {
+        const double at_ms[] = {3000, 3000 + apart_ms};
+        CHECK(watched(at_ms, steps, 2, 0).count == 2 || apart_ms > 998.5);
+    }
+    for (double apart_ms = 1002; apart_ms < 1020; apart_ms += 0.7) {
+        const double at_ms[] = {3000, 3000 + apart_ms};
+        CHECK(watched(at_ms, steps, 2, 0).count == 0);
+    }
+}
+
+static void a_power_that_turns_round_is_two_events(void) {
+    const double at_ms[] = {3000, 3030}, steps[] = {60e6, -60e6};
+    record seen = watched(at_ms, steps, 2, 0);
+    CHECK(seen.count == 4 && seen.event[0].number == 1 && seen.event[3].number == 2);
+    CHECK_NEAR(seen.event[2].onset_ms, 3030, 1);
+    CHECK_NEAR(seen.event[3].after_w - seen.event[3].before_w, -60e6, 1e5);
+}
+
 static void a_full_queue_counts_what_is_lost(void) {
     static dcpi_power_watch watch;
     static dcpi_event out[DCPI_EVENT_QUEUE];
@@ -321,6 +379,11 @@ int main(void) {
     RUN(a_dip_has_its_residual_voltage_and_duration);
     RUN(a_swell_and_an_interruption_are_told_apart);
     RUN(a_level_between_the_thresholds_ends_no_dip);
+    RUN(a_drift_is_not_where_a_step_begins);
+    RUN(a_drift_alone_is_no_event);
+    RUN(small_steps_add_up_from_the_first_one_on);
+    RUN(a_second_is_a_second);
+    RUN(a_power_that_turns_round_is_two_events);
     RUN(a_full_queue_counts_what_is_lost);
     RUN(bad_arguments_are_told_apart);
     return 0;
