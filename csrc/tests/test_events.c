@@ -191,12 +191,17 @@ static void a_gap_is_no_step(void) {
     feed(&PLAIN, voltage, current, 64, 12800 + 256, 640);
     CHECK(seen.count == 2 && seen.event[1].is_end && seen.event[1].is_cut);
     CHECK(isnan(seen.event[1].end_ms));
+    seen.count = 0;
+    config.declared_v = 25e3; /* a dip that goes on */
+    CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
+    feed(&PLAIN, voltage, current, 64, 6400, 640);
+    CHECK(seen.event[0].kind == DCPI_EVENT_DIP && seen.event[1].is_cut && !seen.event[2].is_end);
     free(voltage);
     free(current);
 }
 
 static void a_sample_that_is_no_number_hides_no_step(void) {
-    static const double values[] = {NAN, INFINITY, -INFINITY, 1e300, 1e200};
+    static const double values[] = {NAN, INFINITY, -INFINITY, 1e300, 1e200, 1e16};
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
         static record seen;
         double *voltage = rows_of(&PLAIN, 0), *current = rows_of(&PLAIN, 1);
