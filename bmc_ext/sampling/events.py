@@ -27,6 +27,7 @@ TICK_NS: int = 1_000_000_000 // lib.DCPI_TICK_HZ
 
 _DEFAULT_HZ = 50.0  # until the line frequency is known
 _WAITING_MAX = 4096  # events that nobody drained: the newest
+_SLEW_MS = 5  # a series that has moved by more has a gap
 _CHUNK_S = 0.25  # the core keeps 2 s of the sliding mean and 64 events
 
 
@@ -123,8 +124,11 @@ class EventDetector:
         self._gaps = 0
         self._numbered = 0
         self._is_open = False
+        self._epoch_ns = 0
         self._first_ms = 0
+        self._late_ns = 0
         self._read_ticks = 0
+        self._read_ms: int | None = None
         self._chunk = 1
 
     @property
@@ -142,7 +146,9 @@ class EventDetector:
         self._end()
         config = self._config
         config.phases, config.sample_rate_hz = source.phases, source.sample_rate_hz
+        self._epoch_ns = source.epoch_ns
         self._first_ms = -(-source.epoch_ns // TICK_NS)
+        self._late_ns = 0
         config.first_tick_samples = (
             (self._first_ms * TICK_NS - source.epoch_ns) * 1e-9 * source.sample_rate_hz
         )
@@ -150,6 +156,7 @@ class EventDetector:
         self._core.power.queue.numbered = self._numbered
         self._chunk = max(1, int(_CHUNK_S * source.sample_rate_hz))
         self._read_ticks = 0
+        self._read_ms = None
         self._is_open = True
 
     def take(self, block: Block) -> None:
@@ -181,6 +188,16 @@ class EventDetector:
         if lib.dcpi_events_set_frequency(self._core, frequency_hz) == lib.DCPI_OK:
             self._config.frequency_hz = frequency_hz
 
+    def set_time(self, index: int, utc_ns: int) -> None:
+        """Where the clocks have found that this sample lies, to within one sample: UTC in ns.
+
+        The times of later events, and the ms of later powers, are moved by what the source's own
+        count is off. Of a source that keeps UTC that is nothing.
+        """
+        period_ns = 1e9 / self._config.sample_rate_hz
+        early_ns = self._epoch_ns - utc_ns + round(index * period_ns)
+        self._late_ns = min(max(early_ns, 0), round(period_ns)) - early_ns
+
     def drain(self) -> list[Event]:
         """The events since the last call, in the order in which they were seen."""
         events = list(self._events)
@@ -188,7 +205,11 @@ class EventDetector:
         return events
 
     def read_power(self) -> PowerSeries:
-        """The sliding means since the last call, at most of the last 2 s."""
+        """The sliding means since the last call, at most of the last 2 s.
+
+        Where the source's time is measured, now and then a ms is told twice or left out, so that
+        the series keeps UTC without a gap.
+        """
         end = int(self._core.power.next_tick)
         oldest = max(self._read_ticks, int(self._core.power.first_tick))
         first = max(oldest, end - lib.DCPI_TICKS_KEPT)
@@ -200,7 +221,17 @@ class EventDetector:
             len(power_w),
         )
         self._read_ticks = end
-        return PowerSeries(self._first_ms + first, power_w)
+        first_ms = self._first_ms + first + round(self._late_ns / TICK_NS)
+        if len(power_w) and self._read_ms is not None:
+            moved = first_ms - self._read_ms
+            if 0 < moved <= _SLEW_MS:
+                power_w = np.concatenate([np.full(moved, power_w[0]), power_w])
+            elif -_SLEW_MS <= moved < 0:
+                power_w = power_w[-moved:]
+            if abs(moved) <= _SLEW_MS:
+                first_ms = self._read_ms
+        self._read_ms = first_ms + len(power_w)
+        return PowerSeries(first_ms, power_w)
 
     def _end(self) -> None:
         """Cut what goes on and keep the counts: the core begins anew."""
@@ -224,7 +255,7 @@ class EventDetector:
         count = lib.dcpi_events_take(self._core, self._out, lib.DCPI_EVENT_QUEUE)
         for k in range(count):
             self._lost += len(self._events) == _WAITING_MAX
-            self._events.append(_event(self._out[k], self._first_ms))
+            self._events.append(_event(self._out[k], self._first_ms, self._late_ns))
 
 
 class PowerWatch:
@@ -276,10 +307,15 @@ class PowerWatch:
 
     def _drain(self) -> list[Event]:
         count = lib.dcpi_power_watch_take(self._core, self._out, lib.DCPI_EVENT_QUEUE)
-        return [_event(self._out[k], 0) for k in range(count)]
+        return [_event(self._out[k], 0, 0) for k in range(count)]
 
 
-def _event(core: Any, first_ms: int) -> Event:
+def _event(core: Any, first_ms: int, late_ns: int) -> Event:
+    def utc_ns(ms: float) -> int:
+        # Whole ms apart from their fraction: a float of ns since 1970 holds only 256 ns.
+        whole = int(ms)
+        return (first_ms + whole) * TICK_NS + round((ms - whole) * 1e6) + late_ns
+
     is_power = core.kind == lib.DCPI_EVENT_POWER
     return Event(
         number=core.number,
@@ -287,19 +323,13 @@ def _event(core: Any, first_ms: int) -> Event:
         is_over=bool(core.is_end),
         is_cut=bool(core.is_cut),
         phases=tuple(f"L{k + 1}" for k in range(lib.DCPI_PHASES_MAX) if core.channels >> k & 1),
-        onset_ns=_utc_ns(core.onset_ms, first_ms),
-        detected_ns=_utc_ns(core.detected_ms, first_ms),
-        end_ns=_utc_ns(core.end_ms, first_ms) if core.end_ms == core.end_ms else None,
+        onset_ns=utc_ns(core.onset_ms),
+        detected_ns=utc_ns(core.detected_ms),
+        end_ns=utc_ns(core.end_ms) if core.end_ms == core.end_ms else None,
         before_w=core.before_w if is_power else None,
         after_w=core.after_w if is_power else None,
         extreme_v=None if is_power else core.extreme_v,
     )
-
-
-def _utc_ns(ms: float, first_ms: int) -> int:
-    """Whole ms apart from their fraction: a float of ns since 1970 holds only 256 ns."""
-    whole = int(ms)
-    return (first_ms + whole) * TICK_NS + round((ms - whole) * 1e6)
 
 
 def _check(status: int) -> None:

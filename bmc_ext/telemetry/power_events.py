@@ -46,9 +46,12 @@ class FeedEvents:
         self._record()
         _note(self._log, None, self._total.add(self._feed_id, self._detector.read_power()))
 
-    def set_frequency(self, frequency_hz: float) -> None:
-        """The line frequency of the newest window in Hz."""
-        self._detector.set_frequency(frequency_hz)
+    def note(self, window: Window) -> None:
+        """Half cycle and time follow the feed's newest window."""
+        if window.analysis is not None:
+            self._detector.set_frequency(window.analysis.frequency_hz)
+        if window.first_index is not None and window.samples == window.expected:
+            self._detector.set_time(window.first_index, window.start_ns)
 
     def _record(self) -> None:
         _note(self._log, self._feed_id, self._detector.drain())

@@ -226,3 +226,40 @@ def test_a_power_watch_takes_any_grid() -> None:
     assert events[0].onset_ns == pytest.approx(1_772_619_301_500_000_000, abs=400_000)
     with pytest.raises(ValueError, match="went back"):
         watch.take(PowerSeries(1_772_619_300_000, mean))
+
+
+def test_times_follow_the_clock_that_was_measured() -> None:
+    """A source 40 ms behind its claim: events and powers are told where they truly lie."""
+    detector, samples = opened(), wave(12_800, 2)
+    detector.set_time(0, EPOCH_NS + 40_000_000)
+    onset_ns = shown(detector, samples)[0].onset_ns
+    assert onset_ns == pytest.approx(EPOCH_NS + 1_040_000_000, abs=600_000)
+    series = detector.read_power()
+    at_ms = series.first_ms + int(np.searchsorted(series.power_w, 130e6))
+    assert at_ms == pytest.approx((EPOCH_NS + 1_045_000_000) // 10**6, abs=2)
+
+
+def test_a_source_that_keeps_utc_is_not_moved() -> None:
+    """A window begins up to one sample after its boundary: that is no error of the time."""
+    detector = opened()
+    index = 1274  # the first sample after a boundary of 100 ms
+    boundary_ns = EPOCH_NS + index * 78_125 - 60_000
+    detector.set_time(index, boundary_ns)
+    onset_ns = shown(detector, wave(12_800, 2))[0].onset_ns
+    assert onset_ns == shown(opened(), wave(12_800, 2))[0].onset_ns
+
+
+def test_a_drifting_source_leaves_no_gap_in_the_sum() -> None:
+    """At 500 ppm a millisecond is told twice, or left out, every 2 s; the series stays whole."""
+    samples = wave(12_800, 1, step_s=9)
+    for drift in (500e-6, -500e-6):
+        detector, next_ms, count = opened(), None, 0
+        for number in range(10):
+            first = number * 12_800
+            shown(detector, samples, 640, first=first)
+            detector.set_time(first, EPOCH_NS + round(number * 1e9 * (1 + drift)))
+            series = detector.read_power()
+            assert next_ms in (None, series.first_ms)
+            next_ms = series.first_ms + len(series.power_w)
+            count += len(series.power_w)
+        assert count - 9990 == pytest.approx(drift * 9000, abs=2)
