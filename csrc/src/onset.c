@@ -123,22 +123,25 @@ static int64_t first_departure(const dcpi_change *change) {
     return tick;
 }
 
-/* The same, but where most of the change is quicker than what went before, there: a drift or a tap
- * is not the beginning of the step after it. */
+/* The same, but where most of the change is quicker than what went before, the knee between them: a
+ * drift or a tap is not the beginning of the step after it. */
 static int64_t departure(const dcpi_change *change) {
-    int64_t first = first_departure(change), oldest = dcpi_oldest_tick(change->watch);
+    int64_t first = first_departure(change), oldest = dcpi_oldest_tick(change->watch), knee = first;
     double top = upward(change, change->now), rise = top - upward(change, change->low_tick);
+    double sharpest = 0;
     for (int64_t tick = change->now - 1; tick > first; tick--) {
         int64_t span = change->now - tick;
         span = span < DRIFT_MIN ? DRIFT_MIN : span;
         span = tick - span < oldest ? tick - oldest : span;
         double after = top - upward(change, tick);
-        double before = upward(change, tick) - upward(change, tick - span);
-        if (after >= MAIN_SHARE * rise &&
-            before / (double)span < DRIFT_SHARE * after / (double)(change->now - tick))
-            return tick;
+        double rate = after / (double)(change->now - tick);
+        double drift = (upward(change, tick) - upward(change, tick - span)) / (double)span;
+        if (after >= MAIN_SHARE * rise && drift < DRIFT_SHARE * rate && rate - drift > sharpest) {
+            sharpest = rate - drift;
+            knee = tick;
+        }
     }
-    return first;
+    return knee;
 }
 
 static fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {

@@ -103,7 +103,8 @@ static void correct_onset(dcpi_power_watch *watch) {
     if (watch->from_tick < dcpi_oldest_tick(watch) || change.now <= watch->from_tick)
         return;
     dcpi_onset onset = dcpi_find_onset(&change);
-    if (onset.onset_ms > watch->event.onset_ms + LATER_MS) {
+    if (onset.onset_ms > watch->event.onset_ms + LATER_MS &&
+        onset.onset_ms <= watch->event.detected_ms) {
         watch->event.onset_ms = onset.onset_ms;
         watch->event.before_w = onset.before_w;
     }
