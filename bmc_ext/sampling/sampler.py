@@ -38,8 +38,8 @@ class Window:
     analysed (flag `unusable`); other flags are the source's own, for example `seam`. `rate_error`
     bounds the relative error of `sample_rate_hz`, with which the window was analysed, and
     `time_error_s` that of the samples' times, both against the system clock. `confidence` is what
-    the channels' certificates say, nothing without any. `first_index` is that of its first sample in the
-    source's count.
+    the channels' certificates say, nothing without any. `first_index` is that of its first sample
+    in the source's count.
     """
 
     feed_id: str

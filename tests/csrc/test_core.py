@@ -83,6 +83,11 @@ def test_any_bytes_end_well(tmp_path: Path) -> None:
     fuzz(["fuzz_analyze.c", "window_input.c"], [], tmp_path / "fuzz", FUZZ_S)
 
 
+def test_any_feed_ends_well(tmp_path: Path) -> None:
+    """Any bytes as settings and samples break no promise of the event detector's header."""
+    fuzz(["fuzz_events.c", "events_input.c"], [], tmp_path / "fuzz", FUZZ_S)
+
+
 def test_any_frames_end_well(tmp_path: Path) -> None:
     """Damaged frames of sampled values, made and kept ones, break no promise of the header."""
     sources = ["fuzz_sampled_values.c", "frames_input.c"]
