@@ -18,6 +18,7 @@ from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.sampling.calibration_files import load_calibrations
+from bmc_ext.sampling.cycles import CycleObserver
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
 from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.security.accounts import Accounts
@@ -89,12 +90,21 @@ class Service:
                 self._accept,
                 nominal_hz=feed.nominal_hz,
                 clock=self.clock,
-                calibration=self.devices.channels(source.id),
-                observers=self.events.observers(source.id),
+                calibration=calibration,
+                observers=[
+                    *self.events.observers(source.id),
+                    CycleObserver(
+                        source.id,
+                        self.collector.cycles_of(source.id).take,
+                        nominal_hz=feed.nominal_hz,
+                        calibration=calibration,
+                    ),
+                ],
             )
             for feed in config.feeds
             for source in feed.sources
             if source.waveform is not None
+            for calibration in (self.devices.channels(source.id),)
         ]
         self.commands = Commands(
             config=config,

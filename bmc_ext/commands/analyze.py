@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bmc_ext.commands.analyze_cycles import print_cycles
 from bmc_ext.commands.pipe import quiet_pipe
 from bmc_ext.commands.progress import bar_when_slow, spinner_when_slow, with_progress
 from bmc_ext.sampling import Analysis, Flag
@@ -127,6 +128,12 @@ def _parse_mapping(
     help="V of one step in a capture.",
     show_default=True,
 )
+@click.option(
+    "--cycles",
+    is_flag=True,
+    help="Over 10 cycles (50 Hz) or 12 (60 Hz) instead, with THDS and THDG; of long recordings "
+    "also over 150/180 cycles and 10 min, and the frequency of each 10 s.",
+)
 def analyze(
     file: Path,
     as_json: bool,
@@ -135,6 +142,7 @@ def analyze(
     delimiter: str | None,
     decimal: str | None,
     window_ms: int,
+    cycles: bool,
     **capture: Any,
 ) -> None:
     """Power quality of a recording in windows of 100 ms.
@@ -154,11 +162,16 @@ def analyze(
             recording = read_recording(file, channels or None, table=table)
     windows = _windows(recording, window_ms, patience)
     with quiet_pipe():
-        if as_json:
+        if cycles:
+            _print_mapping(recording, Console(stderr=as_json))
+            found = print_cycles(recording, as_json)
+        elif as_json:
             _print_mapping(recording, Console(stderr=True))
             found = _print_json(recording, windows, window_ms)
         else:
             found = _print_tables(recording, windows, window_ms)
+    if not found and cycles:
+        raise click.ClickException(f"{file}: no interval of 10 or 12 cycles is whole")
     if not found:
         raise click.ClickException(f"{file}: {_why_nothing(recording, window_ms)}")
 

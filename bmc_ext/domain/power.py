@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bmc_ext.domain.calibration import root_sum_square
+from bmc_ext.domain.cycles import NO_CYCLES, FeedCycles
 from bmc_ext.domain.energy import EnergyRegisters, sum_of
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.redundancy import Redundancy
@@ -68,6 +69,8 @@ class FeedValues:
     conditions: tuple[Condition, ...] = ()
     calibrations: tuple[CalibrationState, ...] = ()
     redundancy: Redundancy | None = None
+    cycles: FeedCycles = NO_CYCLES
+    """Over actual cycles, of a waveform feed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.messages import confidence
+from bmc_ext.messages.cycles import cycle_members
 
 JOULE_PER_MWH = 3.6e9
 
@@ -119,6 +120,7 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
             feed.redundancy, value="power_mw", uncertainty="power_uncertainty_mw", scale=1e6
         ),
         "phases": [_phase(phase) for phase in feed.phases],
+        **cycle_members(feed.cycles),
     }
 
 

@@ -41,6 +41,18 @@ class ChannelCalibrations:
     def __init__(self, sensors: Mapping[str, SensorCalibration]) -> None:
         self._sensors = sensors
 
+    def corrections(self, phases: int) -> list[ChannelCorrection]:
+        """What the channels need now, in the ranges of the last window: voltages, then currents."""
+        sensors = self._of(phases)
+        return [ChannelCorrection(*_now(sensor)[:4]) for sensor in sensors]
+
+    def _of(self, phases: int) -> list[SensorCalibration | None]:
+        return [
+            self._sensors.get(CHANNELS[offset + phase])
+            for offset in (0, _PHASES)
+            for phase in range(phases)
+        ]
+
     def analyze(
         self,
         voltage: Samples,
@@ -55,15 +67,10 @@ class ChannelCalibrations:
 
         Arguments and errors are those of `bmc_ext.sampling.analyze`; `unix_s` is the window's time.
         """
-        phases = len(voltage)
-        sensors = [
-            self._sensors.get(CHANNELS[offset + phase])
-            for offset in (0, _PHASES)
-            for phase in range(phases)
-        ]
+        sensors = self._of(len(voltage))
 
         def attempt() -> tuple[Analysis, list[Coefficients]]:
-            now = [_NEUTRAL if sensor is None else sensor.now() for sensor in sensors]
+            now = [_now(sensor) for sensor in sensors]
             corrections = [ChannelCorrection(*known[:4]) for known in now]
             analysis = analyze(
                 voltage,
@@ -80,6 +87,10 @@ class ChannelCalibrations:
         if _follow(sensors, analysis):
             analysis, now = attempt()
         return analysis, _confidence(sensors, now, analysis, unix_s)
+
+
+def _now(sensor: SensorCalibration | None) -> Coefficients:
+    return _NEUTRAL if sensor is None else sensor.now()
 
 
 def _magnitudes(analysis: Analysis) -> list[float]:

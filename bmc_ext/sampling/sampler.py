@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.sampling import Analysis, analyze
@@ -70,6 +70,14 @@ class BlockObserver(Protocol):
 
     def take(self, block: Block) -> None:
         """The next block; its samples are only valid during the call."""
+
+
+@runtime_checkable
+class TimedObserver(BlockObserver, Protocol):
+    """An observer that also wants the time of a source that does not keep UTC by itself."""
+
+    def set_time(self, index: int, utc_ns: int, sample_rate_hz: float) -> None:
+        """As measured: when sample `index` was taken, and the rate of those beside it."""
 
 
 class Sampler:
@@ -185,6 +193,7 @@ class Sampler:
                         continue
                     if self._has_stepped(cut.window_id):
                         return
+                self._tell_time(timeline, block)
         except DriverError:
             for cut in timeline.flush():
                 self._deliver(cut, timeline.time_base(cut))
@@ -197,6 +206,14 @@ class Sampler:
             except Exception:
                 # One consumer's failure must not end the measurement.
                 _log.exception("feed %s: a block was not taken", self.feed_id)
+
+    def _tell_time(self, timeline: Timeline, block: Block) -> None:
+        measured = timeline.measured_time(block.first_index)
+        if measured is None:
+            return
+        for observer in self._observers:
+            if isinstance(observer, TimedObserver):
+                observer.set_time(block.first_index, *measured)
 
     def _has_stepped(self, window_id: int) -> bool:
         """Whether the source's time has moved against the system clock since it was opened."""

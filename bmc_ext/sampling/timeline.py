@@ -79,6 +79,12 @@ class Timeline:
         """Whether the grid is steered after the source's measured time."""
         return self._grid is not None
 
+    def measured_time(self, index: int) -> tuple[int, float] | None:
+        """UTC of a sample in ns, and the rate; None of a source that keeps UTC by itself."""
+        if self._clock is None or self._grid is None:
+            return None
+        return self._grid.time_ns(index), self._clock.rate_hz
+
     def cut(self, block: Block) -> Iterator[CutWindow]:
         """Windows that this block completes, and torn ones that it shows to be lost."""
         if self._cutter is None and (block.received_ns is None or block.claims_utc):

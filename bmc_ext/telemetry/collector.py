@@ -13,6 +13,7 @@ from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.cycle_feed import CycleFeed
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
@@ -100,6 +101,10 @@ class Collector:
         self.history.stop()
         for ring in self._rings.values():
             ring.close()
+
+    def cycles_of(self, source_id: str) -> CycleFeed:
+        """Where a waveform source's values over cycles go; KeyError for any other."""
+        return self._waveforms[source_id].cycles
 
     def accept(self, window: Window) -> None:
         """Take in a window of a waveform source; ValueError for one that is none.

@@ -11,6 +11,7 @@ from bmc_ext.domain.snapshot import TIME_LIMIT_S
 from bmc_ext.sampling import Analysis, PhaseAnalysis
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND
+from bmc_ext.telemetry.cycle_feed import CycleFeed
 from bmc_ext.telemetry.record import WindowRecord
 from drivers.reading import Quality
 
@@ -25,7 +26,8 @@ class WaveformFeed:
     """Values, energy and life of one feed; `take` belongs to its sampler's thread.
 
     Energies (import, export) in J continue from `totals_j`, the other registers from `registers`;
-    windows since `last_window` are missing. Times are monotonic seconds.
+    windows since `last_window` are missing. Times are monotonic seconds. `cycles` takes in what the
+    feed's `CycleObserver` gives, in the same thread.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class WaveformFeed:
         last_window: int | None = None,
     ) -> None:
         self.feed_id = feed_id
+        self.cycles = CycleFeed()
         self._energy = EnergyCounter(*totals_j, registers, last_window)
         self._alive_at = monotonic_s
         self._taken_at: float | None = None  # in this life
@@ -128,6 +131,7 @@ class WaveformFeed:
             p_uncertainty_w=window.confidence.p_uncertainty_w,
             conditions=window.confidence.conditions,
             calibrations=window.confidence.calibrations,
+            cycles=self.cycles.at(window.start_ns * 1e-9),
         )
 
     def _unknown(

@@ -93,7 +93,7 @@ typedef struct {
     int32_t sum_cells; /* 0: not begun */
     double crossing;   /* cells since the restart; below 0: none yet */
     int32_t is_positive;
-} dcpi_half_cycle;
+} dcpi_crossing_search;
 
 /* One kind of voltage event over all voltages. */
 typedef struct {
@@ -105,7 +105,7 @@ typedef struct {
     double declared_v; /* 0: no voltage events */
     double dip_v, dip_end_v, swell_v, swell_end_v, interruption_v, interruption_end_v;
     double rms_v[DCPI_PHASES_MAX]; /* the last Urms(1/2); NaN: unknown */
-    dcpi_half_cycle half_cycle[DCPI_PHASES_MAX];
+    dcpi_crossing_search half_cycle[DCPI_PHASES_MAX];
     dcpi_voltage_event dip, swell, interruption;
 } dcpi_voltage_watch;
 

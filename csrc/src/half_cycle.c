@@ -23,7 +23,7 @@ double dcpi_mean_between(const double *cells, double from, double to) {
     return sum / (to - from);
 }
 
-void dcpi_half_cycle_init(dcpi_half_cycle *state) {
+void dcpi_half_cycle_init(dcpi_crossing_search *state) {
     state->sum = 0;
     state->sum_cells = 0;
     state->crossing = -1;
@@ -38,7 +38,7 @@ static double summed(const double *cells, int32_t end, int32_t count) {
 }
 
 /* The sliding sum with the newest cell; afresh where its length changed or it is no number. */
-static double slide(dcpi_half_cycle *state, const dcpi_cell_view *view, int32_t length) {
+static double slide(dcpi_crossing_search *state, const dcpi_cell_view *view, int32_t length) {
     int32_t end = view->newest + 1;
     if (state->sum_cells != length || !isfinite(state->sum))
         state->sum = summed(view->volts, end, length);
@@ -59,7 +59,8 @@ static int measure(const dcpi_cell_view *view, double end, dcpi_cycle_rms *out) 
     return 1;
 }
 
-int dcpi_half_cycle_step(dcpi_half_cycle *state, const dcpi_cell_view *view, dcpi_cycle_rms *out) {
+int dcpi_half_cycle_step(dcpi_crossing_search *state, const dcpi_cell_view *view,
+                         dcpi_cycle_rms *out) {
     int32_t length = (int32_t)lrint(view->half_cells);
     if (view->newest < length)
         return 0;

@@ -21,9 +21,10 @@ typedef struct {
 /* Mean of cells from one position to another, counted from the first cell of the array. */
 double dcpi_mean_between(const double *cells, double from, double to);
 
-void dcpi_half_cycle_init(dcpi_half_cycle *state);
+void dcpi_half_cycle_init(dcpi_crossing_search *state);
 
 /* Take the newest cell; 1 when it completes a new Urms(1/2), which is then written. */
-int dcpi_half_cycle_step(dcpi_half_cycle *state, const dcpi_cell_view *view, dcpi_cycle_rms *out);
+int dcpi_half_cycle_step(dcpi_crossing_search *state, const dcpi_cell_view *view,
+                         dcpi_cycle_rms *out);
 
 #endif

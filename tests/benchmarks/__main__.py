@@ -23,6 +23,7 @@ def main() -> int:
         ("16 feeds at 12.8 kS/s", ["bench_windows", "--seconds", seconds, "--feeds", "16"]),
         ("sampled values", ["bench_sampled_values"]),
         ("events in blocks of 5 ms", ["bench_events"]),
+        ("values over 10/12 cycles", ["bench_cycles"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),

@@ -315,6 +315,19 @@ def test_every_message_type_of_an_endpoint_has_an_example() -> None:
                 "total.power_factor": ("Total.PowerFactor", 1),
                 "total.energy_import_mwh": ("Total.EnergyImportkWh", 1e3),
                 "feeds.0.phases.2.voltage_v": ("Feeds.0.Phases.2.VoltageVolts", 1),
+                "feeds.0.ten_twelve_cycle.power_mw": ("Feeds.0.TenTwelveCycle.PowerWatts", 1e6),
+                "feeds.0.ten_twelve_cycle.phases.1.thds_current_percent": (
+                    "Feeds.0.TenTwelveCycle.Phases.1.CurrentTHDSPercent",
+                    1,
+                ),
+                "feeds.0.ten_minute_aggregate.intervals": (
+                    "Feeds.0.TenMinuteAggregate.Intervals",
+                    1,
+                ),
+                "feeds.0.ten_second_frequency.frequency_hz": (
+                    "Feeds.0.TenSecondFrequency.FrequencyHz",
+                    1,
+                ),
                 "feeds.1.power_mw": ("Feeds.1.PowerWatts", 1e6),
                 "feeds.1.energy_import_mwh": ("Feeds.1.EnergyImportkWh", 1e3),
                 "feeds.1.power_uncertainty_mw": ("Feeds.1.PowerUncertaintyWatts", 1e6),

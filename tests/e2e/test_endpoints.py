@@ -107,6 +107,34 @@ def test_times_that_are_not_bounded_are_an_alarm(bmc: Running) -> None:
     assert wait_for(agree, 5, "the same alarm on the root and on both faces")
 
 
+def test_values_over_actual_cycles_are_on_both_faces(bmc: Running) -> None:
+    """A hall's newest 10 cycles are the same on both faces, near the 100 ms values, and recent."""
+
+    def pair():
+        redfish = bmc.get(f"{HOME}/power/realtime")
+        message = bmc.get("/dcpi/power/realtime")
+        same = redfish["WindowId"] == message["window_id"]
+        known = redfish["Feeds"][0]["TenTwelveCycle"] is not None
+        return (redfish, message) if same and known else None
+
+    redfish, message = wait_for(pair, 10, "a window with a value over 10 cycles")
+    feed, told = redfish["Feeds"][0], message["feeds"][0]
+    cycles, same = feed["TenTwelveCycle"], told["ten_twelve_cycle"]
+    assert (cycles["Cycles"], cycles["Intervals"]) == (10, 1)
+    assert cycles["DurationSeconds"] == pytest.approx(0.2, rel=0.02)
+    assert cycles["FrequencyHz"] == pytest.approx(feed["FrequencyHz"], abs=0.05)
+    assert cycles["StartTime"] == same["start"] < redfish["WindowStart"]
+    assert cycles["PowerWatts"] == pytest.approx(same["power_mw"] * 1e6)
+    for phase, window, other in zip(cycles["Phases"], feed["Phases"], same["phases"], strict=True):
+        assert phase["VoltageVolts"] == other["voltage_v"]
+        assert phase["VoltageVolts"] == pytest.approx(window["VoltageVolts"], rel=0.02)
+        assert phase["CurrentTHDSPercent"] == other["thds_current_percent"]
+        assert phase["CurrentTHDSPercent"] == pytest.approx(window["CurrentTHDPercent"], rel=0.1)
+    meters = [feed for feed in redfish["Feeds"] if feed["Source"] == "meter"]
+    assert meters
+    assert all(feed["TenTwelveCycle"] is None for feed in meters)
+
+
 @pytest.mark.parametrize("what", ["power/realtime", "thermal/status", "grid/status"])
 def test_aliases_link_within_their_tree(bmc: Running, what: str) -> None:
     """Below an alias every link stays below that alias."""

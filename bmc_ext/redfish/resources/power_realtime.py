@@ -9,6 +9,7 @@ from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.cycle_members import cycle_members
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.quantities import (
     kilowatt_hours,
@@ -113,6 +114,7 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
         "Calibrations": calibrations(feed.calibrations),
         "Redundancy": redundancy(feed.redundancy),
         "Phases": [_phase(phase) for phase in feed.phases],
+        **cycle_members(feed.cycles),
     }
 
 

@@ -292,3 +292,50 @@ def test_recordings_of_real_machines(
     assert first["total"]["p_w"] > 1e6
     assert all(0.8 < phase["pf"] < 1.0 for phase in first["phases"])
     assert max(map(len, run(path).stdout.splitlines())) <= 80
+
+
+def test_cycles_are_ten_actual_ones_with_groups(tmp_path: Path) -> None:
+    """--cycles prints a table per 10 cycles in 80 columns, --json the same values with groups."""
+    recording = write_recording(tmp_path, seconds=1.0)
+    lines = run(recording, "--cycles").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    titles = [line for line in lines if line.startswith("10 cycles")]
+    assert len(titles) == 4
+    assert "200.00 ms  50.0000 Hz" in titles[0]
+    assert "THDSv %  THDGv %  THDSi %  THDGi %" in lines[lines.index(titles[0]) + 1]
+    first, *others = found = objects(run(recording, "--cycles", "--json").stdout)
+    assert [entry["kind"] for entry in found] == ["ten-twelve-cycle"] * 4
+    assert first["duration_s"] == pytest.approx(0.2, abs=1e-7)
+    assert others[0]["offset_s"] == pytest.approx(first["offset_s"] + 0.2, abs=1e-6)
+    assert first["start"].startswith("2026-03-04T10:15:30.1")
+    phase = first["phases"][2]
+    assert phase["voltage"]["rms"] == pytest.approx(20_000, rel=1e-4)
+    assert phase["p_w"] == pytest.approx(1e7 * math.cos(ANGLE), rel=1e-4)
+    assert phase["voltage"]["thds_percent"] < 0.01
+    assert len(phase["current"]["groups"]) == 51
+    assert phase["current"]["groups"][50] is None
+
+
+def test_too_short_for_ten_cycles_says_so(tmp_path: Path) -> None:
+    """Exit status 1 and one line where no interval is whole."""
+    done = run(write_recording(tmp_path, seconds=0.2), "--cycles", check=1)
+    assert "no interval of 10 or 12 cycles is whole" in done.stderr
+
+
+def test_a_recorded_generator_shows_its_swell(shared: Path) -> None:
+    """20 intervals of a generator's 4.3 s: all near 50 Hz, those with 150 % voltage flagged."""
+    recording = shared / "data" / "comtrade" / "generator_1.cfg"
+    found = objects(run(recording, "--cycles", "--json").stdout)
+    intervals = [entry for entry in found if entry["kind"] == "ten-twelve-cycle"]
+    assert len(intervals) == 20
+    flagged = [entry["flags"] == ["swell"] for entry in intervals]
+    swollen = [max(p["voltage"]["rms"] for p in e["phases"]) > 1.1 * 3483 for e in intervals]
+    # A cycle that begins in one interval may end in the next.
+    first, last = swollen.index(True), len(swollen) - swollen[::-1].index(True)
+    assert flagged in ([first <= k < end for k in range(20)] for end in (last, last + 1))
+    for entry, marked in zip(intervals, flagged, strict=True):
+        assert entry["frequency_hz"] == pytest.approx(50, abs=0.1)
+        distortions = [phase["voltage"]["thds_percent"] for phase in entry["phases"]]
+        assert marked or all(0.3 < thds < 1 for thds in distortions)
+    (mean,) = [entry for entry in found if entry["kind"] == "three-second-aggregate"]
+    assert mean["cycles"] == 150

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bmc_ext.clock import WINDOW_NS
+from bmc_ext.sampling.cycles import CycleObserver, CycleResult, TenTwelveCycle
 from bmc_ext.sampling.sampler import Sampler, Window
 from drivers.waveforms.stream import StreamSource
 
@@ -45,12 +46,19 @@ def test_a_fast_converter_reads_the_true_frequency(ppm: float) -> None:
             enough.set()
 
     with serving(ppm) as port:
-        sampler = Sampler("feed_1", StreamSource("127.0.0.1", port), emit, nominal_hz=50.0)
+        cycles: list[CycleResult] = []
+        observer = CycleObserver("feed_1", cycles.append, nominal_hz=50.0)
+        source = StreamSource("127.0.0.1", port)
+        sampler = Sampler("feed_1", source, emit, nominal_hz=50.0, observers=[observer])
         sampler.start()
         try:
             assert enough.wait(SECONDS + 10.0)
         finally:
             sampler.stop()
+    newest = [result.values for result in cycles if isinstance(result, TenTwelveCycle)][-1]
+    assert newest.frequency_hz == pytest.approx(50.0, abs=2e-3)
+    assert newest.duration_s == pytest.approx(0.2, rel=4e-5)
+    assert 0 < seen[-1][0] - newest.end_ns < 1_000_000_000
     windows = [window for _, window in seen]
     ids = [window.window_id for window in windows]
     assert ids == list(range(ids[0], ids[0] + len(ids)))

@@ -11,6 +11,7 @@ import pytest
 
 from bmc_ext.config import Config
 from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.sampling.cycles import CycleObserver
 from bmc_ext.sampling.sampler import Sampler
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
@@ -67,7 +68,13 @@ def running(
     collector = Collector(make_config(waveforms=("a", "b"), meters=("m",)), engine, state)
     sources = [SineSource(), SineSource()]
     samplers = [
-        Sampler(feed, source, collector.accept) for feed, source in zip("ab", sources, strict=True)
+        Sampler(
+            feed,
+            source,
+            collector.accept,
+            observers=[CycleObserver(feed, collector.cycles_of(feed).take)],
+        )
+        for feed, source in zip("ab", sources, strict=True)
     ]
     collector.start()
     for sampler in samplers:
@@ -118,6 +125,31 @@ def test_a_cut_source_is_a_communication_error_within_a_second(
     assert _wait_for(collector, [Quality.OK, Quality.COMM_ERROR, Quality.OK]) < 1.0
     sources[1].cut = False
     assert _wait_for(collector, [Quality.OK, Quality.OK, Quality.OK]) < 2.0
+
+
+def test_cycles_come_beside_the_windows_and_go_with_the_source(
+    running: tuple[Collector, list[SineSource]],
+) -> None:
+    """A sampled feed shows its newest 10 cycles, under half a second old; a lost one none."""
+    collector, sources = running
+    _wait_for(collector, [Quality.OK, Quality.OK, Quality.OK])
+    newest = [snapshot for _, snapshot in _follow(collector, 1.5)][-1]
+    for feed in newest.feeds[:2]:
+        cycles = feed.cycles.ten_twelve
+        assert cycles is not None
+        assert cycles.cycles == 10
+        assert cycles.duration_s == pytest.approx(0.2, abs=1e-6)
+        assert 0 < newest.start_s + 0.1 - cycles.end_s < 0.5
+        assert [phase.v_rms_v for phase in cycles.phases] == pytest.approx([230.0] * 3)
+        assert cycles.p_w == pytest.approx(6900.0)
+        assert feed.cycles.ten_minutes is None
+    assert newest.feeds[2].cycles.ten_twelve is None
+    sources[1].cut = True
+    _wait_for(collector, [Quality.OK, Quality.COMM_ERROR, Quality.OK])
+    lost = collector.store.latest()
+    assert lost is not None
+    assert lost.feeds[1].cycles.ten_twelve is None
+    sources[1].cut = False
 
 
 def _wait_for(collector: Collector, qualities: list[Quality]) -> float:

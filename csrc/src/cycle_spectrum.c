@@ -1,0 +1,259 @@
+/* The discrete Fourier transform of one interval of exactly 10 or 12 cycles, which need not be
+ * whole in samples: bin k is k cycles of the interval (IEC 61000-4-7:2002 4.4.1, rectangular
+ * window).
+ *
+ * As in fold.c each sample is spread with a Kaiser-Bessel kernel, here onto 2048 cells of the whole
+ * interval, and one transform across the channels follows. A plain sum over a length that is not
+ * whole in samples would leak from its two ends, so the ends are blurred by a Blackman-Harris step
+ * over 6 to 16 samples: the rectangle's zeros stay where they are, and its images beyond the rate
+ * fall below -92 dB for all that is more than a quarter of the rate apart. */
+#include <string.h>
+
+#include "cycles_internal.h"
+
+/* The share of the rate up to which a bin is told. */
+#define BIN_SHARE 0.498
+
+typedef struct {
+    double start, end, edge;
+    int64_t first, last;
+} edged_span;
+
+/* The integral of a 4-term Blackman-Harris window from -1 to x. */
+static double edge_step(double x) {
+    if (fabs(x) >= 1)
+        return x > 0 ? 1 : 0;
+    double angle = 0.5 * TWO_PI * x;
+    return 0.5 + 0.5 * x +
+           (0.48829 * sin(angle) + 0.14128 / 2 * sin(2 * angle) + 0.01168 / 3 * sin(3 * angle)) /
+               (0.35875 * TWO_PI);
+}
+
+static double edge_weight(const edged_span *span, int64_t index) {
+    double after = (double)index - span->start, before = span->end - (double)index;
+    return edge_step(fmin(after, before) / span->edge);
+}
+
+WIDER_CLONES static void sum_rows(const float *restrict rows, int64_t count,
+                                  double *restrict squares, double *restrict products) {
+    for (int64_t n = 0; n < count; n++) {
+        double lanes[CYCLE_LANES];
+        for (int lane = 0; lane < CYCLE_LANES; lane++) {
+            lanes[lane] = (double)rows[n * CYCLE_LANES + lane];
+            squares[lane] += lanes[lane] * lanes[lane];
+        }
+        for (int lane = 0; lane < HALF_LANES; lane++)
+            products[lane] += lanes[lane] * lanes[lane + HALF_LANES];
+    }
+}
+
+static void sum_levels(const dcpi_cycles *cycles, const edged_span *span,
+                       cycle_spectrum *spectrum) {
+    double squares[CYCLE_LANES] = {0}, products[HALF_LANES] = {0};
+    int64_t inner = span->first + 2 * EDGE_MAX, outer = span->last - 2 * EDGE_MAX;
+    sum_rows(row_at(cycles, inner), outer - inner + 1, squares, products);
+    for (int64_t index = span->first; index <= span->last; index++) {
+        if (index == inner)
+            index = outer + 1;
+        const float *row = row_at(cycles, index);
+        double weight = edge_weight(span, index);
+        for (int lane = 0; lane < CYCLE_LANES; lane++)
+            squares[lane] += weight * square((double)row[lane]);
+        for (int lane = 0; lane < HALF_LANES; lane++)
+            products[lane] += weight * (double)row[lane] * (double)row[lane + HALF_LANES];
+    }
+    for (int lane = 0; lane < CYCLE_LANES; lane++)
+        spectrum->mean_square[lane] = squares[lane] / (span->end - span->start);
+    for (int lane = 0; lane < DCPI_PHASES_MAX; lane++)
+        spectrum->power[lane] = products[lane] / (span->end - span->start);
+}
+
+WIDER_CLONES static void spread(const float *restrict rows, int64_t count, double position,
+                                double step, const float *restrict scale,
+                                const float *restrict taps, float *restrict grid) {
+    for (int64_t n = 0; n < count; n++, position += step) {
+        int32_t cell = (int32_t)position;
+        double in_row = (position - cell) * SPECTRUM_ROWS;
+        int32_t row = (int32_t)in_row;
+        float share = (float)(in_row - row);
+        const float *left = taps + row * SPECTRUM_TAPS, *right = left + SPECTRUM_TAPS;
+        float lanes[CYCLE_LANES], tap[SPECTRUM_TAPS];
+        for (int k = 0; k < SPECTRUM_TAPS; k++)
+            tap[k] = left[k] + share * (right[k] - left[k]);
+        for (int lane = 0; lane < CYCLE_LANES; lane++)
+            lanes[lane] = scale[lane] * rows[n * CYCLE_LANES + lane];
+        for (int k = 0; k < SPECTRUM_TAPS; k++) {
+            float *target = grid + ((cell + k) & (SPECTRUM_CELLS - 1)) * CYCLE_LANES;
+            for (int lane = 0; lane < CYCLE_LANES; lane++)
+                target[lane] += tap[k] * lanes[lane];
+        }
+    }
+}
+
+/* All samples onto the cells; scaled to an rms of 1, so that a small current beside a high voltage
+ * keeps its digits. */
+static void spread_span(dcpi_cycles *cycles, const edged_span *span, const float *scale) {
+    double step = SPECTRUM_CELLS / (span->end - span->start);
+    int64_t inner = span->first + 2 * EDGE_MAX, outer = span->last - 2 * EDGE_MAX;
+    memset(cycles->grid, 0, SPECTRUM_CELLS * CYCLE_LANES * sizeof(float));
+    for (int64_t index = span->first; index <= span->last; index++) {
+        if (index == inner)
+            index = outer + 1;
+        float weighted[CYCLE_LANES], weight = (float)edge_weight(span, index);
+        for (int lane = 0; lane < CYCLE_LANES; lane++)
+            weighted[lane] = weight * scale[lane];
+        double position = SPECTRUM_CELLS + step * ((double)index - span->start);
+        spread(row_at(cycles, index), 1, position, step, weighted, cycles->taps, cycles->grid);
+    }
+    double position = SPECTRUM_CELLS + step * ((double)inner - span->start);
+    spread(row_at(cycles, inner), outer - inner + 1, position, step, scale, cycles->taps,
+           cycles->grid);
+}
+
+/* One pass of Stockham's radix-4 transform (C. Van Loan, Computational Frameworks for the FFT,
+ * 1992, 1.7): real parts in one plane, imaginary ones in the next, `run` values with one twiddle.
+ */
+WIDER_CLONES static void pass_four(const float *restrict in, float *restrict out, int length,
+                                   int run, const float *restrict twiddles) {
+    enum { PLANE = SPECTRUM_CELLS * HALF_LANES };
+    int quarter = length / 4, leap = quarter * run;
+    for (int p = 0; p < quarter; p++) {
+        int turn = p * (SPECTRUM_CELLS / length);
+        float c1 = twiddles[turn], s1 = twiddles[SPECTRUM_CELLS + turn];
+        float c2 = twiddles[2 * turn], s2 = twiddles[SPECTRUM_CELLS + 2 * turn];
+        float c3 = twiddles[3 * turn], s3 = twiddles[SPECTRUM_CELLS + 3 * turn];
+        const float *a = in + p * run;
+        float *y = out + 4 * p * run;
+        for (int q = 0; q < run; q++) {
+            float ar = a[q], br = a[q + leap], cr = a[q + 2 * leap], dr = a[q + 3 * leap];
+            float ai = a[q + PLANE], bi = a[q + leap + PLANE];
+            float ci = a[q + 2 * leap + PLANE], di = a[q + 3 * leap + PLANE];
+            float sum_re = ar + cr, sum_im = ai + ci, difference_re = ar - cr;
+            float difference_im = ai - ci, other_re = br + dr, other_im = bi + di;
+            float turned_re = bi - di, turned_im = dr - br; /* times -j */
+            float one_re = difference_re + turned_re, one_im = difference_im + turned_im;
+            float two_re = sum_re - other_re, two_im = sum_im - other_im;
+            float three_re = difference_re - turned_re, three_im = difference_im - turned_im;
+            y[q] = sum_re + other_re;
+            y[q + PLANE] = sum_im + other_im;
+            y[q + run] = one_re * c1 + one_im * s1;
+            y[q + run + PLANE] = one_im * c1 - one_re * s1;
+            y[q + 2 * run] = two_re * c2 + two_im * s2;
+            y[q + 2 * run + PLANE] = two_im * c2 - two_re * s2;
+            y[q + 3 * run] = three_re * c3 + three_im * s3;
+            y[q + 3 * run + PLANE] = three_im * c3 - three_re * s3;
+        }
+    }
+}
+
+WIDER_CLONES static void pass_two(const float *restrict in, float *restrict out) {
+    enum { PLANE = SPECTRUM_CELLS * HALF_LANES, HALF = PLANE / 2 };
+    for (int q = 0; q < HALF; q++) {
+        out[q] = in[q] + in[q + HALF];
+        out[q + HALF] = in[q] - in[q + HALF];
+        out[q + PLANE] = in[q + PLANE] + in[q + HALF + PLANE];
+        out[q + HALF + PLANE] = in[q + PLANE] - in[q + HALF + PLANE];
+    }
+}
+
+static void into_planes(const float *restrict grid, float *restrict planes) {
+    for (int cell = 0; cell < SPECTRUM_CELLS; cell++)
+        for (int lane = 0; lane < HALF_LANES; lane++) {
+            planes[cell * HALF_LANES + lane] = grid[cell * CYCLE_LANES + lane];
+            planes[(SPECTRUM_CELLS + cell) * HALF_LANES + lane] =
+                grid[cell * CYCLE_LANES + HALF_LANES + lane];
+        }
+}
+
+/* The transform; its result stands in the returned planes, in order. */
+static const float *transform(dcpi_cycles *cycles) {
+    float *in = cycles->scratch, *out = cycles->grid;
+    into_planes(cycles->grid, cycles->scratch);
+    for (int length = SPECTRUM_CELLS, run = HALF_LANES; length >= 4; length /= 4, run *= 4) {
+        pass_four(in, out, length, run, cycles->twiddles);
+        float *other = in;
+        in = out;
+        out = other;
+    }
+    pass_two(in, out);
+    return out;
+}
+
+/* rms phasors of voltage and current of a phase; the kernel's delay leaves both alike. */
+static void unpack(const float *planes, int phase, int bin, double gain, const float *scale,
+                   phasor *voltage, phasor *current) {
+    enum { PLANE = SPECTRUM_CELLS * HALF_LANES };
+    const float *plus = planes + bin * HALF_LANES + phase;
+    const float *minus = planes + (SPECTRUM_CELLS - bin) % SPECTRUM_CELLS * HALF_LANES + phase;
+    double re = (double)plus[0], im = (double)plus[PLANE];
+    double mirror_re = (double)minus[0], mirror_im = (double)minus[PLANE];
+    float v_scale = scale[phase], i_scale = scale[phase + HALF_LANES];
+    double v_gain = v_scale > 0 ? gain / (double)v_scale : 0;
+    double i_gain = i_scale > 0 ? gain / (double)i_scale : 0;
+    *voltage = (phasor){(re + mirror_re) * v_gain, (im - mirror_im) * v_gain};
+    *current = (phasor){(im + mirror_im) * i_gain, (mirror_re - re) * i_gain};
+}
+
+static phasor turned_back(phasor z, double angle) {
+    double c = cos(angle), s = sin(angle);
+    return (phasor){z.re * c + z.im * s, z.im * c - z.re * s};
+}
+
+/* By how much a channel's phasors lead: the same at all bins, and in proportion to the bin. */
+typedef struct {
+    double fixed, per_bin;
+} phase_lead;
+
+static phase_lead lead_of(const dcpi_cycles *cycles, int channel, double skew_s, double length) {
+    const dcpi_correction *correction = cycles->corrections + channel;
+    double late_s = correction->delay_s + skew_s;
+    return (phase_lead){correction->phase_rad, TWO_PI * late_s * cycles->time_rate_hz / length};
+}
+
+static void take_bins(const dcpi_cycles *cycles, const float *planes, int phase, double length,
+                      const float *scale, cycle_spectrum *spectrum) {
+    int phases = cycles->config.phases;
+    double *v_bins = spectrum->bins + phase * SPECTRUM_BINS;
+    double *i_bins = spectrum->bins + (phase + phases) * SPECTRUM_BINS;
+    phase_lead v_lead = lead_of(cycles, phase, 0, length);
+    phase_lead i_lead = lead_of(cycles, phases + phase, cycles->config.skew_s[phase], length);
+    int leads =
+        v_lead.fixed != 0 || v_lead.per_bin != 0 || i_lead.fixed != 0 || i_lead.per_bin != 0;
+    spectrum->turned_power[phase] = 0;
+    for (int bin = 0; bin < spectrum->bin_count; bin++) {
+        phasor voltage, current;
+        /* Half of the sum of both mirror images, over the length; the peak by sqrt(2). */
+        double gain = cycles->gain[bin] / length * (bin == 0 ? 0.5 : M_SQRT1_2);
+        unpack(planes, phase, bin, gain, scale, &voltage, &current);
+        if (leads && bin > 0) {
+            double before = times_conjugate(voltage, current).re;
+            voltage = turned_back(voltage, v_lead.fixed + v_lead.per_bin * bin);
+            current = turned_back(current, i_lead.fixed + i_lead.per_bin * bin);
+            spectrum->turned_power[phase] += times_conjugate(voltage, current).re - before;
+        }
+        v_bins[bin] = square(voltage.re) + square(voltage.im);
+        i_bins[bin] = square(current.re) + square(current.im);
+        if (bin == cycles->cycles_per_interval) {
+            spectrum->fundamental[phase] = voltage;
+            spectrum->fundamental[phase + phases] = current;
+        }
+    }
+}
+
+void dcpi_cycle_spectrum(dcpi_cycles *cycles, double start, double end, cycle_spectrum *spectrum) {
+    int32_t edge = cycles->edge_samples;
+    edged_span span = {start, end, edge, (int64_t)ceil(start) - edge, (int64_t)floor(end) + edge};
+    float scale[CYCLE_LANES];
+    sum_levels(cycles, &span, spectrum);
+    for (int lane = 0; lane < CYCLE_LANES; lane++) {
+        double level = spectrum->mean_square[lane];
+        scale[lane] = level > 0 ? (float)(1 / sqrt(level)) : 0;
+    }
+    spread_span(cycles, &span, scale);
+    const float *planes = transform(cycles);
+    double reachable = floor(BIN_SHARE * (end - start));
+    spectrum->bin_count = reachable < SPECTRUM_BINS - 1 ? (int32_t)reachable + 1 : SPECTRUM_BINS;
+    spectrum->bins = cycles->bins;
+    for (int phase = 0; phase < cycles->config.phases; phase++)
+        take_bins(cycles, planes, phase, end - start, scale, spectrum);
+}
