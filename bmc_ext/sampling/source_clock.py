@@ -159,7 +159,7 @@ class SourceClock:
         slope = _envelope_slope(points)
         late = points[:, 1] - slope * points[:, 0] * _NS
         late -= late.min()
-        baseline_s = points[-third:, 0].mean() - points[:third, 0].mean()
+        baseline_s = float(points[-third:, 0].mean() - points[:third, 0].mean())
         noise_ns = _small(late[:third]) + _small(late[-third:])
         half = len(points) // 2
         # The slope is that of the middle: what changed from half to half has gone on since.
@@ -174,11 +174,11 @@ class SourceClock:
         points = np.array(self._recent)
         late = points[:, 1] - self._slope * points[:, 0] * _NS
         recent, before = late[-_RECENT:], late[:-_RECENT]
-        phase = recent.min()
+        phase = float(recent.min())
         noise_ns = _small(recent - phase)
-        lag_ns = _LAG * (recent[-2:].min() - phase)
+        lag_ns = _LAG * float(recent[-2:].min() - phase)
         if len(before) == _RECENT and phase - before.min() > self._step_ns():
-            self._begin_phase([tuple(point) for point in points[-_RECENT:]])
+            self._begin_phase([(x, y) for x, y in points[-_RECENT:].tolist()])
             return
         self._phase = phase
         self._phase_noise_s = max(noise_ns, lag_ns) / _NS

@@ -43,6 +43,7 @@ def feeds(bmc: Running) -> dict[str, dict]:
     """The feeds of power/realtime by their id."""
     answer = bmc.ask("GET", "/redfish/v1/dcpi/power/realtime")
     # 503 before the first window is complete.
+    assert answer.status in (200, 503), answer
     return {} if answer.status == 503 else {feed["FeedId"]: feed for feed in answer.body["Feeds"]}
 
 

@@ -27,7 +27,7 @@ CAPABILITIES = (
 )
 
 
-@routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService", volatile=("Status",))
+@routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService")
 def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """What this BMC offers, and where."""
     facility = context.config.facility
