@@ -61,29 +61,10 @@ typedef enum {
     DCPI_COARSE = 1024 /* under 32 steps of the converter, and no noise to blur them */
 } dcpi_flag;
 
-/* Sizes of the workspace; private to the library. */
-enum {
-    DCPI_LANES = 8,
-    DCPI_BLOCK = 64,
-    DCPI_GRID_CELLS = 2112,
-    DCPI_BLOCK_CELLS = 512,
-    DCPI_TRACK_CELLS = 720,
-    DCPI_SEARCH_CELLS = 512
-};
-
-/* Scratch memory, 40 KiB; needs no initialisation and carries nothing between calls. */
+/* Scratch memory, 84 KiB; needs no initialisation and carries nothing between calls. */
+enum { DCPI_WORKSPACE_CELLS = 10752 };
 typedef struct {
-    double grid[DCPI_GRID_CELLS];
-    double channels[DCPI_BLOCK_CELLS];
-    double lanes[DCPI_BLOCK_CELLS];
-    double taps[DCPI_BLOCK_CELLS];
-    double cosine[DCPI_BLOCK];
-    double sine[DCPI_BLOCK];
-    double weight[DCPI_BLOCK];
-    double track[DCPI_TRACK_CELLS];
-    double tail[2 * DCPI_LANES];
-    double search[DCPI_SEARCH_CELLS];
-    int32_t bins[DCPI_BLOCK];
+    double cells[DCPI_WORKSPACE_CELLS];
 } dcpi_workspace;
 
 /* What is known of the sensor of one channel. Value = gain * (sample - offset), and every order's

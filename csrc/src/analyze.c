@@ -80,10 +80,6 @@ static int is_too_short(const dcpi_window *window) {
            window->samples < SHORTEST_S * window->sample_rate_hz;
 }
 
-static int is_void(const phase_level *level) {
-    return !level->voltage.finite || !level->current.finite;
-}
-
 /* The channel with the largest variance of the phases' from `first` that are not in the mask; -1
  * when none varies. */
 static int strongest(const dcpi_window *window, const phase_level *levels, int first,
@@ -108,24 +104,22 @@ typedef struct {
 } line;
 
 static line line_of(const dcpi_window *window, const phase_level *levels, int channel,
-                    dcpi_workspace *workspace) {
+                    scratch *work) {
     line found = {LINE_ABSENT, channel, 0};
-    found.verdict =
-        dcpi_find_frequency(window, channel, channel_of(window, levels, channel)->variance,
-                            workspace, &found.frequency_hz);
+    found.verdict = dcpi_find_frequency(window, channel, channel_of(window, levels, channel), work,
+                                        &found.frequency_hz);
     return found;
 }
 
 /* From the strongest voltage that has one; from the strongest such current where no voltage turns.
  */
-static line find_line(const dcpi_window *window, const phase_level *levels,
-                      dcpi_workspace *workspace) {
+static line find_line(const dcpi_window *window, const phase_level *levels, scratch *work) {
     line elsewhere = {LINE_ABSENT, -1, 0};
     unsigned tried = 0;
     for (int first = 0; first <= window->phases && elsewhere.source < 0; first += window->phases) {
         int channel;
         while ((channel = strongest(window, levels, first, tried)) >= 0) {
-            line found = line_of(window, levels, channel, workspace);
+            line found = line_of(window, levels, channel, work);
             tried |= 1u << channel;
             if (found.verdict == LINE_FOUND)
                 return found;
@@ -139,31 +133,33 @@ static line find_line(const dcpi_window *window, const phase_level *levels,
 /* Where the phase of the source jumps, its slope is no frequency, but another phase may not jump.
  */
 static line steadier_line(const dcpi_window *window, const phase_level *levels, const line *from,
-                          const fold_result *folded, dcpi_workspace *workspace) {
+                          const fold_result *folded, scratch *work) {
     int first = from->source < window->phases ? 0 : window->phases, channel;
     double least = STRONG_SHARE * channel_of(window, levels, from->source)->variance;
     unsigned tried = 1u << from->source;
     while ((channel = strongest(window, levels, first, tried)) >= 0 &&
            channel_of(window, levels, channel)->variance > least) {
         tried |= 1u << channel;
-        if (!dcpi_steadiness(window, levels, folded, workspace, channel).jumps)
-            return line_of(window, levels, channel, workspace);
+        if (!folded->verdict[channel].jumps)
+            return line_of(window, levels, channel, work);
     }
     return *from;
 }
 
 /* The fold with the best frequency that the window has. */
 static void fold_line(const dcpi_window *window, const phase_level *levels, line *from,
-                      dcpi_workspace *workspace, fold_result *folded) {
-    dcpi_fold(window, levels, from->frequency_hz, workspace, folded);
-    if (!dcpi_steadiness(window, levels, folded, workspace, from->source).jumps)
+                      scratch *work, fold_result *folded) {
+    dcpi_fold(window, levels, from->source, from->frequency_hz, work, folded);
+    dcpi_steadiness(window, levels, work, folded);
+    if (!folded->verdict[from->source].jumps)
         return;
-    line other = steadier_line(window, levels, from, folded, workspace);
+    line other = steadier_line(window, levels, from, folded, work);
     if (other.source == from->source)
         return;
     if (other.verdict == LINE_FOUND)
         *from = other;
-    dcpi_fold(window, levels, from->frequency_hz, workspace, folded);
+    dcpi_fold(window, levels, from->source, from->frequency_hz, work, folded);
+    dcpi_steadiness(window, levels, work, folded);
 }
 
 static uint32_t frequency_flags(const dcpi_window *window, const fold_result *folded) {
@@ -176,11 +172,11 @@ static uint32_t frequency_flags(const dcpi_window *window, const fold_result *fo
     return flags;
 }
 
-static void fill_levels(const dcpi_window *window, dcpi_workspace *workspace, phase_level *levels,
+static void fill_levels(const dcpi_window *window, scratch *work, phase_level *levels,
                         dcpi_analysis *analysis) {
     for (int k = 0; k < window->phases; k++) {
         dcpi_phase *phase = analysis->phase + k;
-        dcpi_phase_level(window, k, workspace, levels + k);
+        dcpi_phase_level(window, k, work, levels + k);
         if (is_void(levels + k)) {
             phase->flags |= DCPI_NOT_FINITE;
             continue;
@@ -221,36 +217,28 @@ static int is_out_of_range(double frequency_hz) {
 
 /* A jump may look like a tone in one phase, but hardly in two. */
 static int line_jumps(const dcpi_window *window, const phase_level *levels,
-                      const fold_result *folded, const dcpi_workspace *workspace, int source) {
-    steady_verdict verdict = dcpi_steadiness(window, levels, folded, workspace, source);
-    int first = source < window->phases ? 0 : window->phases, jumps = verdict.jumps;
-    for (int channel = first; verdict.flags && channel < first + window->phases; channel++)
+                      const fold_result *folded, int source) {
+    const steady_verdict *verdict = folded->verdict + source;
+    int first = source < window->phases ? 0 : window->phases, jumps = verdict->jumps;
+    for (int channel = first; verdict->flags && channel < first + window->phases; channel++)
         if (!is_void(levels + channel % window->phases))
-            jumps |= dcpi_steadiness(window, levels, folded, workspace, channel).jumps;
+            jumps |= folded->verdict[channel].jumps;
     return jumps;
 }
 
 /* `source` is the channel that gave the frequency. */
 static void fill_with_line(const dcpi_window *window, const phase_level *levels,
-                           fold_result *folded, const dcpi_workspace *workspace, int source,
-                           dcpi_analysis *analysis) {
+                           fold_result *folded, int source, dcpi_analysis *analysis) {
     /* Where the phase jumps, its slope is no frequency, and no reason to call it out of range. */
-    int jumps = line_jumps(window, levels, folded, workspace, source);
+    int jumps = line_jumps(window, levels, folded, source);
     if (!jumps && is_out_of_range(folded->frequency_hz)) {
         fill_without_line(window, levels, LINE_ELSEWHERE, analysis);
         return;
     }
     analysis->frequency_hz = jumps ? NAN : folded->frequency_hz;
-    steady_verdict verdicts[CHANNELS_MAX];
-    for (int channel = 0; channel < 2 * window->phases; channel++)
-        if (!is_void(levels + channel % window->phases))
-            verdicts[channel] = dcpi_steadiness(window, levels, folded, workspace, channel);
     /* Only now: the track that tells steadiness is one of phasors that are not yet turned. */
     dcpi_correct_angles(window, folded);
-    for (int k = 0; k < window->phases; k++)
-        if (!is_void(levels + k))
-            dcpi_phase_power(window, levels + k, folded, k, verdicts + k,
-                             verdicts + window->phases + k, analysis->phase + k);
+    dcpi_phases_power(window, levels, folded, analysis->phase);
     analysis->flags |= frequency_flags(window, folded);
     dcpi_total_power(window, folded, analysis->phase, &analysis->total, &analysis->flags);
 }
@@ -264,6 +252,12 @@ static void clear(const dcpi_window *window, dcpi_analysis *analysis) {
     dcpi_total_unknown(&analysis->total);
 }
 
+/* The caller's memory from the first cache line on. */
+static scratch *scratch_of(dcpi_workspace *workspace) {
+    uintptr_t address = (uintptr_t)workspace;
+    return (scratch *)(void *)((char *)workspace + (64 - address % 64) % 64);
+}
+
 dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
                          dcpi_analysis *analysis) {
     if (!window || !workspace || !analysis)
@@ -272,17 +266,18 @@ dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
     if (status != DCPI_OK)
         return status;
     phase_level levels[DCPI_PHASES_MAX];
+    scratch *work = scratch_of(workspace);
     clear(window, analysis);
-    fill_levels(window, workspace, levels, analysis);
+    fill_levels(window, work, levels, analysis);
     if (is_too_short(window)) {
         analysis->flags |= DCPI_TOO_SHORT;
         dcpi_total_power(window, NULL, analysis->phase, &analysis->total, &analysis->flags);
     } else {
-        line found = find_line(window, levels, workspace);
+        line found = find_line(window, levels, work);
         if (found.verdict == LINE_FOUND) {
             fold_result folded;
-            fold_line(window, levels, &found, workspace, &folded);
-            fill_with_line(window, levels, &folded, workspace, found.source, analysis);
+            fold_line(window, levels, &found, work, &folded);
+            fill_with_line(window, levels, &folded, found.source, analysis);
         } else {
             fill_without_line(window, levels, found.verdict, analysis);
         }

@@ -2,192 +2,254 @@
  *
  * Each sample, weighted by a Hann window over whole periods, is spread over FOLD_TAPS of FOLD_BINS
  * bins of one period (a non-uniform Fourier transform of type 1: A. Dutt, V. Rokhlin, SIAM J. Sci.
- * Comput. 14(6), 1993; L. Greengard, J.-Y. Lee, SIAM Review 46(3), 2004). One short transform
- * across the channels then gives every order; dividing by the kernel's transform undoes the
- * spreading. Voltage and current of a phase are the real and imaginary part of one complex lane. */
+ * Comput. 14(6), 1993; L. Greengard, J.-Y. Lee, SIAM Review 46(3), 2004). In the same pass go the
+ * weighted sums, the half-periods' phasors and the last step of the frequency. The channels are the
+ * lanes of a vector, in single precision; sums over blocks are double. */
 #include <string.h>
 
 #include "internal.h"
 #include "tables.h"
 
-_Static_assert((FOLD_BINS + FOLD_TAPS) * DCPI_LANES <= DCPI_GRID_CELLS, "the grid fits");
-_Static_assert(FOLD_TAPS *DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the taps fit");
-_Static_assert(DCPI_LANES *DCPI_BLOCK <= DCPI_BLOCK_CELLS, "the lanes fit");
+_Static_assert(FOLD_BINS + FOLD_TAPS <= GRID_BINS, "the grid fits");
 
-enum { LANES = DCPI_LANES, HALF = DCPI_LANES / 2 };
+/* A fold this far off the frequency still reads as exact; beyond, it is folded again. */
+static const double FOLDED_GOOD_ENOUGH_HZ = 0.002;
+enum { FOLDS_MAX = 3 };
 
-/* Bins and taps of samples that stand `turns` of the period on, rising by `step`. */
-WIDER_CLONES static void place(double turns, double step, int32_t count, int32_t *bins,
-                               double *taps) {
-    for (int32_t k = 0; k < count; k++) {
-        double position = turns + step * k;
-        position = FOLD_BINS * (position - (double)(int32_t)position);
-        bins[k] = (int32_t)position;
-        double z = position - bins[k] - 0.5;
-        double z_square = z * z;
+/* Accumulators of one block or of the window. */
+typedef struct {
+    double first[LANES], square[LANES], power[HALF];
+    double even_re, even_im, odd_re, odd_im;
+    double weight;
+} pass_sums;
+
+typedef struct {
+    hann_span span;
+    segment_grid segments;
+    rotor line, hann;
+    double turns_per_sample;
+    uint64_t phase, phase_step; /* of the line, in turns * 2^64 */
+    pass_sums sums;
+} fold_pass;
+
+/* The line's cosine and sine, the Hann window and its slope in this block. */
+INLINE void turn_block(fold_pass *pass, int32_t start, scratch *work) {
+    float line_c = (float)pass->line.cosine, line_s = (float)pass->line.sine;
+    float hann_c = (float)pass->hann.cosine, hann_s = (float)pass->hann.sine;
+    int32_t first = pass->span.first - start, last = pass->span.last - start;
+    for (int32_t k = 0; k < BLOCK; k++) {
+        float step_c = pass->line.step_cosine[k], step_s = pass->line.step_sine[k];
+        work->cosine[k] = step_c * line_c - step_s * line_s;
+        work->sine[k] = step_s * line_c + step_c * line_s;
+    }
+    for (int32_t k = 0; k < BLOCK; k++) {
+        float step_c = pass->hann.step_cosine[k], step_s = pass->hann.step_sine[k];
+        float weight = 0.5f + 0.5f * (step_c * hann_c - step_s * hann_s);
+        work->slope[k] = step_s * hann_c + step_c * hann_s;
+        work->weight[k] = (k >= first) & (k <= last) ? weight : 0;
+    }
+}
+
+/* Bins and taps of the samples of a block. */
+INLINE void place(const fold_pass *pass, scratch *work) {
+    uint32_t phase = (uint32_t)(pass->phase >> 32), step = (uint32_t)(pass->phase_step >> 32);
+    for (int32_t k = 0; k < BLOCK; k++) {
+        uint32_t at = phase + (uint32_t)k * step;
+        work->bins[k] = (int32_t)(at >> 24);
+        float z = (float)(int32_t)(at & 0xffffffu) * 0x1p-24f - 0.5f;
+        float z_square = z * z;
         for (int tap = 0; tap < FOLD_TAPS / 2; tap++) {
-            double even = fold_even[tap][FOLD_TERMS - 1], odd = fold_odd[tap][FOLD_TERMS - 1];
+            float even = fold_even[tap][FOLD_TERMS - 1], odd = fold_odd[tap][FOLD_TERMS - 1];
             for (int term = FOLD_TERMS - 2; term >= 0; term--) {
                 even = even * z_square + fold_even[tap][term];
                 odd = odd * z_square + fold_odd[tap][term];
             }
-            taps[tap * DCPI_BLOCK + k] = even + z * odd;
-            taps[(FOLD_TAPS - 1 - tap) * DCPI_BLOCK + k] = even - z * odd;
+            work->taps[tap][k] = even + z * odd;
+            work->taps[FOLD_TAPS - 1 - tap][k] = even - z * odd;
         }
     }
 }
 
-WIDER_CLONES static void spread(const double *restrict lanes, const double *restrict taps,
-                                const int32_t *restrict bins, int32_t count,
-                                double *restrict grid) {
-    for (int32_t k = 0; k < count; k++) {
-        double *cell = grid + bins[k] * LANES;
-        for (int tap = 0; tap < FOLD_TAPS; tap++) {
-            double share = taps[tap * DCPI_BLOCK + k];
-            for (int lane = 0; lane < LANES; lane++)
-                cell[tap * LANES + lane] += share * lanes[k * LANES + lane];
-        }
+INLINE void add_double(const eight *from, double *to) {
+    for (int lane = 0; lane < LANES; lane++)
+        to[lane] += (double)(*from)[lane];
+}
+
+typedef struct {
+    eight first, square;
+    four power;
+} block_sums;
+
+/* One sample into the weighted sums, and its taps into a grid. */
+INLINE void spread_sample(const scratch *work, int32_t k, eight *grid, block_sums *sums) {
+    const eight *x = work->lanes + 2 + k;
+    const four *halves = (const four *)x;
+    eight weighted = *x * work->weight[k];
+    eight *bins = grid + work->bins[k];
+    /* Keeps one address for all taps, not one for each. */
+    __asm__("" : "+r"(bins));
+    sums->first += weighted;
+    sums->square += weighted * *x;
+    sums->power += halves[0] * work->weight[k] * halves[1];
+    for (int tap = 0; tap < FOLD_TAPS; tap++)
+        bins[tap] += weighted * work->taps[tap][k];
+}
+
+/* Samples beyond the window have no weight. */
+INLINE void spread(scratch *work, pass_sums *sums) {
+    block_sums even = {{0}, {0}, {0}}, odd = {{0}, {0}, {0}};
+    for (int32_t k = 0; k < BLOCK; k += 2) {
+        spread_sample(work, k, work->grid[0], &even);
+        spread_sample(work, k + 1, work->grid[1], &odd);
+    }
+    even.first += odd.first;
+    even.square += odd.square;
+    even.power += odd.power;
+    add_double(&even.first, sums->first);
+    add_double(&even.square, sums->square);
+    for (int k = 0; k < HALF; k++)
+        sums->power[k] += (double)even.power[k];
+}
+
+/* The even and odd sums of the channel that gives the frequency. */
+INLINE void add_slope(const scratch *work, pass_sums *sums) {
+    const float *x = work->source;
+    float even_re = 0, even_im = 0, odd_re = 0, odd_im = 0, weights = 0;
+    for (int32_t k = 0; k < BLOCK; k++) {
+        float weight = work->weight[k];
+        float even = x[k] * weight * weight, odd = x[k] * weight * work->slope[k];
+        even_re += even * work->cosine[k];
+        even_im -= even * work->sine[k];
+        odd_re += odd * work->cosine[k];
+        odd_im -= odd * work->sine[k];
+        weights += weight;
+    }
+    sums->even_re += (double)even_re;
+    sums->even_im += (double)even_im;
+    sums->odd_re += (double)odd_re;
+    sums->odd_im += (double)odd_im;
+    sums->weight += (double)weights;
+}
+
+/* One sample into the sums of a segment. */
+INLINE void add_sample(const scratch *work, int32_t k, float share, eight sums[TRACK_KINDS]) {
+    eight x = work->lanes[k + 2], last = work->lanes[k + 1];
+    eight bend = x - last + (work->lanes[k] - last);
+    sums[TRACK_RE] += x * (share * work->cosine[k]);
+    sums[TRACK_IM] -= x * (share * work->sine[k]);
+    sums[TRACK_BENDS] += bend * bend * share;
+}
+
+/* Samples from..to of the block into one segment: phasor and squared second differences, where a
+ * transient of few samples stands out and the wave hardly does. Two sums, so that one need not wait
+ * for the other. */
+INLINE void add_piece(const scratch *work, int32_t from, int32_t to, eight *segment) {
+    eight even[TRACK_KINDS] = {{0}}, odd[TRACK_KINDS] = {{0}};
+    int32_t k = from;
+    for (; k + 1 < to; k += 2) {
+        add_sample(work, k, 1, even);
+        add_sample(work, k + 1, 1, odd);
+    }
+    if (k < to)
+        add_sample(work, k, 1, even);
+    for (int kind = 0; kind < TRACK_KINDS; kind++)
+        segment[kind] += even[kind] + odd[kind];
+}
+
+/* Samples on a border are shared out by the part of their cell on either side. Segment 0 lies
+ * before the first border, segment count + 1 behind the last. */
+INLINE void track(const segment_grid *segments, int32_t start, int32_t count, scratch *work) {
+    int32_t from = 0;
+    int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
+    if (segment < 0)
+        segment = 0;
+    while (from < count) {
+        double border = segments->start + segment * segments->length;
+        int32_t sample = (int32_t)floor(border + 0.5) - start;
+        int is_within = segment <= segments->count && sample < count;
+        add_piece(work, from, is_within ? sample : count, work->track[segment]);
+        if (!is_within)
+            break;
+        float share = (float)(border + 0.5 - (sample + start));
+        add_sample(work, sample, share, work->track[segment]);
+        add_sample(work, sample, 1 - share, work->track[segment + 1]);
+        from = sample + 1;
+        segment++;
     }
 }
 
-WIDER_CLONES static void weigh(const double *channels, const double *weight, int32_t count,
-                               double *restrict lanes) {
-    for (int32_t k = 0; k < count; k++)
-        for (int lane = 0; lane < LANES; lane++)
-            lanes[k * LANES + lane] = weight[k] * channels[lane * DCPI_BLOCK + k];
+/* So that the first two samples of the window show no bend. */
+static void extend_back(eight *lanes) {
+    eight rise = lanes[3] - lanes[2];
+    lanes[1] = lanes[2] - rise;
+    lanes[0] = lanes[1] - rise;
 }
 
-WIDER_CLONES static double weighted_product(const double *x, const double *y, const double *weight,
-                                            int32_t count) {
-    double sum = 0;
-    for (int32_t k = 0; k < count; k++)
-        sum += weight[k] * x[k] * y[k];
-    return sum;
-}
-
-static void add_means(const double *channels, const double *weight, int32_t count, int phases,
-                      weighted_means *sums) {
-    for (int k = 0; k < phases; k++) {
-        const double *v = channels + k * DCPI_BLOCK;
-        const double *i = channels + (LANE_CURRENT + k) * DCPI_BLOCK;
-        sums->voltage_square[k] += weighted_product(v, v, weight, count);
-        sums->current_square[k] += weighted_product(i, i, weight, count);
-        sums->power[k] += weighted_product(v, i, weight, count);
-        if (phases < DCPI_PHASES_MAX)
-            continue;
-        const double *v_next = channels + (k + 1) % phases * DCPI_BLOCK;
-        const double *i_next = channels + (LANE_CURRENT + (k + 1) % phases) * DCPI_BLOCK;
-        sums->voltage_cross[k] += weighted_product(v, v_next, weight, count);
-        sums->current_cross[k] += weighted_product(i, i_next, weight, count);
+WIDER_CLONES static void fold_block(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
+    turn_block(pass, start, work);
+    track(&pass->segments, start, count, work);
+    if (start <= pass->span.last && start + count > pass->span.first) {
+        place(pass, work);
+        spread(work, &pass->sums);
+        add_slope(work, &pass->sums);
     }
-}
-
-static void divide_means(weighted_means *sums, double weight_sum) {
-    for (int k = 0; k < DCPI_PHASES_MAX; k++) {
-        sums->voltage_square[k] /= weight_sum;
-        sums->current_square[k] /= weight_sum;
-        sums->power[k] /= weight_sum;
-        sums->voltage_cross[k] /= weight_sum;
-        sums->current_cross[k] /= weight_sum;
-    }
-}
-
-/* One radix-4 butterfly across the lanes; bins a quarter of the transform apart. */
-static inline void butterfly(double *restrict first, int quarter, int turn) {
-    const double *cosine = fold_sine + FOLD_BINS / 4;
-    double *a = first, *b = a + quarter * LANES, *c = b + quarter * LANES, *d = c + quarter * LANES;
-    for (int lane = 0; lane < HALF; lane++) {
-        int im = lane + HALF;
-        double sum_re = a[lane] + c[lane], sum_im = a[im] + c[im];
-        double difference_re = a[lane] - c[lane], difference_im = a[im] - c[im];
-        double other_re = b[lane] + d[lane], other_im = b[im] + d[im];
-        /* times -j */
-        double turned_re = b[im] - d[im], turned_im = d[lane] - b[lane];
-        double one_re = difference_re + turned_re, one_im = difference_im + turned_im;
-        double two_re = sum_re - other_re, two_im = sum_im - other_im;
-        double three_re = difference_re - turned_re, three_im = difference_im - turned_im;
-        a[lane] = sum_re + other_re;
-        a[im] = sum_im + other_im;
-        b[lane] = one_re * cosine[turn] + one_im * fold_sine[turn];
-        b[im] = one_im * cosine[turn] - one_re * fold_sine[turn];
-        c[lane] = two_re * cosine[2 * turn] + two_im * fold_sine[2 * turn];
-        c[im] = two_im * cosine[2 * turn] - two_re * fold_sine[2 * turn];
-        d[lane] = three_re * cosine[3 * turn] + three_im * fold_sine[3 * turn];
-        d[im] = three_im * cosine[3 * turn] - three_re * fold_sine[3 * turn];
-    }
-}
-
-/* In place; the result of order h stands in the bin with h's base-4 digits reversed. */
-WIDER_CLONES static void transform(double *grid) {
-    for (int length = FOLD_BINS; length >= 4; length /= 4) {
-        int quarter = length / 4;
-        for (int base = 0; base < FOLD_BINS; base += length)
-            for (int k = 0; k < quarter; k++)
-                butterfly(grid + (base + k) * LANES, quarter, k * (FOLD_BINS / length));
-    }
-}
-
-static int reversed_digits(int order) {
-    return (order & 3) << 6 | (order & 12) << 2 | (order & 48) >> 2 | (order & 192) >> 6;
+    pass->phase += BLOCK * pass->phase_step;
+    dcpi_rotor_advance(&pass->line);
+    dcpi_rotor_advance(&pass->hann);
 }
 
 /* Taps beyond the last bin belong to the next period's first ones. */
-static void wrap(double *grid) {
-    for (int cell = 0; cell < (FOLD_TAPS - 1) * LANES; cell++)
-        grid[cell] += grid[FOLD_BINS * LANES + cell];
+WIDER_CLONES static void merge_grids(eight *grid, const eight *other) {
+    for (int bin = 0; bin < FOLD_BINS + FOLD_TAPS; bin++)
+        grid[bin] += other[bin];
+    for (int bin = 0; bin < FOLD_TAPS - 1; bin++)
+        grid[bin] += grid[FOLD_BINS + bin];
 }
 
-/* Separate the voltage (real part) and the current (imaginary part) of one phase. */
-static void unpack(const double *grid, int phase, int order, double weight_sum, phasor *voltage,
-                   phasor *current) {
-    const double *plus = grid + reversed_digits(order) * LANES;
-    const double *minus = grid + reversed_digits((FOLD_BINS - order) % FOLD_BINS) * LANES;
-    double re = plus[phase], im = plus[phase + HALF];
-    double mirror_re = minus[phase], mirror_im = minus[phase + HALF];
-    /* Tap 0 stands FOLD_TAPS/2 - 1 bins before the sample's own. */
-    int turn = order * (FOLD_TAPS / 2 - 1) % FOLD_BINS;
-    double scale = fold_gain[order] / weight_sum * (order == 0 ? 0.5 : M_SQRT1_2);
-    double c = scale * fold_sine[turn + FOLD_BINS / 4], s = scale * fold_sine[turn];
-    phasor v = {re + mirror_re, im - mirror_im}, i = {im + mirror_im, mirror_re - re};
-    *voltage = (phasor){v.re * c - v.im * s, v.im * c + v.re * s};
-    *current = (phasor){i.re * c - i.im * s, i.im * c + i.re * s};
+static fold_pass begin(const dcpi_window *window, double frequency_hz, scratch *work) {
+    fold_pass pass;
+    memset(&pass.sums, 0, sizeof pass.sums);
+    memset(work->grid, 0, sizeof work->grid);
+    memset(work->track, 0, sizeof work->track);
+    pass.span = dcpi_span(window->samples, window->sample_rate_hz, frequency_hz);
+    pass.segments = dcpi_segments(window, frequency_hz);
+    pass.turns_per_sample = frequency_hz / window->sample_rate_hz;
+    /* A quarter of a bin ahead, as the tables have it. */
+    pass.phase = UINT64_C(1) << 54;
+    pass.phase_step = (uint64_t)(pass.turns_per_sample * 0x1p64);
+    dcpi_rotor_init(&pass.line, pass.turns_per_sample, 0);
+    dcpi_rotor_init(&pass.hann, 1 / pass.span.length, -pass.span.centre);
+    return pass;
 }
 
-static void load_lanes(const dcpi_window *window, const phase_level *levels, int32_t start,
-                       int32_t count, dcpi_workspace *workspace) {
-    for (int channel = 0; channel < 2 * window->phases; channel++) {
-        const phase_level *level = levels + channel % window->phases;
-        if (level->voltage.finite && level->current.finite)
-            dcpi_read_block(window, channel, start, count,
-                            workspace->channels + channel_lane(window, channel) * DCPI_BLOCK);
+/* The slope of the phase that is left: see frequency.c, with the window's half and quarter. */
+static double correction_hz(const dcpi_window *window, const fold_pass *pass) {
+    const pass_sums *sums = &pass->sums;
+    phasor even = {sums->even_re, sums->even_im}, odd = {sums->odd_re, sums->odd_im};
+    double norm = square(even.re) + square(even.im);
+    if (!(norm > 0))
+        return 0;
+    double slope = times_conjugate(odd, even).im / norm;
+    return window->sample_rate_hz / pass->span.length * slope;
+}
+
+/* In V and A, with the offsets that the lanes had been relieved of. */
+static void restore_means(const fold_pass *pass, const lane_scaling *scaling,
+                          weighted_means *means) {
+    double share = 1 / pass->sums.weight, first[LANES];
+    const double *offset = scaling->offset, *unit = scaling->unit;
+    for (int lane = 0; lane < LANES; lane++) {
+        first[lane] = pass->sums.first[lane] * share * unit[lane];
+        means->first[lane] = first[lane] + offset[lane];
+        means->square[lane] = pass->sums.square[lane] * share * square(unit[lane]) +
+                              offset[lane] * (2 * first[lane] + offset[lane]);
     }
-    /* The track of a pure cosine and sine tells what of its own image a fundamental leaves. */
-    memcpy(workspace->channels + LANE_COSINE * DCPI_BLOCK, workspace->cosine,
-           sizeof workspace->cosine);
-    memcpy(workspace->channels + LANE_SINE * DCPI_BLOCK, workspace->sine, sizeof workspace->sine);
-}
-
-static double hann_block(const rotor_table *hann, const hann_span *span, int32_t start,
-                         int32_t count, dcpi_workspace *workspace) {
-    double *cosine = workspace->lanes, *sine = workspace->lanes + DCPI_BLOCK;
-    double sum = 0;
-    dcpi_rotor_block(hann, start - span->centre, count, cosine, sine);
-    for (int32_t k = 0; k < count; k++) {
-        int32_t index = start + k;
-        int inside = index >= span->first && index <= span->last;
-        workspace->weight[k] = inside ? 0.5 + 0.5 * cosine[k] : 0;
-        sum += workspace->weight[k];
+    for (int lane = 0; lane < HALF; lane++) {
+        int other = LANE_CURRENT + lane;
+        means->power[lane] = pass->sums.power[lane] * share * unit[lane] * unit[other] +
+                             offset[lane] * first[other] + offset[other] * first[lane] +
+                             offset[lane] * offset[other];
     }
-    return sum;
-}
-
-static void fold_block(const dcpi_window *window, double turns_per_sample, int32_t start,
-                       int32_t count, dcpi_workspace *workspace, weighted_means *sums) {
-    double turns = turns_per_sample * start;
-    place(turns - floor(turns), turns_per_sample, count, workspace->bins, workspace->taps);
-    weigh(workspace->channels, workspace->weight, count, workspace->lanes);
-    spread(workspace->lanes, workspace->taps, workspace->bins, count, workspace->grid);
-    add_means(workspace->channels, workspace->weight, count, window->phases, sums);
 }
 
 static int32_t highest_order(const dcpi_window *window, double frequency_hz) {
@@ -195,37 +257,64 @@ static int32_t highest_order(const dcpi_window *window, double frequency_hz) {
     return order < DCPI_ORDER_MAX ? (int32_t)order : DCPI_ORDER_MAX;
 }
 
-void dcpi_fold(const dcpi_window *window, const phase_level *levels, double frequency_hz,
-               dcpi_workspace *workspace, fold_result *result) {
-    double turns_per_sample = frequency_hz / window->sample_rate_hz;
-    hann_span span = dcpi_span(window, frequency_hz);
-    segment_grid segments = dcpi_segments(window, frequency_hz);
-    rotor_table line, hann;
-    dcpi_rotor_init(&line, turns_per_sample);
-    dcpi_rotor_init(&hann, 1 / span.length);
-    memset(result, 0, sizeof *result);
-    memset(workspace->grid, 0, sizeof workspace->grid);
-    memset(workspace->track, 0, sizeof workspace->track);
-    memset(workspace->channels, 0, sizeof workspace->channels);
-    double weight_sum = 0;
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
-        int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
-        dcpi_rotor_block(&line, start, count, workspace->cosine, workspace->sine);
-        load_lanes(window, levels, start, count, workspace);
-        dcpi_track_block(&segments, start, count, workspace);
-        if (start > span.last || start + count <= span.first)
-            continue;
-        weight_sum += hann_block(&hann, &span, start, count, workspace);
-        fold_block(window, turns_per_sample, start, count, workspace, &result->means);
+static void bend_means(const segment_grid *segments, int32_t samples, const scratch *work,
+                       fold_result *result) {
+    for (int lane = 0; lane < LANES; lane++) {
+        double sum = 0;
+        for (int32_t k = 0; k <= segments->count + 1; k++)
+            sum += (double)work->track[k][TRACK_BENDS][lane];
+        result->bend_square[lane] = sum * square(result->unit[lane]) / samples;
     }
-    wrap(workspace->grid);
-    transform(workspace->grid);
-    divide_means(&result->means, weight_sum);
+}
+
+static fold_pass fold_once(const dcpi_window *window, const phase_level *levels,
+                           const lane_scaling *scaling, int source, double frequency_hz,
+                           scratch *work) {
+    fold_pass pass = begin(window, frequency_hz, work);
+    lane_reader reader = dcpi_lane_reader(window, levels, scaling, channel_lane(window, source));
+    for (int32_t start = 0; start < window->samples; start += BLOCK) {
+        int32_t left = window->samples - start;
+        int32_t count = left < BLOCK ? left : BLOCK;
+        dcpi_read_lanes(&reader, start, count, work);
+        if (start == 0)
+            extend_back(work->lanes);
+        fold_block(&pass, start, count, work);
+    }
+    return pass;
+}
+
+/* What does not vary has no orders: the other channel of its phase left its rounding there. */
+static void silence(const dcpi_window *window, const phase_level *levels, fold_result *result) {
+    for (int channel = 0; channel < 2 * window->phases; channel++) {
+        if (channel_of(window, levels, channel)->variance > 0)
+            continue;
+        int lane = channel_lane(window, channel);
+        for (int32_t order = 1; order <= result->h_max; order++)
+            result->re[order * LANES + lane] = result->im[order * LANES + lane] = 0;
+    }
+}
+
+void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
+               double frequency_hz, scratch *work, fold_result *result) {
+    lane_scaling scaling = dcpi_scaling(window, levels);
+    fold_pass pass;
     result->frequency_hz = frequency_hz;
-    result->h_max = highest_order(window, frequency_hz);
-    for (int phase = 0; phase < window->phases; phase++)
-        for (int order = 0; order <= result->h_max; order++)
-            unpack(workspace->grid, phase, order, weight_sum, &result->voltage[phase].order[order],
-                   &result->current[phase].order[order]);
+    for (int folds = 0; folds < FOLDS_MAX; folds++) {
+        result->folded_hz = result->frequency_hz;
+        pass = fold_once(window, levels, &scaling, source, result->folded_hz, work);
+        double change_hz = correction_hz(window, &pass);
+        result->frequency_hz += change_hz;
+        if (fabs(change_hz) < FOLDED_GOOD_ENOUGH_HZ)
+            break;
+    }
+    result->span = pass.span;
+    result->segments = pass.segments;
+    result->h_max = highest_order(window, result->frequency_hz);
+    for (int lane = 0; lane < LANES; lane++)
+        result->unit[lane] = scaling.unit[lane];
+    merge_grids(work->grid[0], work->grid[1]);
+    restore_means(&pass, &scaling, &result->means);
+    bend_means(&pass.segments, window->samples, work, result);
+    dcpi_transform(work, pass.sums.weight, result);
+    silence(window, levels, result);
 }

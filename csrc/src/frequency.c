@@ -1,19 +1,24 @@
-/* Frequency of the line, from one channel.
+/* A frequency good to some millihertz from one channel, on samples averaged in groups.
  *
- * First a coarse search on decimated samples, then Newton steps: demodulated with the frequency f,
- * the signal is weighted with the even window e = (1 + cos a)^2 and the odd one o = sin a (1 + cos
- * a), a = 2 pi t / T, over the whole periods T that fit. Both windows' transforms vanish at
- * multiples of 1/T from the third on, so DC, the mirror image and all harmonics drop out as f
- * becomes right, and what remains is the phase's slope: df = (2/T) Im(O/E). */
+ * First a coarse search, then Newton steps: demodulated with the frequency f, the signal is
+ * weighted with the even window e = (1 + cos a)^2 and the odd one o = sin a (1 + cos a), a = 2 pi
+ * t / T, over the whole periods T that fit. Both windows' transforms vanish at multiples of 1/T
+ * from the third on, so DC, the mirror image and all harmonics drop out as f becomes right, and
+ * what remains is the phase's slope: df = (2/T) Im(O/E). The fold takes the last such step on all
+ * samples. */
 #include "internal.h"
 
-/* The coarse search looks at a tenth of a second at about this rate. */
-static const double SEARCH_RATE_HZ = 1600;
+/* Groups come at this rate or up to twice as fast, so that no strong harmonic meets its mirror
+ * image at the line's frequency. The coarse search takes two at once where it can. */
+static const double AVERAGED_RATE_HZ = 3200;
+/* The coarse search looks at a tenth of a second, or so many groups on either side of the middle.
+ */
 static const double SEARCH_LENGTH_S = 0.1;
+enum { SIDE_MAX = 162 };
 
 /* Half a main lobe apart, and one step beyond the range on either side. */
 static const double SEARCH_FIRST_HZ = 30, SEARCH_STEP_HZ = 4;
-enum { SEARCH_STEPS = 17 };
+enum { SEARCH_STEPS = 16 };
 
 /* A jump of the phase by 30 degrees in mid window looks like this much. */
 static const double NEAR_HZ = 3;
@@ -21,117 +26,178 @@ static const double NEAR_HZ = 3;
 /* A tone anywhere in the band holds this share of the power, or there is only noise. */
 static const double TONE_SHARE_MIN = 0.5;
 
-/* Each step shrinks the error at least a thousandfold: below this, the next one would be noise. */
-static const double STEP_GOOD_ENOUGH_HZ = 1e-3;
+/* Each step shrinks the error at least a thousandfold: below this, the next one is the fold's. */
+static const double STEP_GOOD_ENOUGH_HZ = 0.5;
 enum { STEPS_MAX = 10 };
 
-/* Decimated samples, weighted and folded about their middle into even and odd halves. */
 typedef struct {
-    const double *even, *odd;
+    const float *points;
+    int32_t count;
+    double rate_hz;
+} averaged;
+
+/* Weighted and folded about the middle into even and odd halves. */
+typedef struct {
+    float even[SIDE_MAX], odd[SIDE_MAX], weights[SIDE_MAX + BLOCK];
     int32_t count; /* of each half */
     double rate_hz;
     double weight_sum;
     double variance; /* before weighting */
 } folded_half;
 
-static int32_t decimate(const dcpi_window *window, int channel, int32_t factor,
-                        dcpi_workspace *workspace) {
-    int32_t length = (int32_t)(SEARCH_LENGTH_S * window->sample_rate_hz) + 1;
-    if (length > window->samples)
-        length = window->samples;
-    int32_t points = length / factor;
-    int32_t start = (window->samples - points * factor) / 2;
-    int32_t groups = DCPI_BLOCK_CELLS / factor;
-    for (int32_t point = 0; point < points; point += groups) {
-        int32_t left = points - point;
-        int32_t take = left < groups ? left : groups;
-        dcpi_read_block(window, channel, start + point * factor, take * factor,
-                        workspace->channels);
-        for (int32_t group = 0; group < take; group++) {
-            double sum = 0;
-            for (int32_t k = 0; k < factor; k++)
-                sum += workspace->channels[group * factor + k];
-            workspace->search[point + group] = sum / factor;
+INLINE void add_constant_groups(const double *samples, int32_t factor, int32_t groups,
+                                double offset, double scale, float *points) {
+    for (int32_t group = 0; group < groups; group++) {
+        double sum = 0;
+        for (int32_t k = 0; k < factor; k++)
+            sum += samples[group * factor + k];
+        points[group] = (float)((sum - factor * offset) * scale);
+    }
+}
+
+/* With loops of their own for 4.8 to 25.6 kS/s. */
+WIDER_CLONES static void add_groups(const double *samples, int32_t factor, int32_t groups,
+                                    double offset, double scale, float *points) {
+    if (factor == 1)
+        add_constant_groups(samples, 1, groups, offset, scale, points);
+    else if (factor == 2)
+        add_constant_groups(samples, 2, groups, offset, scale, points);
+    else if (factor == 4)
+        add_constant_groups(samples, 4, groups, offset, scale, points);
+    else if (factor == 8)
+        add_constant_groups(samples, 8, groups, offset, scale, points);
+    else
+        add_constant_groups(samples, factor, groups, offset, scale, points);
+}
+
+/* Means of `factor` samples, less the channel's mean and relative to the peak about it. */
+static averaged average(const dcpi_window *window, int channel, const channel_level *level,
+                        int32_t factor, scratch *work) {
+    double *samples = work->samples[0];
+    float *points = work->search.points;
+    double scale = 1 / (level->raw_peak * factor);
+    int32_t count = window->samples / factor, first = (window->samples - count * factor) / 2;
+    int32_t groups = 8 * BLOCK / factor;
+    for (int32_t point = 0; point < count; point += groups) {
+        int32_t take = count - point < groups ? count - point : groups;
+        dcpi_read_block(window, channel, first + point * factor, take * factor, samples);
+        add_groups(samples, factor, take, level->raw_mean, scale, points + point);
+    }
+    return (averaged){points, count, window->sample_rate_hz / factor};
+}
+
+/* Squared Hann window about the middle. */
+static void search_weights(int32_t count, float *weights) {
+    rotor hann;
+    dcpi_rotor_init(&hann, 0.5 / count, 0.5);
+    for (int32_t start = 0; start < count; start += BLOCK) {
+        float c = (float)hann.cosine, s = (float)hann.sine;
+        for (int32_t k = 0; k < BLOCK; k++) {
+            float raised = 0.5f + 0.5f * (hann.step_cosine[k] * c - hann.step_sine[k] * s);
+            weights[start + k] = raised * raised;
+        }
+        dcpi_rotor_advance(&hann);
+    }
+}
+
+WIDER_CLONES static void fold_halves(const float *left, const float *right, int pair,
+                                     folded_half *half) {
+    float weights = 0, weighted = 0, sum = 0, squares = 0;
+    for (int32_t k = 0; k < half->count; k++) {
+        int32_t at = pair * k, beside = at + pair - 1;
+        float behind = 0.5f * (left[-at] + left[-beside]);
+        float ahead = 0.5f * (right[at] + right[beside]);
+        float weight = half->weights[k];
+        half->even[k] = behind + ahead;
+        half->odd[k] = weight * (ahead - behind);
+        weights += weight;
+        weighted += weight * (behind + ahead);
+        sum += behind + ahead;
+        squares += behind * behind + ahead * ahead;
+    }
+    float mean = weighted / weights;
+    for (int32_t k = 0; k < half->count; k++)
+        half->even[k] = half->weights[k] * (half->even[k] - mean);
+    double points = 2 * half->count;
+    half->weight_sum = 2 * (double)weights;
+    half->variance = (double)squares / points - square((double)sum / points);
+}
+
+static void fold_about_middle(const averaged *from, folded_half *half) {
+    int pair = from->rate_hz >= AVERAGED_RATE_HZ ? 2 : 1;
+    half->rate_hz = from->rate_hz / pair;
+    int32_t side = (int32_t)(0.5 * SEARCH_LENGTH_S * half->rate_hz) + 1;
+    int32_t middle = from->count / 2;
+    const float *right = from->points + middle;
+    half->count = side < middle / pair ? side : middle / pair;
+    search_weights(half->count, half->weights);
+    if (pair == 2)
+        fold_halves(right - 1, right, 2, half);
+    else
+        fold_halves(right - 1, right, 1, half);
+}
+
+/* Power, amplitude^2 / 2, of tones at SEARCH_STEPS frequencies. */
+WIDER_CLONES static void tone_powers(const folded_half *half, double first_hz, double step_hz,
+                                     double *powers) {
+    float c[SEARCH_STEPS], s[SEARCH_STEPS], c_before[SEARCH_STEPS], s_before[SEARCH_STEPS];
+    float twice[SEARCH_STEPS], re[SEARCH_STEPS] = {0}, im[SEARCH_STEPS] = {0};
+    double first = M_PI * first_hz / half->rate_hz, step = M_PI * step_hz / half->rate_hz;
+    double cosine = cos(first), sine = sin(first), by_cosine = cos(step), by_sine = sin(step);
+    for (int k = 0; k < SEARCH_STEPS; k++) {
+        c[k] = c_before[k] = (float)cosine;
+        s[k] = (float)sine;
+        s_before[k] = -s[k];
+        twice[k] = (float)(4 * cosine * cosine - 2);
+        double next = cosine * by_cosine - sine * by_sine;
+        sine = sine * by_cosine + cosine * by_sine;
+        cosine = next;
+    }
+    for (int32_t n = 0; n < half->count; n++) {
+        float even = half->even[n], odd = half->odd[n];
+        for (int k = 0; k < SEARCH_STEPS; k++) {
+            re[k] += even * c[k];
+            im[k] += odd * s[k];
+            float c_next = twice[k] * c[k] - c_before[k];
+            float s_next = twice[k] * s[k] - s_before[k];
+            c_before[k] = c[k];
+            s_before[k] = s[k];
+            c[k] = c_next;
+            s[k] = s_next;
         }
     }
-    return points;
+    for (int k = 0; k < SEARCH_STEPS; k++)
+        powers[k] = 2 * (square((double)re[k]) + square((double)im[k])) / square(half->weight_sum);
 }
 
-/* Squared Hann window about the middle of `points`. */
-static double search_weight(double distance, int32_t points) {
-    return square(0.5 + 0.5 * cos(TWO_PI * distance / points));
-}
-
-/* With an odd number of points the last one is left out. */
-static folded_half fold_about_middle(int32_t points, double rate_hz, dcpi_workspace *workspace) {
-    double *even = workspace->lanes, *odd = workspace->lanes + DCPI_BLOCK_CELLS / 2;
-    int32_t middle = points / 2;
-    const double *right = workspace->search + middle, *left = right - 1;
-    folded_half half = {even, odd, middle, rate_hz, 0, 0};
-    double weighted = 0, sum = 0, squares = 0;
-    for (int32_t k = 0; k < middle; k++) {
-        double weight = search_weight(k + 0.5, 2 * middle);
-        even[k] = weight;
-        half.weight_sum += 2 * weight;
-        weighted += weight * (left[-k] + right[k]);
-        sum += left[-k] + right[k];
-        squares += square(left[-k]) + square(right[k]);
-    }
-    double mean = weighted / half.weight_sum;
-    half.variance = squares / (2 * middle) - square(sum / (2 * middle));
-    for (int32_t k = 0; k < middle; k++) {
-        double weight = even[k];
-        even[k] = weight * (left[-k] + right[k] - 2 * mean);
-        odd[k] = weight * (right[k] - left[-k]);
-    }
-    return half;
-}
-
-/* Power of a tone at `frequency_hz`: amplitude^2 / 2. */
-static double tone_power(const folded_half *half, double frequency_hz) {
-    double step = TWO_PI * frequency_hz / half->rate_hz;
-    double c = cos(0.5 * step), s = sin(0.5 * step);
-    double c_before = c, s_before = -s, twice = 2 * cos(step);
-    double re = 0, im = 0;
-    for (int32_t k = 0; k < half->count; k++) {
-        re += half->even[k] * c;
-        im += half->odd[k] * s;
-        double c_next = twice * c - c_before, s_next = twice * s - s_before;
-        c_before = c;
-        s_before = s;
-        c = c_next;
-        s = s_next;
-    }
-    return 2 * (re * re + im * im) / square(half->weight_sum);
-}
-
-/* The parabola through the logarithms of three neighbours has its top here, in steps. */
-static double parabola_top(double before, double middle, double after) {
-    double a = log(before), b = log(middle), c = log(after);
-    double curvature = a - 2 * b + c;
-    return curvature < 0 ? 0.5 * (a - c) / curvature : 0;
-}
-
+/* The parabola through the logarithms of the largest power and its neighbours. */
 static double strongest_near_line(const folded_half *half, double *power) {
     double powers[SEARCH_STEPS];
     int best = 1;
-    for (int k = 0; k < SEARCH_STEPS; k++)
-        powers[k] = tone_power(half, SEARCH_FIRST_HZ + k * SEARCH_STEP_HZ) + 1e-300;
+    tone_powers(half, SEARCH_FIRST_HZ, SEARCH_STEP_HZ, powers);
     for (int k = 1; k < SEARCH_STEPS - 1; k++)
         if (powers[k] > powers[best])
             best = k;
-    double top = parabola_top(powers[best - 1], powers[best], powers[best + 1]);
-    double frequency_hz = SEARCH_FIRST_HZ + (best + fmax(-1, fmin(1, top))) * SEARCH_STEP_HZ;
-    *power = tone_power(half, frequency_hz);
-    return frequency_hz;
+    double middle = powers[best] + 1e-30;
+    double before = log((powers[best - 1] + 1e-30) / middle);
+    double after = log((powers[best + 1] + 1e-30) / middle);
+    double curvature = before + after;
+    double top = curvature < 0 ? 0.5 * (before - after) / curvature : 0;
+    top = fmax(-1, fmin(1, top));
+    *power = middle * exp(0.25 * (after - before) * top);
+    return SEARCH_FIRST_HZ + (best + top) * SEARCH_STEP_HZ;
 }
 
 static line_verdict noise_or_tone(const folded_half *half) {
-    double step_hz = 0.25 * half->rate_hz / half->count;
+    double step_hz = 0.25 * half->rate_hz / half->count, powers[SEARCH_STEPS];
     double strongest = 0;
-    for (double frequency_hz = 2 * step_hz; frequency_hz < 0.5 * half->rate_hz;
-         frequency_hz += step_hz)
-        strongest = fmax(strongest, tone_power(half, frequency_hz));
+    for (double first_hz = 2 * step_hz; first_hz < 0.5 * half->rate_hz;
+         first_hz += SEARCH_STEPS * step_hz) {
+        tone_powers(half, first_hz, step_hz, powers);
+        for (int k = 0; k < SEARCH_STEPS; k++)
+            if (first_hz + k * step_hz < 0.5 * half->rate_hz)
+                strongest = fmax(strongest, powers[k]);
+    }
     return strongest > TONE_SHARE_MIN * half->variance ? LINE_ELSEWHERE : LINE_ABSENT;
 }
 
@@ -139,66 +205,65 @@ typedef struct {
     double even_re, even_im, odd_re, odd_im;
 } slope_sums;
 
-WIDER_CLONES static void add_slope(const double *x, const double *c, const double *s,
-                                   const double *hann_c, const double *hann_s, int32_t count,
-                                   slope_sums *sums) {
-    double even_re = 0, even_im = 0, odd_re = 0, odd_im = 0;
+WIDER_CLONES static void add_slope(const float *x, int32_t count, const rotor *line,
+                                   const rotor *hann, slope_sums *sums) {
+    float line_c = (float)line->cosine, line_s = (float)line->sine;
+    float hann_c = (float)hann->cosine, hann_s = (float)hann->sine;
+    float even_re = 0, even_im = 0, odd_re = 0, odd_im = 0;
     for (int32_t k = 0; k < count; k++) {
-        double raised = 1 + hann_c[k];
-        double even = x[k] * raised * raised;
-        double odd = x[k] * raised * hann_s[k];
-        even_re += even * c[k];
-        even_im -= even * s[k];
-        odd_re += odd * c[k];
-        odd_im -= odd * s[k];
+        float c = line->step_cosine[k] * line_c - line->step_sine[k] * line_s;
+        float s = line->step_sine[k] * line_c + line->step_cosine[k] * line_s;
+        float raised = 1 + hann->step_cosine[k] * hann_c - hann->step_sine[k] * hann_s;
+        float slope = hann->step_sine[k] * hann_c + hann->step_cosine[k] * hann_s;
+        float weighted = x[k] * raised;
+        even_re += weighted * raised * c;
+        even_im -= weighted * raised * s;
+        odd_re += weighted * slope * c;
+        odd_im -= weighted * slope * s;
     }
-    sums->even_re += even_re;
-    sums->even_im += even_im;
-    sums->odd_re += odd_re;
-    sums->odd_im += odd_im;
+    sums->even_re += (double)even_re;
+    sums->even_im += (double)even_im;
+    sums->odd_re += (double)odd_re;
+    sums->odd_im += (double)odd_im;
 }
 
-static double newton_step(const dcpi_window *window, int channel, double frequency_hz,
-                          dcpi_workspace *workspace) {
-    hann_span span = dcpi_span(window, frequency_hz);
-    rotor_table line, hann;
-    dcpi_rotor_init(&line, frequency_hz / window->sample_rate_hz);
-    dcpi_rotor_init(&hann, 1 / span.length);
-    double *hann_cosine = workspace->taps, *hann_sine = workspace->taps + DCPI_BLOCK;
+static double newton_step(const averaged *from, double frequency_hz) {
+    hann_span span = dcpi_span(from->count, from->rate_hz, frequency_hz);
+    rotor line, hann;
+    dcpi_rotor_init(&line, frequency_hz / from->rate_hz, span.first - span.centre);
+    dcpi_rotor_init(&hann, 1 / span.length, span.first - span.centre);
     slope_sums sums = {0, 0, 0, 0};
-    for (int32_t start = span.first; start <= span.last; start += DCPI_BLOCK) {
+    for (int32_t start = span.first; start <= span.last; start += BLOCK) {
         int32_t left = span.last + 1 - start;
-        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
-        dcpi_read_block(window, channel, start, count, workspace->channels);
-        dcpi_rotor_block(&line, start - span.centre, count, workspace->cosine, workspace->sine);
-        dcpi_rotor_block(&hann, start - span.centre, count, hann_cosine, hann_sine);
-        add_slope(workspace->channels, workspace->cosine, workspace->sine, hann_cosine, hann_sine,
-                  count, &sums);
+        add_slope(from->points + start, left < BLOCK ? left : BLOCK, &line, &hann, &sums);
+        dcpi_rotor_advance(&line);
+        dcpi_rotor_advance(&hann);
     }
     phasor even = {sums.even_re, sums.even_im}, odd = {sums.odd_re, sums.odd_im};
     double norm = square(even.re) + square(even.im);
     if (!(norm > 0))
         return 0;
-    return 2 * window->sample_rate_hz / span.length * times_conjugate(odd, even).im / norm;
+    return 2 * from->rate_hz / span.length * times_conjugate(odd, even).im / norm;
 }
 
 static int is_near_range(double frequency_hz) {
     return frequency_hz > FREQUENCY_MIN_HZ - NEAR_HZ && frequency_hz < FREQUENCY_MAX_HZ + NEAR_HZ;
 }
 
-line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double variance,
-                                 dcpi_workspace *workspace, double *frequency_hz) {
-    int32_t factor = (int32_t)fmax(1, floor(window->sample_rate_hz / SEARCH_RATE_HZ));
-    if (factor > DCPI_BLOCK_CELLS)
-        factor = DCPI_BLOCK_CELLS;
-    int32_t points = decimate(window, channel, factor, workspace);
-    folded_half half = fold_about_middle(points, window->sample_rate_hz / factor, workspace);
+line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, const channel_level *level,
+                                 scratch *work, double *frequency_hz) {
+    int32_t factor = (int32_t)fmax(1, floor(window->sample_rate_hz / AVERAGED_RATE_HZ));
+    if (factor > 8 * BLOCK)
+        factor = 8 * BLOCK;
+    averaged from = average(window, channel, level, factor, work);
+    folded_half half;
+    fold_about_middle(&from, &half);
     double power;
     double estimate_hz = strongest_near_line(&half, &power);
-    if (power < FUNDAMENTAL_SHARE_MIN * variance)
+    if (power < FUNDAMENTAL_SHARE_MIN * level->variance / square(level->gain * level->raw_peak))
         return noise_or_tone(&half);
     for (int step = 0; step < STEPS_MAX; step++) {
-        double change_hz = newton_step(window, channel, estimate_hz, workspace);
+        double change_hz = newton_step(&from, estimate_hz);
         estimate_hz += change_hz;
         if (!is_near_range(estimate_hz))
             return LINE_ELSEWHERE;

@@ -17,14 +17,49 @@
 #define REACHABLE_SHARE 0.49
 /* Above it squares still fit, but nothing is a voltage or a current any more. */
 #define VALUE_LIMIT 1e15
+/* Below it nothing is one either, and the scale of single precision would not reach. */
+#define VALUE_LEAST 1e-30
 /* The fundamental holds at least this share of the AC power, or there is no line frequency. */
 #define FUNDAMENTAL_SHARE_MIN 0.15
 #define TWO_PI 6.283185307179586476925
 
-/* Lane of the voltage of phase k is k, of its current LANE_CURRENT + k. */
-enum { LANE_CURRENT = 4, LANE_COSINE = 3, LANE_SINE = 7 };
+/* Eight lanes of single precision: the voltages and their sum, the currents and theirs. The sums
+ * are the residual voltage and the neutral current. */
+typedef float eight __attribute__((vector_size(32), may_alias));
+typedef int32_t eight_bits __attribute__((vector_size(32), may_alias));
+typedef float four __attribute__((vector_size(16), may_alias));
+enum { LANES = 8, HALF = LANES / 2, LANE_SUM = 3, LANE_CURRENT = HALF };
 
-enum { CHANNELS_MAX = 2 * DCPI_PHASES_MAX, TRACK_SEGMENTS_MAX = 28 };
+/* Per half-period: the phasor, and squared second differences. */
+enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_KINDS };
+
+enum {
+    CHANNELS_MAX = 2 * DCPI_PHASES_MAX,
+    BLOCK = 64, /* samples that are worked on at once */
+    GRID_BINS = 256 + 8,
+    TRACK_SEGMENTS_MAX = 28,
+    SEARCH_POINTS_MAX = 12804, /* 2 s at less than 6400 a second */
+    SORTED_MAX = 512
+};
+
+/* The workspace as the library sees it, on a cache line of its own. */
+typedef struct {
+    eight grid[2][GRID_BINS];         /* of even and of odd samples: neighbours hit the same bins */
+    eight lanes[BLOCK + 2];           /* of each sample, after the last two of the block before */
+    _Alignas(32) float source[BLOCK]; /* of the lane that gives the frequency */
+    _Alignas(32) float taps[8][BLOCK];
+    float cosine[BLOCK], sine[BLOCK];  /* of the line */
+    float weight[BLOCK], slope[BLOCK]; /* Hann window, and its odd companion for the frequency */
+    int32_t bins[BLOCK];
+    eight track[TRACK_SEGMENTS_MAX + 2][TRACK_KINDS];
+    double samples[2][4 * BLOCK];
+    union {
+        float points[SEARCH_POINTS_MAX];
+        double sorted[SORTED_MAX];
+    } search;
+} scratch;
+
+_Static_assert(sizeof(scratch) + 64 <= sizeof(dcpi_workspace), "the scratch memory fits");
 
 typedef struct {
     double re, im;
@@ -32,10 +67,13 @@ typedef struct {
 
 /* Where a channel stands before its frequency is known; all over the whole window. */
 typedef struct {
-    double mean;
+    double mean; /* all in V or A, corrected */
     double mean_square;
     double variance; /* mean square without the mean */
     double peak;     /* largest magnitude */
+    double raw_mean; /* of the samples as they came */
+    double raw_peak; /* their largest distance from that mean */
+    double gain;     /* V or A for a sample of 1 */
     int32_t clipped; /* samples that stand at the end of a range */
     int32_t coarse;  /* only a few of the converter's steps */
     int32_t finite;
@@ -46,11 +84,39 @@ typedef struct {
     double mean_power; /* plain mean of v*i */
 } phase_level;
 
-/* A rotating unit vector, tabulated for one block of samples. */
+/* Single precision works on (sample - raw_offset) * scale; the value is unit * that + offset. */
 typedef struct {
-    double step_cosine[DCPI_BLOCK], step_sine[DCPI_BLOCK];
-    double turns_per_sample;
-} rotor_table;
+    double raw_offset[LANES];
+    double scale[LANES];  /* powers of two that bring the peak below 1, negative as the gain is */
+    double unit[LANES];   /* V or A, positive */
+    double offset[LANES]; /* V or A */
+} lane_scaling;
+
+/* The three channels of one half of the lanes. */
+typedef struct {
+    const float *single[LANE_SUM];
+    const double *precise[LANE_SUM];
+    double offset[LANE_SUM];
+    float single_offset[LANE_SUM]; /* the same */
+    float scale[LANE_SUM];
+    float share[LANE_SUM]; /* of the scaled row in the sum */
+} half_rows;
+
+/* How the samples of all channels are read side by side. */
+typedef struct {
+    const dcpi_window *window;
+    const phase_level *levels;
+    half_rows rows[2];
+    int is_plain; /* three phases of one precision, none of them void */
+    int source_lane;
+} lane_reader;
+
+/* A rotating unit vector, tabulated for one block of samples and carried from block to block. */
+typedef struct {
+    float step_cosine[BLOCK], step_sine[BLOCK];
+    double cosine, sine;             /* at the next block */
+    double block_cosine, block_sine; /* over one block */
+} rotor;
 
 /* The Hann window over whole periods, |n - centre| < half. */
 typedef struct {
@@ -66,90 +132,115 @@ typedef struct {
     int32_t count;
 } segment_grid;
 
-/* Hann-weighted means over whole periods. */
 typedef struct {
-    double voltage_square[DCPI_PHASES_MAX];
-    double current_square[DCPI_PHASES_MAX];
-    double power[DCPI_PHASES_MAX];
-    double voltage_cross[DCPI_PHASES_MAX]; /* of phases k and k+1 */
-    double current_cross[DCPI_PHASES_MAX];
-} weighted_means;
-
-/* rms phasors of one channel; order 0 is the mean. */
-typedef struct {
-    phasor order[DCPI_ORDERS];
-} order_phasors;
-
-typedef struct {
-    double frequency_hz;
-    int32_t h_max;
-    weighted_means means;
-    order_phasors voltage[DCPI_PHASES_MAX], current[DCPI_PHASES_MAX];
-    double added_power[DCPI_PHASES_MAX]; /* what turning the phasors added to the means' power */
-} fold_result;
-
-/* How far the fundamental strays from a constant phasor, relative to it, and what is too brief for
- * its boxes. */
-typedef struct {
-    double largest;      /* magnitude */
-    double jump;         /* its phase in rad, less the parabola that a ramp of the frequency is */
-    double roundness;    /* 0: along a line, as steps and modulations; 1: a circle, as a tone */
-    int turns;           /* along the phase rather than the magnitude */
-    double burst_square; /* a transient's, as if it were one sample of this size; not relative */
-} stray_shape;
-
-/* correction.c */
-double dcpi_corrected(const dcpi_window *window, int channel, double sample);
-void dcpi_correct_block(const dcpi_window *window, int channel, int32_t count, double *samples);
-void dcpi_correct_angles(const dcpi_window *window, fold_result *folded);
-
-/* levels.c */
-void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
-                     double *out);
-void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
-                      phase_level *level);
-
-/* rotor.c */
-void dcpi_rotor_init(rotor_table *rotor, double turns_per_sample);
-void dcpi_rotor_block(const rotor_table *rotor, double start, int32_t count, double *cosine,
-                      double *sine);
-hann_span dcpi_span(const dcpi_window *window, double frequency_hz);
-
-/* frequency.c */
-typedef enum { LINE_FOUND, LINE_ABSENT, LINE_ELSEWHERE } line_verdict;
-line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, double variance,
-                                 dcpi_workspace *workspace, double *frequency_hz);
-
-/* fold.c */
-void dcpi_fold(const dcpi_window *window, const phase_level *levels, double frequency_hz,
-               dcpi_workspace *workspace, fold_result *result);
-
-/* track.c */
-segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
-void dcpi_track_block(const segment_grid *segments, int32_t start, int32_t count,
-                      dcpi_workspace *workspace);
-stray_shape dcpi_stray(const segment_grid *segments, const dcpi_workspace *workspace, int lane,
-                       phasor fundamental);
-
-/* steadiness.c */
-
-typedef struct {
-    uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC */
+    uint32_t flags; /* DCPI_NON_STATIONARY, DCPI_INTERHARMONIC, */
     int uneven;     /* the window's edges differ from its middle: present or not, it moves */
     int jumps;      /* the phase makes a step, so that its slope is no frequency */
     int smears;     /* the fundamental leaks into the harmonics, or they have no one phase */
 } steady_verdict;
 
-steady_verdict dcpi_steadiness(const dcpi_window *window, const phase_level *levels,
-                               const fold_result *folded, const dcpi_workspace *workspace,
-                               int channel);
+/* Hann-weighted means over whole periods; V and A, lane by lane. */
+typedef struct {
+    double first[LANES];
+    double square[LANES];
+    double power[HALF];
+} weighted_means;
+
+typedef struct {
+    double frequency_hz;
+    double folded_hz; /* the estimate that the samples were folded with */
+    int32_t h_max;
+    hann_span span;
+    segment_grid segments;
+    weighted_means means;
+    double unit[LANES];                         /* V or A of 1 in the spectrum */
+    double bend_square[LANES];                  /* mean square of second differences; V or A */
+    _Alignas(32) float re[DCPI_ORDERS * LANES]; /* rms phasors [order][lane]; order 0 is the mean */
+    _Alignas(32) float im[DCPI_ORDERS * LANES];
+    double added_power[DCPI_PHASES_MAX]; /* what turning the phasors added to the means' power */
+    steady_verdict verdict[CHANNELS_MAX];
+} fold_result;
+
+/* How far the fundamental strays from a constant phasor, relative to it, and what is too brief for
+ * its boxes; lane by lane. */
+typedef struct {
+    float largest[LANES]; /* magnitude */
+    float jump[LANES];    /* its phase in rad, less the parabola that a ramp of f is */
+    float along[LANES];   /* variance along the magnitude, */
+    float across[LANES];  /* along the phase, */
+    float mixed[LANES];   /* and their covariance */
+    float
+        burst_square[LANES]; /* a transient's, as if it were one sample of this size; of the lane */
+} stray_shapes;
+
+/* Over all samples of one channel. */
+typedef struct {
+    double low, high; /* extremes of the raw samples: a converter is judged by what it gave */
+    double sum, squares; /* of the samples less `offset` */
+    double offset;
+} sample_extent;
+
+enum { EXTENT_BLOCKS_MAX = 64 };
+
+typedef struct {
+    sample_extent voltage, current;
+    double products; /* sum of v*i */
+    int32_t block;   /* samples in each block but the last, whose own extremes follow */
+    double block_low[2][EXTENT_BLOCKS_MAX], block_high[2][EXTENT_BLOCKS_MAX];
+} phase_extent;
+
+/* correction.c */
+dcpi_correction dcpi_correction_of(const dcpi_window *window, int channel);
+void dcpi_correct_angles(const dcpi_window *window, fold_result *folded);
+
+/* extent.c */
+void dcpi_phase_extent(const dcpi_window *window, int phase, scratch *work, phase_extent *both);
+/* How many samples stand at either extreme; or, in a row, how many times three do. */
+double dcpi_at_extremes(const dcpi_window *window, int channel, const phase_extent *both,
+                        int in_a_row);
+
+/* levels.c */
+void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
+                     double *out);
+void dcpi_phase_level(const dcpi_window *window, int phase, scratch *work, phase_level *level);
+
+/* rotor.c */
+void dcpi_rotor_init(rotor *turning, double turns_per_sample, double start);
+void dcpi_rotor_advance(rotor *turning); /* by one block */
+hann_span dcpi_span(int32_t samples, double rate_hz, double frequency_hz);
+
+/* frequency.c */
+typedef enum { LINE_FOUND, LINE_ABSENT, LINE_ELSEWHERE } line_verdict;
+line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, const channel_level *level,
+                                 scratch *work, double *frequency_hz);
+
+/* lanes.c */
+lane_scaling dcpi_scaling(const dcpi_window *window, const phase_level *levels);
+lane_reader dcpi_lane_reader(const dcpi_window *window, const phase_level *levels,
+                             const lane_scaling *scaling, int source_lane);
+void dcpi_read_lanes(const lane_reader *reader, int32_t start, int32_t count, scratch *work);
+
+/* fold.c */
+void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
+               double frequency_hz, scratch *work, fold_result *result);
+
+/* transform.c */
+void dcpi_transform(scratch *work, double weight_sum, fold_result *result);
+
+/* track.c */
+segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
+void dcpi_strays(const dcpi_window *window, const fold_result *folded, const scratch *work,
+                 stray_shapes *strays);
+
+/* steadiness.c */
+void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
+                     fold_result *folded);
 
 /* power.c */
 void dcpi_phase_unknown(dcpi_phase *phase);
 void dcpi_phase_plain(const phase_level *level, dcpi_phase *phase);
-void dcpi_phase_power(const dcpi_window *window, const phase_level *level,
-                      const fold_result *folded, int index, const steady_verdict *of_voltage,
-                      const steady_verdict *of_current, dcpi_phase *phase);
+void dcpi_phases_power(const dcpi_window *window, const phase_level *levels,
+                       const fold_result *folded, dcpi_phase *phases);
 
 /* total.c */
 void dcpi_total_unknown(dcpi_total *total);
@@ -176,16 +267,46 @@ static inline const channel_level *channel_of(const dcpi_window *window, const p
     return channel < window->phases ? &level->voltage : &level->current;
 }
 
+static inline int is_void(const phase_level *level) {
+    return !level->voltage.finite || !level->current.finite;
+}
+
 static inline int channel_lane(const dcpi_window *window, int channel) {
     return channel < window->phases ? channel : LANE_CURRENT + channel - window->phases;
 }
 
-/* Clones for AVX2 with FMA and for AVX-512, chosen by the loader where it can. */
+static inline phasor order_of(const fold_result *folded, int lane, int order) {
+    double unit = folded->unit[lane];
+    return (phasor){unit * (double)folded->re[order * LANES + lane],
+                    unit * (double)folded->im[order * LANES + lane]};
+}
+
+/* What a clone calls must become part of it. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* Lane by lane the smaller one first. */
+INLINE void put_in_order(eight *low, eight *high) {
+    eight_bits a = (eight_bits)*low, b = (eight_bits)*high;
+    eight_bits change = (a ^ b) & (*high < *low);
+    *low = (eight)(a ^ change);
+    *high = (eight)(b ^ change);
+}
+
+/* Clones for AVX2 with FMA, chosen by the loader where it can; clones of AVX-512 were no faster.
+ * WIDE functions may only be called where there are registers of 32 bytes. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && __GNUC__ >= 12 &&            \
     !defined(__clang__) && !defined(DCPI_NO_CLONES)
-#define WIDER_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define WIDER_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#define WIDE __attribute__((target("arch=x86-64-v3")))
+#define HAS_WIDE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define WIDER_CLONES
+#define WIDE
+#ifdef __AVX__
+#define HAS_WIDE 1
+#else
+#define HAS_WIDE 0
+#endif
 #endif
 
 #endif

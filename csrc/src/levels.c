@@ -18,14 +18,12 @@ enum { STEP_DIVISORS = 8 };
 enum { COARSE_STEPS = 32, SQUARE_STEPS = 2 };
 static const double COARSE_SHARE = 1.0 / 16;
 
+/* Of a constant's mean square, single precision leaves less than this as a variance when blocks of
+ * it are summed. */
+static const double CONSTANT_SHARE = 1e-12;
+
 /* A range ends far from zero: a half-wave current stands at zero without being clipped. */
 static const double CLIP_LEVEL_SHARE = 0.01;
-
-typedef struct {
-    double low, high; /* extremes of the raw samples: a converter is judged by what it gave */
-    double sum, squares;
-    double products; /* with the other channel of the phase */
-} sample_extent;
 
 static void convert(const float *from, int32_t count, double *to) {
     for (int32_t k = 0; k < count; k++)
@@ -38,7 +36,7 @@ static void copy(const double *from, int32_t count, double *to) {
 }
 
 /* Channels 0 to phases-1 are voltages, the rest currents. */
-static void read_raw(const dcpi_window *window, int channel, int32_t start, int32_t count,
+void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
                      double *out) {
     int is_current = channel >= window->phases;
     int row = is_current ? channel - window->phases : channel;
@@ -50,63 +48,10 @@ static void read_raw(const dcpi_window *window, int channel, int32_t start, int3
         copy((const double *)base + offset, count, out);
 }
 
-/* In V or A. */
-void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,
-                     double *out) {
-    read_raw(window, channel, start, count, out);
-    dcpi_correct_block(window, channel, count, out);
-}
-
 static double sample_at(const dcpi_window *window, int channel, int32_t index) {
     double value;
-    read_raw(window, channel, index, 1, &value);
+    dcpi_read_block(window, channel, index, 1, &value);
     return value;
-}
-
-/* Extremes on eight independent lanes, so that the compiler can use vectors of any width. */
-WIDER_CLONES static void extend(const double *x, int32_t count, sample_extent *extent) {
-    double low[8], high[8];
-    for (int lane = 0; lane < 8; lane++) {
-        low[lane] = extent->low;
-        high[lane] = extent->high;
-    }
-    int32_t whole = count & ~7;
-    for (int32_t k = 0; k < whole; k += 8) {
-        for (int lane = 0; lane < 8; lane++) {
-            double value = x[k + lane];
-            low[lane] = value < low[lane] ? value : low[lane];
-            high[lane] = value > high[lane] ? value : high[lane];
-        }
-    }
-    for (int32_t k = whole; k < count; k++) {
-        low[0] = x[k] < low[0] ? x[k] : low[0];
-        high[0] = x[k] > high[0] ? x[k] : high[0];
-    }
-    for (int lane = 0; lane < 8; lane++) {
-        extent->low = low[lane] < extent->low ? low[lane] : extent->low;
-        extent->high = high[lane] > extent->high ? high[lane] : extent->high;
-    }
-}
-
-WIDER_CLONES static void add_sums(const double *x, const double *other, int32_t count,
-                                  sample_extent *extent) {
-    double sum = 0, squares = 0, products = 0;
-    for (int32_t k = 0; k < count; k++) {
-        sum += x[k];
-        squares += x[k] * x[k];
-        products += x[k] * other[k];
-    }
-    extent->sum += sum;
-    extent->squares += squares;
-    extent->products += products;
-}
-
-/* How many samples stand at either extreme, as a double so that the loop needs one width only. */
-WIDER_CLONES static double at_extremes(const double *x, int32_t count, double low, double high) {
-    double found = 0;
-    for (int32_t k = 0; k < count; k++)
-        found += x[k] == low || x[k] == high ? 1.0 : 0.0;
-    return found;
 }
 
 /* D. L. Shell, Comm. ACM 2(7), 1959, with the gaps of M. Ciura, 2001. */
@@ -137,10 +82,9 @@ static int is_lattice(const double *values, int32_t count, double step, double p
 }
 
 /* The converter's step by samples from all over the window; 0 when they stand on no lattice. */
-static double converter_step(const dcpi_window *window, int channel, double peak,
-                             dcpi_workspace *workspace) {
-    double *values = workspace->lanes, smallest = DBL_MAX;
-    int32_t stride = (window->samples + DCPI_BLOCK_CELLS - 1) / DCPI_BLOCK_CELLS;
+static double converter_step(const dcpi_window *window, int channel, double peak, scratch *work) {
+    double *values = work->search.sorted, smallest = DBL_MAX;
+    int32_t stride = (window->samples + SORTED_MAX - 1) / SORTED_MAX;
     int32_t count = window->samples / stride;
     for (int32_t k = 0; k < count; k++)
         values[k] = sample_at(window, channel, k * stride);
@@ -169,12 +113,12 @@ static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t
 }
 
 static int32_t clipped_at(const dcpi_window *window, int channel, double level, double step) {
-    double block[DCPI_BLOCK];
+    double block[BLOCK];
     int32_t run = 0, clipped = 0;
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK) {
+    for (int32_t start = 0; start < window->samples; start += BLOCK) {
         int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK ? left : DCPI_BLOCK;
-        read_raw(window, channel, start, count, block);
+        int32_t count = left < BLOCK ? left : BLOCK;
+        dcpi_read_block(window, channel, start, count, block);
         for (int32_t k = 0; k < count; k++) {
             if (block[k] == level) {
                 run++;
@@ -190,77 +134,73 @@ static int32_t clipped_at(const dcpi_window *window, int channel, double level, 
     return clipped;
 }
 
-static double count_at_extremes(const dcpi_window *window, int channel, const sample_extent *extent,
-                                dcpi_workspace *workspace) {
-    double found = 0;
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
-        int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
-        read_raw(window, channel, start, count, workspace->channels);
-        found += at_extremes(workspace->channels, count, extent->low, extent->high);
-    }
-    return found;
+static int ends_far_from_zero(const dcpi_correction *correction, double raw, double peak) {
+    return fabs(correction->gain * (raw - correction->offset)) > CLIP_LEVEL_SHARE * peak;
 }
 
-static int ends_far_from_zero(const dcpi_window *window, int channel, double raw, double peak) {
-    return fabs(dcpi_corrected(window, channel, raw)) > CLIP_LEVEL_SHARE * peak;
-}
-
-/* What the converter did to the wave; mostly a single count tells that it did nothing. */
-static void judge_converter(const dcpi_window *window, int channel, const sample_extent *extent,
-                            dcpi_workspace *workspace, channel_level *level) {
-    double found = count_at_extremes(window, channel, extent, workspace);
+/* What the converter did to the wave; mostly a count or two tells that it did nothing. */
+static void judge_converter(const dcpi_window *window, int channel, const phase_extent *both,
+                            scratch *work, channel_level *level) {
+    const sample_extent *extent = channel < window->phases ? &both->voltage : &both->current;
+    dcpi_correction correction = dcpi_correction_of(window, channel);
+    double found = dcpi_at_extremes(window, channel, both, 0);
     if (found < CLIP_RUN_MIN)
         return;
+    int may_be_coarse = found > COARSE_SHARE * window->samples;
+    if (!may_be_coarse && dcpi_at_extremes(window, channel, both, 1) == 0)
+        return;
     double raw_peak = fmax(fabs(extent->low), fabs(extent->high));
-    double step = converter_step(window, channel, raw_peak, workspace);
-    if (ends_far_from_zero(window, channel, extent->high, level->peak))
+    double step = converter_step(window, channel, raw_peak, work);
+    if (ends_far_from_zero(&correction, extent->high, level->peak))
         level->clipped += clipped_at(window, channel, extent->high, step);
-    if (ends_far_from_zero(window, channel, extent->low, level->peak))
+    if (ends_far_from_zero(&correction, extent->low, level->peak))
         level->clipped += clipped_at(window, channel, extent->low, step);
     double range = extent->high - extent->low;
-    level->coarse = found > COARSE_SHARE * window->samples && range < (COARSE_STEPS - 0.5) * step &&
+    level->coarse = may_be_coarse && range < (COARSE_STEPS - 0.5) * step &&
                     range > (SQUARE_STEPS + 0.5) * step;
 }
 
-static channel_level level_of(const dcpi_window *window, int channel, const sample_extent *extent,
-                              dcpi_workspace *workspace) {
-    double count = window->samples;
-    channel_level level = {0};
-    level.peak = fmax(fabs(dcpi_corrected(window, channel, extent->low)),
-                      fabs(dcpi_corrected(window, channel, extent->high)));
+static channel_level level_of(const dcpi_window *window, int channel, const phase_extent *both,
+                              scratch *work) {
+    const sample_extent *extent = channel < window->phases ? &both->voltage : &both->current;
+    dcpi_correction correction = dcpi_correction_of(window, channel);
+    double count = window->samples, gain = correction.gain;
+    channel_level level = {.gain = gain};
+    level.peak = fmax(fabs(gain * (extent->low - correction.offset)),
+                      fabs(gain * (extent->high - correction.offset)));
     /* A NaN passes by the comparisons of the extremes, not by the sum of squares. */
     level.finite = isfinite(extent->squares) && level.peak <= VALUE_LIMIT;
     if (!level.finite)
         return level;
-    level.mean = extent->sum / count;
-    level.mean_square = extent->squares / count;
+    /* `left` is what of the offset the extent could not tell. */
+    double mean = extent->sum / count, left = correction.offset - extent->offset;
+    level.raw_mean = extent->offset + mean;
+    level.raw_peak = fmax(level.raw_mean - extent->low, extent->high - level.raw_mean);
+    level.mean = gain * (mean - left);
+    level.mean_square = square(gain) * (extent->squares / count - left * (2 * mean - left));
     level.variance = level.mean_square - square(level.mean);
     /* Rounding leaves less than this of a constant. */
-    if (level.variance < 1e-12 * level.mean_square)
+    if (level.variance < CONSTANT_SHARE * level.mean_square || level.peak < VALUE_LEAST ||
+        level.raw_peak < VALUE_LEAST)
         level.variance = 0;
     if (level.variance > 0)
-        judge_converter(window, channel, extent, workspace, &level);
+        judge_converter(window, channel, both, work, &level);
     return level;
 }
 
-void dcpi_phase_level(const dcpi_window *window, int phase, dcpi_workspace *workspace,
-                      phase_level *level) {
-    sample_extent voltage = {DBL_MAX, -DBL_MAX, 0, 0, 0}, current = voltage;
-    double *v = workspace->channels, *i = workspace->lanes;
-    for (int32_t start = 0; start < window->samples; start += DCPI_BLOCK_CELLS) {
-        int32_t left = window->samples - start;
-        int32_t count = left < DCPI_BLOCK_CELLS ? left : DCPI_BLOCK_CELLS;
-        read_raw(window, phase, start, count, v);
-        read_raw(window, window->phases + phase, start, count, i);
-        extend(v, count, &voltage);
-        extend(i, count, &current);
-        dcpi_correct_block(window, phase, count, v);
-        dcpi_correct_block(window, window->phases + phase, count, i);
-        add_sums(v, i, count, &voltage);
-        add_sums(i, v, count, &current);
-    }
-    level->voltage = level_of(window, phase, &voltage, workspace);
-    level->current = level_of(window, window->phases + phase, &current, workspace);
-    level->mean_power = voltage.products / window->samples;
+/* In V*A: the products with what is left of the offsets taken off. */
+static double mean_power(const phase_extent *both, const phase_level *level, double count) {
+    double v_gain = level->voltage.gain, i_gain = level->current.gain;
+    double v_mean = v_gain * both->voltage.sum / count, i_mean = i_gain * both->current.sum / count;
+    double v_left = v_mean - level->voltage.mean, i_left = i_mean - level->current.mean;
+    return v_gain * i_gain * both->products / count - v_left * i_mean - i_left * v_mean +
+           v_left * i_left;
+}
+
+void dcpi_phase_level(const dcpi_window *window, int phase, scratch *work, phase_level *level) {
+    phase_extent both;
+    dcpi_phase_extent(window, phase, work, &both);
+    level->voltage = level_of(window, phase, &both, work);
+    level->current = level_of(window, window->phases + phase, &both, work);
+    level->mean_power = mean_power(&both, level, window->samples);
 }

@@ -1,4 +1,6 @@
 /* Whether a channel's fundamental stood still over the window, and if not, how it moved. */
+#include <float.h>
+
 #include "internal.h"
 
 /* How far a period's phasor may stray from the window's: 0.4 % is a step of 0.8 % or of 0.5
@@ -30,46 +32,58 @@ static const double UNEVEN_SHARE = 0.5;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
 static const double QUARTILE = 0.2877;
 
-/* Variance of the noise by the weakest quarter of the upper orders: they are hardly harmonics, and
- * a step of the fundamental hardly reaches them. */
-static double quiet_variance(const order_phasors *spectrum, int32_t h_max, double length) {
-    double squares[DCPI_ORDERS] = {0};
-    int32_t count = 0;
-    for (int32_t order = h_max / 2 + 1; order <= h_max; order++) {
-        double value = square(magnitude(spectrum->order[order]));
-        int32_t place = count++;
-        for (; place > 0 && squares[place - 1] > value; place--)
-            squares[place] = squares[place - 1];
-        squares[place] = value;
-    }
-    return count ? squares[count / 4] / QUARTILE * length / 3 : INFINITY;
-}
-
-static double noise_variance(const dcpi_window *window, const order_phasors *spectrum,
-                             double mean_square, const fold_result *folded) {
-    double left = mean_square;
-    for (int32_t order = 0; order <= folded->h_max; order++)
-        left -= square(magnitude(spectrum->order[order]));
-    return fmin(fmax(left, 0), quiet_variance(spectrum, folded->h_max,
-                                              dcpi_span(window, folded->frequency_hz).length));
-}
-
 /* What a box with fractional ends passes of a tone that makes whole turns in it: the image around
  * one turn a sample, sin(pi turns) / (pi (1 - turns))^2 / box, with a parabola for the sine. */
 static double leak(double turns_per_sample, double box) {
     return 4 * turns_per_sample / (square(M_PI) * (1 - turns_per_sample) * box);
 }
 
-/* Of all harmonics, relative to the fundamental: each makes a lower and an upper tone when the
- * fundamental is turned to rest. */
-static double box_error(const dcpi_window *window, const fold_result *folded,
-                        const order_phasors *spectrum, double box) {
-    double turns = folded->frequency_hz / window->sample_rate_hz, squares = 0;
-    for (int32_t order = 2; order <= folded->h_max; order++)
-        squares +=
-            (square(leak(turns * (order - 1), box)) + square(leak(turns * (order + 1), box))) *
-            square(magnitude(spectrum->order[order]));
-    return BOX_ERROR / square(box) + LEAKS_PEAK * sqrt(squares) / magnitude(spectrum->order[1]);
+/* Each order makes a lower and an upper tone when the fundamental is turned to rest; their share of
+ * the order's square. */
+static void leak_shares(const dcpi_window *window, const fold_result *folded, double box,
+                        float *shares) {
+    double turns = folded->frequency_hz / window->sample_rate_hz;
+    double before = square(leak(turns, box)), here = square(leak(2 * turns, box));
+    for (int32_t order = 2; order <= folded->h_max; order++) {
+        double after = square(leak(turns * (order + 1), box));
+        shares[order] = (float)(before + after);
+        before = here;
+        here = after;
+    }
+}
+
+/* The orders' squares lane by lane, summed. */
+typedef struct {
+    eight explained; /* from order 1 on */
+    eight quiet;     /* the largest of the weakest quarter of the upper orders */
+    eight leaks;     /* with the shares that boxes pass */
+} order_sums;
+
+/* The weakest quarter of the upper orders are hardly harmonics, and a step of the fundamental
+ * hardly reaches them. */
+WIDER_CLONES static void sum_orders(const eight *re, const eight *im, int32_t h_max,
+                                    const float *shares, order_sums *sums) {
+    int32_t first = h_max / 2 + 1, kept = (h_max - first + 1) / 4 + 1;
+    eight least[DCPI_ORDERS / 8 + 1], explained = {0}, leaks = {0};
+    for (int32_t place = 0; place < kept; place++)
+        least[place] = (eight){0} + FLT_MAX;
+    for (int32_t order = 1; order <= h_max; order++) {
+        eight value = re[order] * re[order] + im[order] * im[order];
+        explained += value;
+        leaks += shares[order] * value;
+        /* Into the sorted ones; what is larger moves on. */
+        for (int32_t place = 0; order >= first && place < kept; place++)
+            put_in_order(least + place, &value);
+    }
+    sums->explained = explained;
+    sums->leaks = leaks;
+    sums->quiet = least[kept - 1];
+}
+
+static double noise_variance(const fold_result *folded, const order_sums *sums, int lane) {
+    double ac_square = folded->means.square[lane] - square(folded->means.first[lane]);
+    double left = ac_square / square(folded->unit[lane]) - (double)sums->explained[lane];
+    return fmin(fmax(left, 0), (double)sums->quiet[lane] / QUARTILE * folded->span.length / 3);
 }
 
 /* One sample off by x in mid window adds 2 sqrt(2) x / length to each of 49 orders. */
@@ -82,42 +96,64 @@ static int is_uneven(const channel_level *level, double mean_square, double dc) 
     return level->variance > 0 && difference > UNEVEN_SHARE * level->variance;
 }
 
-static void judge(const stray_shape *stray, double noise, double burst, steady_verdict *verdict) {
-    int is_line = stray->roundness < LINE_ROUNDNESS;
+/* Smaller over larger axis of the ellipse of the strays, squared. */
+static double roundness(const stray_shapes *strays, int lane) {
+    double xx = (double)strays->along[lane], yy = (double)strays->across[lane];
+    double middle = 0.5 * (xx + yy);
+    double radius = sqrt(square(0.5 * (xx - yy)) + square((double)strays->mixed[lane]));
+    return middle + radius > 0 ? fmax(middle - radius, 0) / (middle + radius) : 0;
+}
+
+static void judge(const stray_shapes *strays, int lane, double noise, double burst,
+                  steady_verdict *verdict) {
+    double largest = (double)strays->largest[lane], jump = (double)strays->jump[lane];
+    int is_line = roundness(strays, lane) < LINE_ROUNDNESS;
     int is_burst = burst > BURST_DISTORTION;
-    int strays = stray->largest > UNSTEADY_STRAY + noise;
-    int turns = strays && is_line && stray->turns && stray->jump > TURN_STRAY + noise;
-    if (is_burst || (strays && (is_line || stray->largest > LARGE_STRAY)))
+    int is_turning = strays->across[lane] > strays->along[lane];
+    int stray = largest > UNSTEADY_STRAY + noise;
+    int turns = stray && is_line && is_turning && jump > TURN_STRAY + noise;
+    if (is_burst || (stray && (is_line || largest > LARGE_STRAY)))
         verdict->flags |= DCPI_NON_STATIONARY;
-    if (stray->largest > TONE_STRAY + noise && !is_line)
+    if (largest > TONE_STRAY + noise && !is_line)
         verdict->flags |= DCPI_INTERHARMONIC;
     if (!(verdict->flags & DCPI_NON_STATIONARY))
         return;
-    int leaps = stray->jump > JUMP_STRAY + JUMP_NOISE_SHARE * noise;
+    int leaps = jump > JUMP_STRAY + JUMP_NOISE_SHARE * noise;
     verdict->jumps = turns || leaps || burst > BURST_JUMP;
-    verdict->smears = leaps || is_burst || stray->largest > LARGE_STRAY;
+    verdict->smears = leaps || is_burst || largest > LARGE_STRAY;
 }
 
-steady_verdict dcpi_steadiness(const dcpi_window *window, const phase_level *levels,
-                               const fold_result *folded, const dcpi_workspace *workspace,
-                               int channel) {
-    int index = channel % window->phases, is_current = channel >= window->phases;
-    const order_phasors *spectrum = is_current ? &folded->current[index] : &folded->voltage[index];
-    double mean_square =
-        is_current ? folded->means.current_square[index] : folded->means.voltage_square[index];
-    double fundamental = magnitude(spectrum->order[1]);
+static steady_verdict verdict_of(const channel_level *level, const fold_result *folded,
+                                 const stray_shapes *strays, const order_sums *sums, int lane) {
+    double re = (double)folded->re[LANES + lane], im = (double)folded->im[LANES + lane];
+    double fundamental = sqrt(re * re + im * im), box = 2 * folded->segments.length;
     steady_verdict verdict = {0};
-    verdict.uneven =
-        is_uneven(channel_of(window, levels, channel), mean_square, spectrum->order[0].re);
+    verdict.uneven = is_uneven(level, folded->means.square[lane], folded->means.first[lane]);
     if (!(fundamental > 0))
         return verdict;
-    segment_grid segments = dcpi_segments(window, folded->frequency_hz);
-    double box = 2 * segments.length, length = dcpi_span(window, folded->frequency_hz).length;
-    double variance = noise_variance(window, spectrum, mean_square, folded);
-    double noise = NOISE_STRAY * sqrt(2 * variance / box) / fundamental +
-                   box_error(window, folded, spectrum, box);
-    stray_shape stray =
-        dcpi_stray(&segments, workspace, channel_lane(window, channel), spectrum->order[1]);
-    judge(&stray, noise, burst_distortion(stray.burst_square, length, fundamental), &verdict);
+    double box_error =
+        BOX_ERROR / square(box) + LEAKS_PEAK * sqrt((double)sums->leaks[lane]) / fundamental;
+    double noise =
+        NOISE_STRAY * sqrt(2 * noise_variance(folded, sums, lane) / box) / fundamental + box_error;
+    double burst =
+        burst_distortion((double)strays->burst_square[lane], folded->span.length, fundamental);
+    judge(strays, lane, noise, burst, &verdict);
     return verdict;
+}
+
+void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
+                     fold_result *folded) {
+    float shares[DCPI_ORDERS] = {0};
+    stray_shapes strays;
+    order_sums sums;
+    leak_shares(window, folded, 2 * folded->segments.length, shares);
+    sum_orders((const eight *)(const void *)folded->re, (const eight *)(const void *)folded->im,
+               folded->h_max, shares, &sums);
+    dcpi_strays(window, folded, work, &strays);
+    for (int channel = 0; channel < 2 * window->phases; channel++) {
+        folded->verdict[channel] = (steady_verdict){0};
+        if (!is_void(levels + channel % window->phases))
+            folded->verdict[channel] = verdict_of(channel_of(window, levels, channel), folded,
+                                                  &strays, &sums, channel_lane(window, channel));
+    }
 }

@@ -10,15 +10,19 @@ void dcpi_total_unknown(dcpi_total *total) {
         *value = NAN;
 }
 
+static const double HALF_ROOT_3 = 0.866025403784438647;
+
 /* rms of the three symmetrical components (C. L. Fortescue, 1918): zero, positive, negative. */
-static void components(const order_phasors *channels, double rms[3]) {
-    phasor a = channels[0].order[1];
+static void components(const fold_result *folded, int first_lane, double rms[3]) {
+    phasor a = order_of(folded, first_lane, 1);
     for (int sequence = 0; sequence < 3; sequence++) {
         phasor sum = a;
         for (int phase = 1; phase < 3; phase++) {
-            double angle = TWO_PI / 3 * (phase * sequence % 3);
-            phasor operator= { cos(angle), -sin(angle) };
-            phasor turned = times_conjugate(channels[phase].order[1], operator);
+            int turns = phase * sequence % 3;
+            phasor back = {turns == 0 ? 1 : -0.5, turns == 0   ? 0
+                                                  : turns == 1 ? -HALF_ROOT_3
+                                                               : HALF_ROOT_3};
+            phasor turned = times_conjugate(order_of(folded, first_lane + phase, 1), back);
             sum.re += turned.re;
             sum.im += turned.im;
         }
@@ -29,8 +33,8 @@ static void components(const order_phasors *channels, double rms[3]) {
 /* IEC 61000-4-30:2015 5.7: u2 and u0 over the positive sequence. */
 static void fill_sequences(const fold_result *folded, dcpi_total *total, uint32_t *flags) {
     double v[3], i[3];
-    components(folded->voltage, v);
-    components(folded->current, i);
+    components(folded, 0, v);
+    components(folded, LANE_CURRENT, i);
     total->v_zero_rms = v[0];
     total->v_positive_rms = v[1];
     total->v_negative_rms = v[2];
@@ -50,12 +54,12 @@ static double sum_of(const double values[DCPI_PHASES_MAX]) {
 }
 
 /* Effective values of a four-wire system (3.2.3, with the neutral's resistance that of a line):
- * 3 Ie^2 = sum of I^2 + In^2, 18 Ve^2 = 3 * sum of V^2 + sum of the line-to-line V^2. */
+ * 3 Ie^2 = sum of I^2 + In^2, 18 Ve^2 = 3 * sum of V^2 + sum of the line-to-line V^2, which is 3 *
+ * sum of V^2 less the square of the sum of V. */
 static void fill_effective(const weighted_means *means, dcpi_total *total) {
-    double i_square = sum_of(means->current_square);
-    double neutral_square = fmax(i_square + 2 * sum_of(means->current_cross), 0);
-    double v_square = sum_of(means->voltage_square);
-    double line_square = fmax(2 * (v_square - sum_of(means->voltage_cross)), 0);
+    double i_square = sum_of(means->square + LANE_CURRENT), v_square = sum_of(means->square);
+    double neutral_square = fmax(means->square[LANE_CURRENT + LANE_SUM], 0);
+    double line_square = fmax(3 * v_square - means->square[LANE_SUM], 0);
     double effective_i = sqrt((i_square + neutral_square) / 3);
     double effective_v = sqrt((3 * v_square + line_square) / 18);
     total->i_neutral = sqrt(neutral_square);

