@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,24 +89,100 @@ def analyze(
     current_rows = _rows("current", current)
     if voltage_rows.shape != current_rows.shape:
         raise ValueError(f"voltage is {voltage.shape} but current is {current.shape}")
-    phases, samples = voltage_rows.shape
     window, analysis = _scratch.window, _scratch.analysis
-    voltage_buffer = ffi.from_buffer(voltage_rows)
-    current_buffer = ffi.from_buffer(current_rows)
-    window.voltage, window.current = voltage_buffer, current_buffer
+    # The window only points at them.
+    held = _describe(window, voltage_rows, current_rows, sample_rate_hz), _options(
+        window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections
+    )
+    _check(lib.dcpi_analyze(window, _scratch.workspace, analysis))
+    del held
+    return _result(bytes(ffi.buffer(analysis)))
+
+
+def analyze_many(
+    voltage: Samples,
+    current: Samples,
+    sample_rate_hz: float,
+    *,
+    nominal_hz: float | None = None,
+    skew_s: float | Sequence[float] = 0.0,
+    demand_current_a: float | None = None,
+    corrections: Sequence[ChannelCorrection] | None = None,
+) -> AnalysisBatch:
+    """Power quality of many windows in one call, without the GIL; options as in `analyze`.
+
+    `voltage` and `current` have the shape (windows, phases, samples); each window is C-contiguous,
+    the windows may stand any whole number of samples apart. ValueError names what does not fit.
+    """
+    for name, samples in (("voltage", voltage), ("current", current)):
+        if not isinstance(samples, np.ndarray) or samples.ndim != 3:
+            raise ValueError(f"{name} is no array of shape (windows, phases, samples)")
+    if voltage.shape != current.shape:
+        raise ValueError(f"voltage is {voltage.shape} but current is {current.shape}")
+    windows = len(voltage)
+    memory = np.empty(windows, ANALYSIS_DTYPE)
+    if not windows:
+        return AnalysisBatch(memory)
+    voltage_rows, current_rows = _rows("voltage", voltage[0]), _rows("current", current[0])
+    window = _scratch.window
+    held = _describe(window, voltage_rows, current_rows, sample_rate_hz), _options(
+        window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections
+    )
+    _check(
+        lib.dcpi_analyze_many(
+            window,
+            windows,
+            _stride("voltage", voltage),
+            _stride("current", current),
+            _scratch.workspace,
+            ffi.cast("dcpi_analysis *", memory.ctypes.data),
+        )
+    )
+    del held
+    return AnalysisBatch(memory)
+
+
+def _stride(name: str, samples: Samples) -> int:
+    """From window to window, in samples."""
+    stride, rest = divmod(samples.strides[0], samples.itemsize)
+    if len(samples) > 1 and (rest or stride < samples[0].size):
+        raise ValueError(f"{name} has windows {samples.strides[0]} bytes apart")
+    return stride
+
+
+def _describe(
+    window: Any, voltage_rows: Samples, current_rows: Samples, sample_rate_hz: float
+) -> object:
+    """Fill in the samples; what comes back holds them."""
+    held = ffi.from_buffer(voltage_rows), ffi.from_buffer(current_rows)
+    window.voltage, window.current = held
     window.voltage_is_float32 = voltage_rows.dtype == np.float32
     window.current_is_float32 = current_rows.dtype == np.float32
-    window.phases, window.samples = phases, samples
+    window.phases, window.samples = voltage_rows.shape
     window.sample_rate_hz = sample_rate_hz
+    return held
+
+
+def _options(
+    window: Any,
+    phases: int,
+    nominal_hz: float | None,
+    skew_s: float | Sequence[float],
+    demand_current_a: float | None,
+    corrections: Sequence[ChannelCorrection] | None,
+) -> object:
+    """Fill in all that is not samples; what comes back holds the corrections."""
     window.nominal_hz = 0.0 if nominal_hz is None else nominal_hz
     window.demand_current_a = 0.0 if demand_current_a is None else demand_current_a
     window.skew_s = _skews(skew_s, phases)
-    held = _corrections(corrections, phases)  # the window only points at it
+    held = _corrections(corrections, phases)
     window.corrections = held
-    status = lib.dcpi_analyze(window, _scratch.workspace, analysis)
+    return held
+
+
+def _check(status: int) -> None:
     if status != lib.DCPI_OK:
         raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
-    return _result(bytes(ffi.buffer(analysis)))
 
 
 def _rows(name: str, samples: Samples) -> Samples:
@@ -152,14 +228,63 @@ def _corrections(corrections: Sequence[ChannelCorrection] | None, phases: int) -
     return ffi.new("dcpi_correction[]", list(corrections))
 
 
+def _dtype(name: str) -> np.dtype[np.void]:
+    """The core's structure of that name as a NumPy record, straight from its header."""
+    names, formats, offsets = [], [], []
+    for field, place in ffi.typeof(name).fields:
+        names.append(field)
+        formats.append(_format(place.type))
+        offsets.append(place.offset)
+    size = ffi.sizeof(name)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+def _format(kind: Any) -> Any:
+    if kind.kind == "array":
+        return (_format(kind.item), (kind.length,))
+    if kind.kind == "struct":
+        return _dtype(kind.cname)
+    return {"double": "f8", "uint32_t": "u4", "int32_t": "i4"}[kind.cname]
+
+
+ANALYSIS_DTYPE = _dtype("dcpi_analysis")
+"""One window: frequency_hz, flags, phases, phase (3, of the fields of `PhaseAnalysis`; those beyond
+`phases` are NaN) and total (of the fields of `TotalAnalysis`)."""
+
+
+class AnalysisBatch(Sequence[Analysis]):
+    """The analyses of many windows; one is made when it is asked for.
+
+    `array` holds all of them as records of `ANALYSIS_DTYPE`, read-only: `array["total"]["p_w"]` is
+    one value per window, `array["phase"]["v_rms"]` three, `array["flags"]` those of `Flag`.
+    """
+
+    def __init__(self, array: NDArray[np.void]) -> None:
+        self.array = array
+        self.array.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, index: int) -> Analysis: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> AnalysisBatch: ...
+
+    def __getitem__(self, index: int | slice) -> Analysis | AnalysisBatch:
+        if isinstance(index, slice):
+            return AnalysisBatch(self.array[index])
+        return _result(self.array[index].tobytes())
+
+
 def _result(memory: bytes) -> Analysis:
     """From a copy of the core's answer, whose own memory is used again by the next call."""
     frequency_hz, flags, phases = _HEAD.unpack_from(memory)
-    starts = range(_PHASE_START, _PHASE_START + phases * _PHASE_SIZE, _PHASE_SIZE)
     return Analysis(
         frequency_hz,
         _flag(flags),
-        tuple([_phase(memory, start) for start in starts]),
+        tuple([_phase(memory, _PHASE_START + k * _PHASE_SIZE) for k in range(phases)]),
         TotalAnalysis._make(_TOTAL.unpack_from(memory, _TOTAL_START)),
     )
 

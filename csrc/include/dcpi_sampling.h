@@ -40,6 +40,7 @@ typedef enum {
     DCPI_BAD_OFFSET = 9,  /* a correction's: magnitude not 0 to 1e15 */
     DCPI_BAD_ANGLE = 10,  /* a correction's: magnitude not 0 to 0.5 rad */
     DCPI_BAD_DELAY = 11,  /* a correction's: not finite, or longer than 10 ms */
+    DCPI_BAD_COUNT = 12,  /* number of windows negative */
     /* dcpi_events.h */
     DCPI_BAD_THRESHOLD = 20, /* not positive and finite, or voltage shares out of order */
     DCPI_BAD_TICK = 21,      /* the first tick lies before sample 0 or more than a tick after it */
@@ -147,6 +148,13 @@ typedef struct {
 /* Analyse one window. `analysis` is written only when DCPI_OK comes back. */
 dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
                          dcpi_analysis *analysis);
+
+/* Analyse `count` windows that only differ in their samples: `first` describes the first one, and
+ * each other's voltages stand `voltage_stride` samples after those of the one before, its currents
+ * `current_stride`. All `analyses` are written, or none when not DCPI_OK comes back. */
+dcpi_status dcpi_analyze_many(const dcpi_window *first, int32_t count, size_t voltage_stride,
+                              size_t current_stride, dcpi_workspace *workspace,
+                              dcpi_analysis *analyses);
 
 /* What a status means, in English; never null. */
 const char *dcpi_status_text(dcpi_status status);

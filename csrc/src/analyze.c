@@ -258,15 +258,8 @@ static scratch *scratch_of(dcpi_workspace *workspace) {
     return (scratch *)(void *)((char *)workspace + (64 - address % 64) % 64);
 }
 
-dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
-                         dcpi_analysis *analysis) {
-    if (!window || !workspace || !analysis)
-        return DCPI_BAD_POINTER;
-    dcpi_status status = check(window);
-    if (status != DCPI_OK)
-        return status;
+static void analyze(const dcpi_window *window, scratch *work, dcpi_analysis *analysis) {
     phase_level levels[DCPI_PHASES_MAX];
-    scratch *work = scratch_of(workspace);
     clear(window, analysis);
     fill_levels(window, work, levels, analysis);
     if (is_too_short(window)) {
@@ -284,7 +277,34 @@ dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
     }
     for (int k = 0; k < window->phases; k++)
         analysis->flags |= analysis->phase[k].flags;
+}
+
+dcpi_status dcpi_analyze_many(const dcpi_window *first, int32_t count, size_t voltage_stride,
+                              size_t current_stride, dcpi_workspace *workspace,
+                              dcpi_analysis *analyses) {
+    if (!first || !workspace || !analyses)
+        return DCPI_BAD_POINTER;
+    if (count < 0)
+        return DCPI_BAD_COUNT;
+    dcpi_status status = check(first);
+    if (status != DCPI_OK)
+        return status;
+    size_t voltage_step =
+        voltage_stride * (first->voltage_is_float32 ? sizeof(float) : sizeof(double));
+    size_t current_step =
+        current_stride * (first->current_is_float32 ? sizeof(float) : sizeof(double));
+    dcpi_window window = *first;
+    for (int32_t k = 0; k < count; k++) {
+        analyze(&window, scratch_of(workspace), analyses + k);
+        window.voltage = (const char *)window.voltage + voltage_step;
+        window.current = (const char *)window.current + current_step;
+    }
     return DCPI_OK;
+}
+
+dcpi_status dcpi_analyze(const dcpi_window *window, dcpi_workspace *workspace,
+                         dcpi_analysis *analysis) {
+    return dcpi_analyze_many(window, 1, 0, 0, workspace, analysis);
 }
 
 const char *dcpi_status_text(dcpi_status status) {
@@ -319,6 +339,8 @@ const char *dcpi_status_text(dcpi_status status) {
         return "first tick not within a tick after sample 0";
     case DCPI_BAD_BLOCK:
         return "no samples, rows that overlap, or an index that went back";
+    case DCPI_BAD_COUNT:
+        return "number of windows negative";
     }
     return "unknown status";
 }

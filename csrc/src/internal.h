@@ -175,7 +175,7 @@ typedef struct {
 
 /* Over all samples of one channel. */
 typedef struct {
-    double low, high; /* extremes of the raw samples: a converter is judged by what it gave */
+    double low, high;    /* extremes of the raw samples: a converter is judged by what it gave */
     double sum, squares; /* of the samples less `offset` */
     double offset;
 } sample_extent;

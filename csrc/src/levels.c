@@ -156,8 +156,8 @@ static void judge_converter(const dcpi_window *window, int channel, const phase_
     if (ends_far_from_zero(&correction, extent->low, level->peak))
         level->clipped += clipped_at(window, channel, extent->low, step);
     double range = extent->high - extent->low;
-    level->coarse = may_be_coarse && range < (COARSE_STEPS - 0.5) * step &&
-                    range > (SQUARE_STEPS + 0.5) * step;
+    level->coarse =
+        may_be_coarse && range < (COARSE_STEPS - 0.5) * step && range > (SQUARE_STEPS + 0.5) * step;
 }
 
 static channel_level level_of(const dcpi_window *window, int channel, const phase_extent *both,

@@ -37,7 +37,7 @@ INLINE void OF(all_but_last)(VECTOR *bins) {
         for (int k = 0; k < quarter; k++)
             for (int base = 0; base < COMPLEX_BINS; base += length)
                 OF(butterfly)
-                (bins + 2 * OF(STRIDE) * (base + k), quarter, k * (FOLD_BINS / length));
+        (bins + 2 * OF(STRIDE) * (base + k), quarter, k * (FOLD_BINS / length));
     }
 }
 

