@@ -24,6 +24,8 @@ def main() -> int:
         ("sampled values", ["bench_sampled_values"]),
         ("events in blocks of 5 ms", ["bench_events"]),
         ("values over 10/12 cycles", ["bench_cycles"]),
+        ("a window beside six FFTW FFTs", ["bench_core"]),
+        ("sources on one core", ["bench_sources"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),
