@@ -91,8 +91,9 @@ def analyze(
         raise ValueError(f"voltage is {voltage.shape} but current is {current.shape}")
     window, analysis = _scratch.window, _scratch.analysis
     # The window only points at them.
-    held = _describe(window, voltage_rows, current_rows, sample_rate_hz), _options(
-        window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections
+    held = (
+        _describe(window, voltage_rows, current_rows, sample_rate_hz),
+        _options(window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections),
     )
     _check(lib.dcpi_analyze(window, _scratch.workspace, analysis))
     del held
@@ -125,8 +126,9 @@ def analyze_many(
         return AnalysisBatch(memory)
     voltage_rows, current_rows = _rows("voltage", voltage[0]), _rows("current", current[0])
     window = _scratch.window
-    held = _describe(window, voltage_rows, current_rows, sample_rate_hz), _options(
-        window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections
+    held = (
+        _describe(window, voltage_rows, current_rows, sample_rate_hz),
+        _options(window, len(voltage_rows), nominal_hz, skew_s, demand_current_a, corrections),
     )
     _check(
         lib.dcpi_analyze_many(

@@ -70,7 +70,7 @@ static void check(const dcpi_window *window, const dcpi_analysis *analysis) {
         flags |= analysis->phase[k].flags;
     }
     PROMISE((analysis->flags & flags) == flags);
-    PROMISE(analysis->flags < 2 * DCPI_COARSE);
+    PROMISE(analysis->flags < 2 * DCPI_NEAR_HALF_RATE);
     check_no_infinity(&analysis->total, sizeof analysis->total);
 }
 

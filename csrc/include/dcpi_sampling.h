@@ -59,7 +59,8 @@ typedef enum {
     DCPI_LIMITED_ORDER = 128,        /* the rate does not reach order 50 */
     DCPI_NO_CURRENT = 256,           /* no line-frequency current: ratios to it are NaN */
     DCPI_REVERSED_SEQUENCE = 512,    /* negative above positive sequence voltage */
-    DCPI_COARSE = 1024 /* under 32 steps of the converter, and no noise to blur them */
+    DCPI_COARSE = 1024,        /* under 32 steps of the converter, and no noise to blur them */
+    DCPI_NEAR_HALF_RATE = 2048 /* content close to half the rate that may be an alias */
 } dcpi_flag;
 
 /* Scratch memory, 84 KiB; needs no initialisation and carries nothing between calls. */

@@ -137,7 +137,9 @@ INLINE void add_sample(const scratch *work, int32_t k, float share, eight sums[T
     eight bend = x - last + (work->lanes[k] - last);
     sums[TRACK_RE] += x * (share * work->cosine[k]);
     sums[TRACK_IM] -= x * (share * work->sine[k]);
-    sums[TRACK_BENDS] += bend * bend * share;
+    bend *= bend;
+    sums[TRACK_BENDS] += bend * share;
+    sums[TRACK_WEIGHTED] += bend * (share * work->weight[k]);
 }
 
 /* Samples from..to of the block into one segment: phasor and squared second differences, where a
@@ -257,13 +259,12 @@ static int32_t highest_order(const dcpi_window *window, double frequency_hz) {
     return order < DCPI_ORDER_MAX ? (int32_t)order : DCPI_ORDER_MAX;
 }
 
-static void bend_means(const segment_grid *segments, int32_t samples, const scratch *work,
-                       fold_result *result) {
+static void bend_means(const fold_pass *pass, const scratch *work, fold_result *result) {
     for (int lane = 0; lane < LANES; lane++) {
         double sum = 0;
-        for (int32_t k = 0; k <= segments->count + 1; k++)
-            sum += (double)work->track[k][TRACK_BENDS][lane];
-        result->bend_square[lane] = sum * square(result->unit[lane]) / samples;
+        for (int32_t k = 0; k <= pass->segments.count + 1; k++)
+            sum += (double)work->track[k][TRACK_WEIGHTED][lane];
+        result->bend_square[lane] = sum * square(result->unit[lane]) / pass->sums.weight;
     }
 }
 
@@ -314,7 +315,7 @@ void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
         result->unit[lane] = scaling.unit[lane];
     merge_grids(work->grid[0], work->grid[1]);
     restore_means(&pass, &scaling, &result->means);
-    bend_means(&pass.segments, window->samples, work, result);
+    bend_means(&pass, work, result);
     dcpi_transform(work, pass.sums.weight, result);
     silence(window, levels, result);
 }

@@ -30,8 +30,8 @@ typedef int32_t eight_bits __attribute__((vector_size(32), may_alias));
 typedef float four __attribute__((vector_size(16), may_alias));
 enum { LANES = 8, HALF = LANES / 2, LANE_SUM = 3, LANE_CURRENT = HALF };
 
-/* Per half-period: the phasor, and squared second differences. */
-enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_KINDS };
+/* Per half-period: the phasor, and squared second differences, plain and Hann-weighted. */
+enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_WEIGHTED, TRACK_KINDS };
 
 enum {
     CHANNELS_MAX = 2 * DCPI_PHASES_MAX,
@@ -153,8 +153,8 @@ typedef struct {
     hann_span span;
     segment_grid segments;
     weighted_means means;
-    double unit[LANES];                         /* V or A of 1 in the spectrum */
-    double bend_square[LANES];                  /* mean square of second differences; V or A */
+    double unit[LANES];        /* V or A of 1 in the spectrum */
+    double bend_square[LANES]; /* Hann-weighted mean square of second differences; V or A */
     _Alignas(32) float re[DCPI_ORDERS * LANES]; /* rms phasors [order][lane]; order 0 is the mean */
     _Alignas(32) float im[DCPI_ORDERS * LANES];
     double added_power[DCPI_PHASES_MAX]; /* what turning the phasors added to the means' power */

@@ -29,6 +29,11 @@ static const double BURST_DISTORTION = 0.001;
 static const double BURST_JUMP = 0.006;
 /* Hann-weighted and plain mean square differ by a sixth at most where nothing moves. */
 static const double UNEVEN_SHARE = 0.5;
+/* A tone from 0.43 of the rate on bends by so much of its square; less than so much of it is noise
+ * or rounding. */
+static const double NEAR_HALF_BEND = 14.5, NEAR_HALF_SHARE = 0.001;
+/* What the highest orders leave of themselves at low rates, where their mirror images are near. */
+static const double MIRROR_SHARE = 0.005;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
 static const double QUARTILE = 0.2877;
 
@@ -52,8 +57,21 @@ static void leak_shares(const dcpi_window *window, const fold_result *folded, do
     }
 }
 
+/* The second difference of a tone passes (2 sin(pi turns))^4 of its square. */
+static void order_bends(const dcpi_window *window, const fold_result *folded, float *bends) {
+    double twice = 2 * cos(TWO_PI * folded->frequency_hz / window->sample_rate_hz);
+    double cosine = 1, before = 0.5 * twice;
+    for (int32_t order = 1; order <= folded->h_max; order++) {
+        double next = twice * cosine - before;
+        before = cosine;
+        cosine = next;
+        bends[order] = (float)square(2 - 2 * cosine);
+    }
+}
+
 /* The orders' squares lane by lane, summed. */
 typedef struct {
+    eight bent;      /* what the orders add to the squared second differences */
     eight explained; /* from order 1 on */
     eight quiet;     /* the largest of the weakest quarter of the upper orders */
     eight leaks;     /* with the shares that boxes pass */
@@ -62,21 +80,23 @@ typedef struct {
 /* The weakest quarter of the upper orders are hardly harmonics, and a step of the fundamental
  * hardly reaches them. */
 WIDER_CLONES static void sum_orders(const eight *re, const eight *im, int32_t h_max,
-                                    const float *shares, order_sums *sums) {
+                                    const float *shares, const float *bends, order_sums *sums) {
     int32_t first = h_max / 2 + 1, kept = (h_max - first + 1) / 4 + 1;
-    eight least[DCPI_ORDERS / 8 + 1], explained = {0}, leaks = {0};
+    eight least[DCPI_ORDERS / 8 + 1], explained = {0}, leaks = {0}, bent = {0};
     for (int32_t place = 0; place < kept; place++)
         least[place] = (eight){0} + FLT_MAX;
     for (int32_t order = 1; order <= h_max; order++) {
         eight value = re[order] * re[order] + im[order] * im[order];
         explained += value;
         leaks += shares[order] * value;
+        bent += bends[order] * value;
         /* Into the sorted ones; what is larger moves on. */
         for (int32_t place = 0; order >= first && place < kept; place++)
             put_in_order(least + place, &value);
     }
     sums->explained = explained;
     sums->leaks = leaks;
+    sums->bent = bent;
     sums->quiet = least[kept - 1];
 }
 
@@ -123,6 +143,19 @@ static void judge(const stray_shapes *strays, int lane, double noise, double bur
     verdict->smears = leaps || is_burst || largest > LARGE_STRAY;
 }
 
+/* Whether what is no order stands close to half the rate, by its second differences: those of noise
+ * are six times its square, those of a tone at half the rate sixteen times. */
+static int is_near_half_rate(const fold_result *folded, const order_sums *sums, int lane,
+                             double fundamental) {
+    double unit_square = square(folded->unit[lane]), explained = (double)sums->explained[lane];
+    double ac_square = folded->means.square[lane] - square(folded->means.first[lane]);
+    double left = ac_square / unit_square - explained;
+    double bent = folded->bend_square[lane] / unit_square - (double)sums->bent[lane];
+    double harmonics = fmax(explained - square(fundamental), 0);
+    double least = square(NEAR_HALF_SHARE) * explained + square(MIRROR_SHARE) * harmonics;
+    return left > least && bent > NEAR_HALF_BEND * left;
+}
+
 static steady_verdict verdict_of(const channel_level *level, const fold_result *folded,
                                  const stray_shapes *strays, const order_sums *sums, int lane) {
     double re = (double)folded->re[LANES + lane], im = (double)folded->im[LANES + lane];
@@ -138,17 +171,20 @@ static steady_verdict verdict_of(const channel_level *level, const fold_result *
     double burst =
         burst_distortion((double)strays->burst_square[lane], folded->span.length, fundamental);
     judge(strays, lane, noise, burst, &verdict);
+    if (!verdict.flags && is_near_half_rate(folded, sums, lane, fundamental))
+        verdict.flags |= DCPI_NEAR_HALF_RATE;
     return verdict;
 }
 
 void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
                      fold_result *folded) {
-    float shares[DCPI_ORDERS] = {0};
+    float shares[DCPI_ORDERS] = {0}, bends[DCPI_ORDERS] = {0};
     stray_shapes strays;
     order_sums sums;
     leak_shares(window, folded, 2 * folded->segments.length, shares);
+    order_bends(window, folded, bends);
     sum_orders((const eight *)(const void *)folded->re, (const eight *)(const void *)folded->im,
-               folded->h_max, shares, &sums);
+               folded->h_max, shares, bends, &sums);
     dcpi_strays(window, folded, work, &strays);
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         folded->verdict[channel] = (steady_verdict){0};

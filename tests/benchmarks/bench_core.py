@@ -58,7 +58,13 @@ def measure(program: str) -> list[dict[str, float]]:
         samples, size, ours_ns, fftw_ns = (float(word) for word in line.split())
         ratio = round(ours_ns / fftw_ns, 2) if fftw_ns else float("nan")
         figures.append(
-            {"samples": samples, "bits": 8 * size, "ns": ours_ns, "fftw_ns": fftw_ns, "ratio": ratio}
+            {
+                "samples": samples,
+                "bits": 8 * size,
+                "ns": ours_ns,
+                "fftw_ns": fftw_ns,
+                "ratio": ratio,
+            }
         )
     return figures
 
@@ -66,7 +72,9 @@ def measure(program: str) -> list[dict[str, float]]:
 def wave(windows: int, samples: int) -> np.ndarray:
     """Three-phase windows of 12.8 kS/s, float32."""
     turns = 50.2 * np.arange(windows * samples) / 12800
-    rows = [np.cos(2 * np.pi * (turns - k / 3)) + 0.05 * np.cos(10 * np.pi * turns) for k in range(3)]
+    rows = [
+        np.cos(2 * np.pi * (turns - k / 3)) + 0.05 * np.cos(10 * np.pi * turns) for k in range(3)
+    ]
     noisy = np.array(rows) + np.random.default_rng(1).normal(size=(3, len(turns))) * 1e-4
     cut = noisy.reshape(3, windows, samples).swapaxes(0, 1)
     return np.ascontiguousarray(325 * cut, dtype=np.float32)

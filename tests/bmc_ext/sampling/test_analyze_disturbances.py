@@ -186,3 +186,29 @@ def test_enough_steps_are_not_coarse(steps: float) -> None:
     current = np.round(steps * np.cos(2 * np.pi * 50.03 * TIME_S))
     result = analyze(325 * np.cos(2 * np.pi * 50.03 * TIME_S), current, RATE_HZ)
     assert not result.flags
+
+
+@pytest.mark.parametrize("rate_hz", [4800, 12800, 51200])
+@pytest.mark.parametrize("share_of_rate", [0.49, 0.493, 0.497])
+def test_content_close_to_half_the_rate_is_named(rate_hz: int, share_of_rate: float) -> None:
+    """0.5 % at or above 0.49 of the rate is flagged in the channel where it is."""
+    rng = np.random.default_rng(3)
+    samples = rate_hz // 10
+    phasors = distorted(rng, three_phase(230), highest=30, thd=0.05, dc=0.01)
+    rows = sampled(phasors, 50.3, rate_hz, samples, noise_db=80, rng=rng).samples
+    clean = analyze(rows, rows, rate_hz)
+    tone = 0.005 * 325 * np.cos(2 * np.pi * share_of_rate * np.arange(samples) + 1)
+    result = analyze(rows, rows + [[0], [1], [0]] * tone, rate_hz)
+    assert not clean.flags & ~Flag.LIMITED_ORDER
+    assert [Flag.NEAR_HALF_RATE in phase.flags for phase in result.phases] == [False, True, False]
+
+
+@pytest.mark.parametrize("noise_db", [80, 60, 40])
+def test_noise_and_tones_in_mid_band_are_not_close_to_half_the_rate(noise_db: float) -> None:
+    """White noise and a tone at 0.4 of the rate do not raise that flag."""
+    rng = np.random.default_rng(4)
+    for share_of_rate in (0.15, 0.3, 0.4):
+        phasors = three_phase(230)[:, None] * [0, 1]
+        rows = sampled(phasors, 50.3, RATE_HZ, SAMPLES, noise_db=noise_db, rng=rng)
+        tone = 1.6 * np.cos(2 * np.pi * share_of_rate * np.arange(SAMPLES))
+        assert Flag.NEAR_HALF_RATE not in analyze(rows.samples + tone, rows.samples, RATE_HZ).flags
