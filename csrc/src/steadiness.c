@@ -33,7 +33,7 @@ static const double UNEVEN_SHARE = 0.5;
  * or rounding. */
 static const double NEAR_HALF_BEND = 14.5, NEAR_HALF_SHARE = 0.001;
 /* What the highest orders leave of themselves at low rates, where their mirror images are near. */
-static const double MIRROR_SHARE = 0.005;
+static const double MIRROR_SHARE = 0.02;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
 static const double QUARTILE = 0.2877;
 

@@ -48,11 +48,11 @@ static void powers_follow_the_angle(void) {
         CHECK_NEAR(phase->s_va, 2300, 2300e-7);
         CHECK_NEAR(phase->pf, cos(lag), 1e-7);
         CHECK_NEAR(phase->dpf, cos(lag), 1e-6);
-        CHECK_NEAR(remainder(phase->phi1_deg - lag_deg, 360), 0, 1e-5);
+        CHECK_NEAR(remainder(phase->phi1_deg - lag_deg, 360), 0, 1e-4);
         CHECK_NEAR(analysis.total.p_w, 6900 * cos(lag), 6900e-7);
-        CHECK_NEAR(analysis.total.v_positive_rms, 230, 1e-5);
-        CHECK_NEAR(analysis.total.u2_percent, 0, 1e-5);
-        CHECK_NEAR(analysis.total.i_neutral, 0, 1e-5);
+        CHECK_NEAR(analysis.total.v_positive_rms, 230, 1e-4);
+        CHECK_NEAR(analysis.total.u2_percent, 0, 1e-4);
+        CHECK_NEAR(analysis.total.i_neutral, 0, 1e-4);
     }
 }
 

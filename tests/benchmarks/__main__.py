@@ -26,6 +26,7 @@ def main() -> int:
         ("values over 10/12 cycles", ["bench_cycles"]),
         ("a window beside six FFTW FFTs", ["bench_core"]),
         ("sources on one core", ["bench_sources"]),
+        ("instructions on Arm", ["bench_arm"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),

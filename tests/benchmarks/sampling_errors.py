@@ -12,6 +12,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from polyphase_waves import distorted, power, reachable, sampled, three_phase  # noqa: E402
+from polyphase_waves import Channels, distorted, power, reachable, sampled, three_phase  # noqa: E402
 
 from bmc_ext.sampling import analyze  # noqa: E402
 
@@ -38,6 +39,8 @@ class Case:
     noise_db: float | None = 80
     frequency_hz: float | None = None
     power_factor: float | None = None
+    tones: int = 0
+    dtype: type[np.floating] = np.float64
 
 
 BASE = Case("12.8 kS/s, 100 ms, 80 dB")
@@ -49,7 +52,19 @@ CASES = (
     *(replace(BASE, name=f"PF {pf:g}", power_factor=pf) for pf in (1, 0.85, 0.5, -0.9)),
     *(replace(BASE, name=f"{hz / 1000:g} kS/s", rate_hz=hz) for hz in (4800, 25600, 51200)),
     *(replace(BASE, name=f"{1000 * s:g} ms", length_s=s) for s in (0.08, 0.2)),
+    replace(BASE, name="float32", dtype=np.float32),
+    replace(BASE, name="two 0.5 % interharmonics, f where it is told", tones=2, noise_db=None),
 )
+
+
+def with_tones(case: Case, channels: Channels, rng: np.random.Generator) -> NDArray[Any]:
+    """The samples with tones of 0.5 % anywhere from 10 Hz to a fifth of the rate."""
+    rows = channels.samples
+    time_s = np.arange(rows.shape[1]) / case.rate_hz
+    for tone_hz in rng.uniform(10, case.rate_hz / 5, case.tones):
+        size = 0.005 * np.sqrt(2) * np.abs(channels.phasors[:, 1:2])
+        rows = rows + size * np.cos(2 * np.pi * (tone_hz * time_s + rng.random()))
+    return rows.astype(case.dtype)
 
 
 def window_errors(case: Case, rng: np.random.Generator) -> list[float]:
@@ -75,7 +90,8 @@ def window_errors(case: Case, rng: np.random.Generator) -> list[float]:
         )
         for rms, angle in ((230.0, turn), (16.0, turn + lag))
     )
-    result = analyze(voltage.samples, current.samples, case.rate_hz)
+    read_v, read_i = (with_tones(case, each, rng) for each in (voltage, current))
+    result = analyze(read_v, read_i, case.rate_hz)
 
     def read(name: str) -> NDArray[np.float64]:
         return np.array([getattr(phase, name) for phase in result.phases])
@@ -107,7 +123,7 @@ def table(windows: int) -> str:
     for case in CASES:
         rng = np.random.default_rng(20)
         errors = np.array([window_errors(case, rng) for _ in range(windows)])
-        cells = zip(np.percentile(errors, 95, axis=0), errors.max(axis=0), strict=True)
+        cells = zip(np.nanpercentile(errors, 95, axis=0), np.nanmax(errors, axis=0), strict=True)
         lines.append(
             f"| {case.name} | " + " | ".join(f"{a:.2g} / {b:.2g}" for a, b in cells) + " |"
         )
