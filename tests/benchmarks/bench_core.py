@@ -81,7 +81,7 @@ def wave(windows: int, samples: int) -> np.ndarray:
 
 
 def python_ns() -> float:
-    """ns per window through `analyze_many`, batches of 300 at 12.8 kS/s; median of 21."""
+    """Nanoseconds per window through `analyze_many`, batches of 300 at 12.8 kS/s; median of 21."""
     voltage = wave(300, 1280)
     spent = []
     for _ in range(21):
@@ -92,7 +92,7 @@ def python_ns() -> float:
 
 
 def pqopen_ns() -> float | None:
-    """ns per window of 1280 samples in pqopen-lib, its per-cycle work included; None without it."""
+    """Nanoseconds per window of 1280 in pqopen-lib, per-cycle work included; None without it."""
     try:
         from daqopen.channelbuffer import AcqBuffer
         from pqopen.powersystem import PowerSystem
