@@ -90,8 +90,9 @@ static const float fold_even[{TAPS // 2}][{half}] = {{
 static const float fold_odd[{TAPS // 2}][{half}] = {{
     {odd}}};
 
-/* exp(2 pi j order {SHIFT} / {BINS}) / transform of the kernel, real and imaginary part, at orders 0
- * to {HIGHEST_ORDER}: tap 0 stands {TAPS // 2 - 1} bins before the sample's own, and positions are {AHEAD} ahead. */
+/* exp(2 pi j order {SHIFT} / {BINS}) / transform of the kernel, real and imaginary part, at
+ * orders 0 to {HIGHEST_ORDER}: tap 0 stands {TAPS // 2 - 1} bins before the sample's own, and
+ * positions are {AHEAD} ahead. */
 static const float fold_gain[{HIGHEST_ORDER + 1}][2] = {{
     {gains}}};
 

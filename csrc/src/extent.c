@@ -96,24 +96,39 @@ void dcpi_phase_extent(const dcpi_window *window, int phase, scratch *work, phas
     }
 }
 
-/* Only blocks that reach an extreme are looked at. */
+/* Samples from `start` on that stand at either extreme; or, in a row, those that two more follow.
+ */
+static double count_block(const dcpi_window *window, int channel, int32_t start, int32_t length,
+                          double low, double high, int in_a_row) {
+    int32_t left = window->samples - start - (in_a_row ? 2 : 0);
+    int32_t count = left < length ? left : length;
+    const void *row = row_of(window, channel, start);
+    if (is_single(window, channel))
+        return in_a_row ? single_in_a_row(row, count, (float)low, (float)high)
+                        : single_at_extremes(row, count, (float)low, (float)high);
+    return in_a_row ? double_in_a_row(row, count, low, high)
+                    : double_at_extremes(row, count, low, high);
+}
+
+/* Only blocks that reach an extreme are looked at, and for runs only where two neighbouring blocks
+ * have enough of such samples. */
 double dcpi_at_extremes(const dcpi_window *window, int channel, const phase_extent *both,
-                        int in_a_row) {
+                        int *has_run) {
     int is_current = channel >= window->phases;
     const sample_extent *extent = is_current ? &both->current : &both->voltage;
-    double low = extent->low, high = extent->high, found = 0;
+    double low = extent->low, high = extent->high, found = 0, before = 0;
+    *has_run = 0;
     for (int32_t start = 0, at = 0; start < window->samples; start += both->block, at++) {
-        if (both->block_low[is_current][at] > low && both->block_high[is_current][at] < high)
-            continue;
-        int32_t left = window->samples - start - (in_a_row ? 2 : 0);
-        int32_t count = left < both->block ? left : both->block;
-        const void *row = row_of(window, channel, start);
-        if (is_single(window, channel))
-            found += in_a_row ? single_in_a_row(row, count, (float)low, (float)high)
-                              : single_at_extremes(row, count, (float)low, (float)high);
-        else
-            found += in_a_row ? double_in_a_row(row, count, low, high)
-                              : double_at_extremes(row, count, low, high);
+        double here = 0;
+        if (both->block_low[is_current][at] <= low || both->block_high[is_current][at] >= high)
+            here = count_block(window, channel, start, both->block, low, high, 0);
+        if (here + before >= 3 && !*has_run) {
+            int32_t from = before > 0 ? start - both->block : start;
+            *has_run =
+                count_block(window, channel, from, start - from + both->block, low, high, 1) > 0;
+        }
+        found += here;
+        before = here;
     }
     return found;
 }

@@ -90,7 +90,7 @@ INLINE void spread_sample(const scratch *work, int32_t k, eight *grid, block_sum
     __asm__("" : "+r"(bins));
     sums->first += weighted;
     sums->square += weighted * *x;
-    sums->power += halves[0] * work->weight[k] * halves[1];
+    sums->power += __builtin_shufflevector(weighted, weighted, 0, 1, 2, 3) * halves[1];
     for (int tap = 0; tap < FOLD_TAPS; tap++)
         bins[tap] += weighted * work->taps[tap][k];
 }

@@ -195,9 +195,9 @@ void dcpi_correct_angles(const dcpi_window *window, fold_result *folded);
 
 /* extent.c */
 void dcpi_phase_extent(const dcpi_window *window, int phase, scratch *work, phase_extent *both);
-/* How many samples stand at either extreme; or, in a row, how many times three do. */
+/* How many samples stand at either extreme, and whether three do after one another. */
 double dcpi_at_extremes(const dcpi_window *window, int channel, const phase_extent *both,
-                        int in_a_row);
+                        int *has_run);
 
 /* levels.c */
 void dcpi_read_block(const dcpi_window *window, int channel, int32_t start, int32_t count,

@@ -143,11 +143,10 @@ static void judge_converter(const dcpi_window *window, int channel, const phase_
                             scratch *work, channel_level *level) {
     const sample_extent *extent = channel < window->phases ? &both->voltage : &both->current;
     dcpi_correction correction = dcpi_correction_of(window, channel);
-    double found = dcpi_at_extremes(window, channel, both, 0);
-    if (found < CLIP_RUN_MIN)
-        return;
+    int has_run;
+    double found = dcpi_at_extremes(window, channel, both, &has_run);
     int may_be_coarse = found > COARSE_SHARE * window->samples;
-    if (!may_be_coarse && dcpi_at_extremes(window, channel, both, 1) == 0)
+    if (!may_be_coarse && !has_run)
         return;
     double raw_peak = fmax(fabs(extent->low), fabs(extent->high));
     double step = converter_step(window, channel, raw_peak, work);

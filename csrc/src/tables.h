@@ -17,8 +17,9 @@ static const float fold_odd[3][4] = {
     {-0.395666115f, -0.0679853745f, 0.0727675016f, -0.0168606915f},
     {-0.67253162f, 0.45599158f, -0.145505701f, 0.027130899f}};
 
-/* exp(2 pi j order 2.25 / 256) / transform of the kernel, real and imaginary part, at orders 0
- * to 50: tap 0 stands 2 bins before the sample's own, and positions are 0.25 ahead. */
+/* exp(2 pi j order 2.25 / 256) / transform of the kernel, real and imaginary part, at
+ * orders 0 to 50: tap 0 stands 2 bins before the sample's own, and
+ * positions are 0.25 ahead. */
 static const float fold_gain[51][2] = {
     {0.52234698f, 0.0f},
     {0.521637776f, 0.0288358825f},
