@@ -10,10 +10,11 @@ static const double PRESENT_NOISE_SHARE = 30;
 static const double ROUNDING_SHARE = 1e-6;
 
 void dcpi_phase_unknown(dcpi_phase *phase) {
-    double *first = &phase->v_rms, *end = phase->i_harmonics_deg + DCPI_ORDERS;
+    double *values = &phase->v_rms;
+    ptrdiff_t count = phase->i_harmonics_deg + DCPI_ORDERS - values;
     *phase = (dcpi_phase){0};
-    for (double *value = first; value < end; value++)
-        *value = NAN;
+    for (ptrdiff_t k = 0; k < count; k++)
+        values[k] = NAN;
 }
 
 static double ratio(double value, double by) {
