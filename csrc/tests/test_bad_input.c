@@ -151,11 +151,39 @@ static void any_bit_pattern_ends_well(void) {
     }
 }
 
+/* Windows that overlap by half in one row, so that a wrong step shows. */
+static void many_windows_read_as_each_alone(void) {
+    enum { WINDOWS = 3, STRIDE = 640 };
+    wave_recipe whole = PLAIN;
+    whole.phases = 1;
+    whole.samples = 1280 + (WINDOWS - 1) * STRIDE;
+    whole.frequency_hz = 51.7;
+    double *voltage = voltage_of(&whole), *current = current_of(&whole);
+    dcpi_window window = window_of(&whole, voltage, current);
+    window.samples = 1280;
+    static dcpi_analysis many[WINDOWS], alone;
+    CHECK(dcpi_analyze_many(&window, WINDOWS, STRIDE, STRIDE, &workspace, many) == DCPI_OK);
+    for (int k = 0; k < WINDOWS; k++) {
+        CHECK(dcpi_analyze(&window, &workspace, &alone) == DCPI_OK);
+        CHECK(memcmp(many + k, &alone, sizeof alone) == 0);
+        window.voltage = (const double *)window.voltage + STRIDE;
+        window.current = (const double *)window.current + STRIDE;
+    }
+    alone.frequency_hz = 1;
+    CHECK(dcpi_analyze_many(&window, 0, 0, 0, &workspace, &alone) == DCPI_OK);
+    CHECK(dcpi_analyze_many(&window, -1, 0, 0, &workspace, &alone) == DCPI_BAD_COUNT);
+    CHECK(dcpi_analyze_many(&window, 1, 0, 0, NULL, &alone) == DCPI_BAD_POINTER);
+    CHECK(alone.frequency_hz == 1);
+    free(voltage);
+    free(current);
+}
+
 int main(void) {
     RUN(bad_arguments_are_told_apart_and_write_nothing);
     RUN(a_bad_sample_voids_its_phase_only);
     RUN(tiny_values_are_no_signal_and_no_crash);
     RUN(every_short_window_ends_well);
     RUN(any_bit_pattern_ends_well);
+    RUN(many_windows_read_as_each_alone);
     return 0;
 }
