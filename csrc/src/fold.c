@@ -284,7 +284,7 @@ static fold_pass fold_once(const dcpi_window *window, const phase_level *levels,
     return pass;
 }
 
-/* What does not vary has no orders: the other channel of its phase left its rounding there. */
+/* What does not vary has no orders, only what rounding its mean off left. */
 static void silence(const dcpi_window *window, const phase_level *levels, fold_result *result) {
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         if (channel_of(window, levels, channel)->variance > 0)
