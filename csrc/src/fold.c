@@ -18,7 +18,7 @@ enum { FOLDS_MAX = 3 };
 
 /* Accumulators of one block or of the window. */
 typedef struct {
-    double first[LANES], square[LANES], power[HALF];
+    double first[LANES], square[LANES], power[EACH_KIND];
     double even_re, even_im, odd_re, odd_im;
     double weight;
 } pass_sums;
@@ -107,7 +107,7 @@ INLINE void spread(scratch *work, pass_sums *sums) {
     even.power += odd.power;
     add_double(&even.first, sums->first);
     add_double(&even.square, sums->square);
-    for (int k = 0; k < HALF; k++)
+    for (int k = 0; k < EACH_KIND; k++)
         sums->power[k] += (double)even.power[k];
 }
 
@@ -246,7 +246,7 @@ static void restore_means(const fold_pass *pass, const lane_scaling *scaling,
         means->square[lane] = pass->sums.square[lane] * share * square(unit[lane]) +
                               offset[lane] * (2 * first[lane] + offset[lane]);
     }
-    for (int lane = 0; lane < HALF; lane++) {
+    for (int lane = 0; lane < EACH_KIND; lane++) {
         int other = LANE_CURRENT + lane;
         means->power[lane] = pass->sums.power[lane] * share * unit[lane] * unit[other] +
                              offset[lane] * first[other] + offset[other] * first[lane] +

@@ -28,7 +28,8 @@
 typedef float eight __attribute__((vector_size(32), may_alias));
 typedef int32_t eight_bits __attribute__((vector_size(32), may_alias));
 typedef float four __attribute__((vector_size(16), may_alias));
-enum { LANES = 8, HALF = LANES / 2, LANE_SUM = 3, LANE_CURRENT = HALF };
+/* EACH_KIND: the lanes of the voltages, or of the currents. */
+enum { LANES = 8, EACH_KIND = LANES / 2, LANE_SUM = 3, LANE_CURRENT = EACH_KIND };
 
 /* Per half-period: the phasor, and squared second differences, plain and Hann-weighted. */
 enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_WEIGHTED, TRACK_KINDS };
@@ -143,7 +144,7 @@ typedef struct {
 typedef struct {
     double first[LANES];
     double square[LANES];
-    double power[HALF];
+    double power[EACH_KIND];
 } weighted_means;
 
 typedef struct {

@@ -14,7 +14,7 @@ static double scale_of(double peak) {
 
 static void scale_lane(const dcpi_correction *correction, const channel_level *level, int lane,
                        lane_scaling *scaling) {
-    int sum = lane / HALF * HALF + LANE_SUM;
+    int sum = lane / EACH_KIND * EACH_KIND + LANE_SUM;
     double gain = correction->gain, offset = (double)(float)level->raw_mean;
     scaling->raw_offset[lane] = offset;
     scaling->scale[lane] = copysign(scale_of(level->raw_peak), gain);
@@ -31,7 +31,7 @@ lane_scaling dcpi_scaling(const dcpi_window *window, const phase_level *levels) 
     for (int lane = 0; lane < LANES; lane++) {
         scaling.raw_offset[lane] = scaling.offset[lane] = 0;
         scaling.scale[lane] = 1;
-        scaling.unit[lane] = lane % HALF == LANE_SUM ? 0 : 1;
+        scaling.unit[lane] = lane % EACH_KIND == LANE_SUM ? 0 : 1;
     }
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         dcpi_correction correction = dcpi_correction_of(window, channel);
@@ -39,14 +39,14 @@ lane_scaling dcpi_scaling(const dcpi_window *window, const phase_level *levels) 
             scale_lane(&correction, channel_of(window, levels, channel),
                        channel_lane(window, channel), &scaling);
     }
-    for (int lane = LANE_SUM; lane < LANES; lane += HALF)
+    for (int lane = LANE_SUM; lane < LANES; lane += EACH_KIND)
         if (!(scaling.unit[lane] > 0))
             scaling.unit[lane] = 1;
     return scaling;
 }
 
 /* Four samples of three rows and their sum. */
-INLINE void load(const half_rows *rows, int32_t k, int is_single, four samples[HALF]) {
+INLINE void load(const half_rows *rows, int32_t k, int is_single, four samples[EACH_KIND]) {
     for (int row = 0; row < LANE_SUM; row++) {
         if (is_single)
             samples[row] = *(const four_floats *)(rows->single[row] + k) - rows->single_offset[row];
@@ -60,7 +60,7 @@ INLINE void load(const half_rows *rows, int32_t k, int is_single, four samples[H
 }
 
 /* From four samples in each of four rows to four halves of lanes. */
-INLINE void transpose(const four rows[HALF], four *halves) {
+INLINE void transpose(const four rows[EACH_KIND], four *halves) {
     four ac_low = __builtin_shufflevector(rows[0], rows[2], 0, 4, 1, 5);
     four ac_high = __builtin_shufflevector(rows[0], rows[2], 2, 6, 3, 7);
     four bd_low = __builtin_shufflevector(rows[1], rows[3], 0, 4, 1, 5);
@@ -78,10 +78,10 @@ INLINE void interleave(const half_rows from[2], int32_t start, int is_single, in
     for (int32_t k = 0; k < BLOCK; k += 4) {
         four rows[LANES], left[4], right[4];
         load(&voltage, start + k, is_single, rows);
-        load(&current, start + k, is_single, rows + HALF);
+        load(&current, start + k, is_single, rows + EACH_KIND);
         *(four *)(row + k) = rows[wanted];
         transpose(rows, left);
-        transpose(rows + HALF, right);
+        transpose(rows + EACH_KIND, right);
         for (int n = 0; n < 4; n++) {
             halves[2 * (k + n)] = left[n];
             halves[2 * (k + n) + 1] = right[n];
