@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jsonschema.exceptions import ValidationError
 
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.yaml_file import read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
@@ -183,16 +183,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigurationError naming the file, the place and the reason.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
-        raise ConfigurationError(f"{path}{line}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigurationError(f"{path}: not YAML: {reason}") from error
+    document = read_yaml(path)
     if document is None:
         raise ConfigurationError(
             f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"

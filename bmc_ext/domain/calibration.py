@@ -14,7 +14,7 @@ import calendar
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, date
 from typing import NamedTuple
 
 HYSTERESIS = 0.02
@@ -112,9 +112,9 @@ class Coefficients(NamedTuple):
 
 
 def interval_end(calibrated_on: date, months: int) -> date:
-    """The same day so many months on, or that month's last."""
+    """The same day so many months on, or that month's last; never beyond the last year."""
     years, month = divmod(calibrated_on.month - 1 + months, 12)
-    year, month = calibrated_on.year + years, month + 1
+    year, month = min(calibrated_on.year + years, MAXYEAR), month + 1
     last = calendar.monthrange(year, month)[1]
     return date(year, month, min(calibrated_on.day, last))
 

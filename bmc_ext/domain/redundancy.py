@@ -8,6 +8,9 @@
   before wins, then who is not doubtful, then the smaller uncertainty, then the order of
   configuration; the other disagrees, and the uncertainty covers both.
 - One: its value. If it was outvoted before, its uncertainty is unknown.
+- The uncertainty of a mean or median is that of its members, as root sum square, and never less
+  than the median of all members' distances from it: what most of them contradict is not known so
+  well, whatever their certificates say.
 
 Texts hold no readings: a condition stays the same one from window to window.
 
@@ -18,6 +21,7 @@ over when a good one dies.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -163,8 +167,10 @@ def _pair(first: Member, second: Member, limit: Limit, suspects: Collection[str]
     difference = abs((first.value or 0.0) - (second.value or 0.0))
     known = first.uncertainty is not None and second.uncertainty is not None
     if difference <= limit.between(first, second):
+        # Half of it is how far each is from their mean.
         mean = math.hypot(first.uncertainty or 0.0, second.uncertainty or 0.0) / 2
-        return _Decision("mean", [first, second], [], mean if known else None, [])
+        uncertainty = max(mean, difference / 2) if known else None
+        return _Decision("mean", [first, second], [], uncertainty, [])
     winner, loser = sorted((first, second), key=lambda member: _rank(member, suspects))
     uncertainty = None if winner.uncertainty is None else max(winner.uncertainty, difference)
     why = _why(_rank(winner, suspects), _rank(loser, suspects))
@@ -209,4 +215,7 @@ def _median(usable: list[Member], limit: Limit) -> _Decision:
         )
         for member in disagreeing
     ]
+    if uncertainty is not None:
+        spread = statistics.median(abs((member.value or 0.0) - value) for member in usable)
+        uncertainty = max(uncertainty, spread)
     return _Decision("median", middle, disagreeing, uncertainty, conditions)

@@ -6,13 +6,11 @@ certificate that is replaced holds from the next start on.
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bmc_ext.domain.calibration import (
     MONTHS_BY_UNIT,
@@ -23,11 +21,16 @@ from bmc_ext.domain.calibration import (
     interval_end,
 )
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.yaml_file import read_yaml
 from schemas import validator
+
+_log = logging.getLogger(__name__)
+
+_LARGEST = 1e15  # what the core takes
 
 
 def load_calibrations(folder: Path) -> dict[str, Calibration]:
-    """Every `*.yaml` of the folder, by sensor.
+    """Every `*.yaml` and `*.yml` of the folder, by sensor.
 
     Raises ConfigurationError naming the file, the place in it and the reason.
     """
@@ -35,7 +38,13 @@ def load_calibrations(folder: Path) -> dict[str, Calibration]:
         raise ConfigurationError(f"calibration_dir: {folder} is no folder")
     found: dict[str, Calibration] = {}
     origin: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        raise ConfigurationError(f"calibration_dir: {folder}: {error.strerror}") from error
+    if not paths:
+        _log.warning("calibration_dir: %s holds no certificate (*.yaml)", folder)
+    for path in paths:
         calibration = load_calibration(path)
         sensor = calibration.sensor
         if sensor in found:
@@ -48,16 +57,7 @@ def load_calibrations(folder: Path) -> dict[str, Calibration]:
 
 def load_calibration(path: Path) -> Calibration:
     """One certificate; ConfigurationError names the file, the place in it and the reason."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
-    try:
-        document = _plain(document)
-    except RecursionError as error:
-        raise ConfigurationError(f"{path}: a part of it holds itself") from error
+    document = _plain(read_yaml(path))
     _refuse_no_number(document, path, "")
     for problem in sorted(
         validator("config/calibration").iter_errors(document), key=lambda e: list(e.path)
@@ -80,9 +80,9 @@ def _plain(value: object) -> Any:
 
 
 def _refuse_no_number(value: object, path: Path, place: str) -> None:
-    """YAML's .nan and .inf, which pass by every limit of the schema."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigurationError(f"{path}: {place}: {value} is no finite number")
+    """YAML's .nan and .inf, which pass by every limit of the schema, and integers without end."""
+    if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+        raise ConfigurationError(f"{path}: {place}: {value!s:.20} is no finite number up to 1e15")
     members: Iterable[tuple[object, object]] = ()
     if isinstance(value, dict):
         members = value.items()
@@ -99,6 +99,7 @@ def _calibration(document: dict[str, Any], path: Path) -> Calibration:
         due = _day(document, "due", path)
         if due < calibrated_on:
             raise ConfigurationError(f"{path}: due: {due} is before calibrated_on")
+        _warn_of_long_interval(due, calibrated_on, unit, path)
     elif unit in MONTHS_BY_UNIT:
         due = interval_end(calibrated_on, MONTHS_BY_UNIT[unit])
     else:
@@ -113,6 +114,18 @@ def _calibration(document: dict[str, Any], path: Path) -> Calibration:
         temperature=_temperature(document.get("temperature")),
         origin=str(path),
     )
+
+
+def _warn_of_long_interval(due: date, calibrated_on: date, unit: str, path: Path) -> None:
+    """The laboratory's word holds, but the standard asks for more."""
+    months = MONTHS_BY_UNIT.get(unit)
+    if months is not None and due > interval_end(calibrated_on, months):
+        _log.warning(
+            "%s: due: %s is later than %d months after calibrated_on (DCPI 5.2.3, Table 2)",
+            path,
+            due,
+            months,
+        )
 
 
 def _day(document: dict[str, Any], member: str, path: Path) -> date:

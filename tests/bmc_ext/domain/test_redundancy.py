@@ -42,18 +42,44 @@ def test_three_read_their_median_and_name_the_one_that_is_off() -> None:
 
 def test_the_median_has_the_uncertainty_of_its_sensor() -> None:
     """It is the chosen one's, and half the root sum square where two are chosen."""
-    three = vote(members(1.0, 2.0, 3.0, uncertainties=(0.1, 0.2, 0.3)), Limit(absolute=5))
+    three = vote(members(1.9, 2.0, 3.0, uncertainties=(0.1, 0.2, 0.3)), Limit(absolute=5))
     assert three.uncertainty == 0.2
-    four = vote(members(1.0, 2.0, 3.0, 4.0, uncertainties=(0.1, 0.3, 0.4, 0.1)), Limit(absolute=5))
+    four = vote(members(2.3, 2.4, 2.6, 4.0, uncertainties=(0.1, 0.3, 0.4, 0.1)), Limit(absolute=5))
     assert four.value == 2.5
     assert four.uncertainty == pytest.approx(0.25)
     assert vote(members(1.0, 2.0, 3.0), Limit(absolute=5)).uncertainty is None
 
 
+@pytest.mark.parametrize(
+    ("values", "uncertainty"),
+    [
+        ((100.0, 100.9), 0.45),
+        ((100.0, 100.5, 100.9), 0.4),
+        ((100.0, 100.5, 130.0), 0.5),
+        ((100.0, 100.0, 130.0), 0.1),
+        ((100.0, 100.2, 100.6, 130.0), 0.3),
+    ],
+)
+def test_what_most_sensors_contradict_is_not_known_so_well(
+    values: tuple[float, ...], uncertainty: float
+) -> None:
+    """Certificates of 0.1 do not outweigh readings that are further apart within the limit."""
+    result = vote(members(*values, uncertainties=(0.1,) * len(values)), ONE_PERCENT)
+    assert result.uncertainty == pytest.approx(uncertainty)
+
+
+def test_a_wide_spread_does_not_excuse_itself() -> None:
+    """Who is far from the median disagrees however far apart all of them are."""
+    limit = Limit(percent=1.0, at_least_own=True)
+    result = vote(members(100.0, 200.0, 300.0, uncertainties=(0.1, 0.1, 0.1)), limit)
+    assert result.redundancy.disagreeing == ("a", "c")
+    assert result.uncertainty == 100.0
+
+
 def test_two_within_the_limit_read_their_mean() -> None:
     """The mean of two independent sensors is surer than each."""
-    result = vote(members(100.0, 100.8, uncertainties=(0.3, 0.4)), ONE_PERCENT)
-    assert result.value == pytest.approx(100.4)
+    result = vote(members(100.0, 100.4, uncertainties=(0.3, 0.4)), ONE_PERCENT)
+    assert result.value == pytest.approx(100.2)
     assert result.uncertainty == pytest.approx(0.25)
     assert result.redundancy.method == "mean"
     assert result.conditions == ()

@@ -74,6 +74,15 @@ def test_the_due_date_is_that_of_table_2_unless_given(tmp_path: Path, unit: str,
         ({"temperature": TEMPERATURE | {"point": "nowhere"}}, "temperature/point"),
         ({"ranges": [GOOD["ranges"][0] | {"gain": math.nan}]}, "ranges/0/gain: nan is no finite"),
         ({"ranges": [GOOD["ranges"][0] | {"offset": -math.inf}]}, "ranges/0/offset: -inf"),
+        ({"ranges": [GOOD["ranges"][0] | {"from": 10**400}]}, "ranges/0/from: 1000000"),
+        (
+            {"temperature": TEMPERATURE | {"offset_per_k": 1e308}},
+            "temperature/offset_per_k: 1e+308",
+        ),
+        ({"certificate": "C-1\x1b[31m"}, "certificate"),
+        ({"certificate": "C-1\n"}, "certificate"),
+        ({"certificate": "  "}, "certificate"),
+        ({"sensor": "m/power\n"}, "sensor"),
     ],
 )
 def test_mistakes_name_file_place_and_reason(
@@ -125,3 +134,41 @@ def test_the_published_example_is_one(tmp_path: Path) -> None:
     assert known.ranges[1].phase_rad == 0.0012
     assert known.temperature is not None
     assert known.temperature.gain_per_k == 2e-5
+
+
+def test_every_yaml_file_counts_and_none_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`.yml` is YAML too; a folder without any certificate is no silent lack of calibration."""
+    assert load_calibrations(tmp_path) == {}
+    assert f"{tmp_path} holds no certificate" in caplog.text
+    written(tmp_path, GOOD, "short.yml")
+    assert set(load_calibrations(tmp_path)) == {"m/power.active.total"}
+
+
+def test_a_due_date_beyond_table_2_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The laboratory's date holds, and the log tells that the standard asks for more."""
+    path = written(tmp_path, GOOD | {"due": "2027-03-02"})
+    load_calibration(path)
+    assert caplog.text == ""
+    path = written(tmp_path, GOOD | {"due": "2027-03-03"})
+    assert load_calibration(path).due == date(2027, 3, 3)
+    assert f"{path}: due: 2027-03-03 is later than 12 months" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("calibrated_on", "due"),
+    [
+        (date(2028, 2, 29), date(2029, 2, 28)),
+        (date(2027, 2, 28), date(2028, 2, 28)),
+        (date(9999, 12, 31), date(9999, 12, 31)),
+    ],
+)
+def test_a_year_on_is_the_same_day_or_the_months_last(
+    tmp_path: Path, calibrated_on: date, due: date
+) -> None:
+    """29 February has no next year, and the calendar an end."""
+    path = written(tmp_path, GOOD | {"calibrated_on": calibrated_on})
+    assert load_calibration(path).due == due
