@@ -157,16 +157,28 @@ def coefficients(
 
 
 def magnitude_uncertainty(
-    calibration: Calibration, index: int, value: float, *, temperature_known: bool
+    calibration: Calibration,
+    index: int,
+    value: float,
+    *,
+    temperature_known: bool,
+    temperature_uncertainty_k: float = 0.0,
 ) -> float | None:
-    """Half width at a corrected value, in the sensor's unit; None outside of all ranges."""
+    """Half width at a corrected value, in the sensor's unit; None outside of all ranges.
+
+    The temperature's own half width goes in by the sensor's sensitivity to it (JCGM 100, 5.1.2).
+    """
     if beyond(calibration.ranges, abs(value)) is not None:
         return None
     within = calibration.ranges[index]
     own = within.uncertainty.of(value, within.high)
-    if temperature_known or calibration.temperature is None:
+    effect = calibration.temperature
+    if effect is None:
         return own
-    return math.hypot(own, calibration.temperature.unknown.of(value, within.high))
+    if not temperature_known:
+        return math.hypot(own, effect.unknown.of(value, within.high))
+    per_k = abs(effect.gain_per_k * value) + abs(effect.offset_per_k * within.gain)
+    return math.hypot(own, per_k * temperature_uncertainty_k)
 
 
 def power_uncertainty(

@@ -20,7 +20,10 @@ NO_REGISTERS = EnergyRegisters()
 
 @dataclass(frozen=True, slots=True)
 class PhaseValues:
-    """One phase; None is unknown. V and A are root mean square over the window, W its mean."""
+    """One phase; None is unknown. V and A are root mean square over the window, W its mean.
+
+    Uncertainties are half widths in the unit of their value.
+    """
 
     phase: str
     p_w: float | None
@@ -32,6 +35,10 @@ class PhaseValues:
     i_rms_a: float | None
     thd_v_percent: float | None
     thd_i_percent: float | None
+    p_uncertainty_w: float | None = None
+    q_uncertainty_var: float | None = None
+    v_uncertainty_v: float | None = None
+    i_uncertainty_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class FeedValues:
     is import positive. Energies are running totals in J; `registers` are known at any quality. The
     window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
     samples' times are right to `time_error_s`: against the system clock; None for a meter.
-    `p_uncertainty_w` is the half width of `p_w`; `calibrations` are those of the sensors behind it.
+    `p_uncertainty_w` is the half width of `p_w`, `q_uncertainty_var` of `q_var`; `calibrations` are
+    those of the sensors behind all values.
     A redundant feed shows the vote of its members, whose state `redundancy` holds.
     """
 
@@ -66,6 +74,7 @@ class FeedValues:
     time_error_s: float | None = None
     phases: tuple[PhaseValues, ...] = ()
     p_uncertainty_w: float | None = None
+    q_uncertainty_var: float | None = None
     conditions: tuple[Condition, ...] = ()
     calibrations: tuple[CalibrationState, ...] = ()
     redundancy: Redundancy | None = None

@@ -114,6 +114,7 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
             "time_error_ms": scaled(feed.time_error_s, 1e3),
         },
         "power_uncertainty_mw": mega(feed.p_uncertainty_w),
+        "reactive_power_uncertainty_mvar": mega(feed.q_uncertainty_var),
         "warnings": confidence.warnings(feed.conditions),
         "calibrations": confidence.calibrations(feed.calibrations),
         "redundancy": confidence.redundancy(
@@ -154,4 +155,8 @@ def _phase(phase: PhaseValues) -> dict[str, Any]:
         "current_a": phase.i_rms_a,
         "thd_voltage_percent": phase.thd_v_percent,
         "thd_current_percent": phase.thd_i_percent,
+        "power_uncertainty_mw": mega(phase.p_uncertainty_w),
+        "reactive_power_uncertainty_mvar": mega(phase.q_uncertainty_var),
+        "voltage_uncertainty_v": phase.v_uncertainty_v,
+        "current_uncertainty_a": phase.i_uncertainty_a,
     }

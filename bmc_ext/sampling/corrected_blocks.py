@@ -39,4 +39,5 @@ def _corrected(samples: Samples, calibration: ChannelCalibrations) -> Samples:
     known = calibration.corrections(len(samples) // 2)
     gain = np.array([[entry.gain] for entry in known])
     offset = np.array([[entry.offset] for entry in known])
-    return (gain * (samples - offset)).astype(samples.dtype)
+    corrected: Samples = (gain * (samples - offset)).astype(samples.dtype)
+    return corrected

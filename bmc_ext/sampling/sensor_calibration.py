@@ -14,20 +14,21 @@ from bmc_ext.domain.calibration import (
     magnitude_uncertainty,
     range_index,
 )
-from drivers.reading import CalibrationState, Condition
+from drivers.reading import CalibrationState, Condition, Reading
 
 _log = logging.getLogger(__name__)
 
 _EPOCH = date(1970, 1, 1)
 _DAY_S = 86_400
 
-Temperature = Callable[[str], float | None]
-"""The temperature in Cel that a `device/point` measures now; None is unknown."""
+Temperature = Callable[[str], Reading]
+"""The temperature in Cel that a `device/point` measures now."""
 
 _TEXTS = {
     "below-range": "reads below its lowest calibrated range",
     "above-range": "reads above its highest calibrated range",
     "temperature-unknown": "is not compensated: its temperature is unknown",
+    "calibration-in-future": "was calibrated on a day to come: its certificate or the clock is off",
 }
 
 
@@ -40,15 +41,19 @@ class SensorCalibration:
     def __init__(self, calibration: Calibration, temperature: Temperature) -> None:
         self.calibration = calibration
         self._temperature = temperature
+        self._temperature_uncertainty_k = 0.0
         self._index: int | None = None
         self._day = -1
+        self._is_early = False
         self._state: CalibrationState | None = None
 
     def now(self) -> Coefficients:
         """What holds for the next value: the present range at the present temperature."""
         effect = self.calibration.temperature
         point = None if effect is None else effect.point
-        temperature_c = None if point is None else self._temperature(point)
+        found = None if point is None else self._temperature(point)
+        temperature_c = None if found is None else found.value
+        self._temperature_uncertainty_k = 0.0 if found is None else found.uncertainty or 0.0
         return coefficients(self.calibration.ranges[self._index or 0], effect, temperature_c)
 
     def follow(self, magnitude: float) -> bool:
@@ -65,6 +70,7 @@ class SensorCalibration:
             self._index or 0,
             value,
             temperature_known=known.temperature_known,
+            temperature_uncertainty_k=self._temperature_uncertainty_k,
         )
 
     @property
@@ -76,11 +82,12 @@ class SensorCalibration:
         self, magnitude: float, known: Coefficients, unix_s: float
     ) -> tuple[Condition, ...]:
         """What is to be known of a value of this magnitude."""
-        kind = beyond(self.calibration.ranges, magnitude)
         state = self.state(unix_s)
-        if kind is None and known.temperature_known and not state.overdue:
-            return ()
-        kinds = [kind, None if known.temperature_known else "temperature-unknown"]
+        kinds = [
+            beyond(self.calibration.ranges, magnitude),
+            None if known.temperature_known else "temperature-unknown",
+            "calibration-in-future" if self._is_early else None,
+        ]
         sensor = self.calibration.sensor
         found = [
             Condition(entry, sensor, f"{sensor} {_TEXTS[entry]}")
@@ -96,7 +103,10 @@ class SensorCalibration:
         day = int(unix_s // _DAY_S)
         if self._state is None or day != self._day:
             known = self.calibration
-            overdue = _EPOCH + timedelta(days=day) > known.due
+            today = _EPOCH + timedelta(days=day)
+            overdue = today > known.due
+            # In the easternmost zone the day begins 14 hours before that of UTC.
+            self._is_early = today + timedelta(days=1) < known.calibrated_on
             state = CalibrationState(
                 known.sensor, known.certificate, known.calibrated_on, known.due, overdue
             )

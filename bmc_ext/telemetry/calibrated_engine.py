@@ -14,7 +14,7 @@ from bmc_ext.sampling.channel_calibration import CHANNELS, ChannelCalibrations
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
 from bmc_ext.telemetry.engine_port import FieldDevices
 from drivers.engine import WriteResult
-from drivers.reading import Condition, Reading
+from drivers.reading import Condition, Quality, Reading
 
 _ACTIVE, _REACTIVE = "power.active.", "power.reactive."
 
@@ -86,13 +86,13 @@ class CalibratedEngine:
         """As the engine's own."""
         return self._engine.write(device_id, point, value, timeout_s=timeout_s)
 
-    def _temperature(self, point: str) -> float | None:
+    def _temperature(self, point: str) -> Reading:
         """As its own sensor gives it: two certificates cannot wait for each other."""
         device_id, _, name = point.partition("/")
         try:
-            return self._engine.reading(device_id, name).value
+            return self._engine.reading(device_id, name)
         except KeyError:  # the device was removed while running
-            return None
+            return Reading(None, "Cel", Quality.ABSENT)
 
     def _reactive(self, device_id: str, point: str, sensor: SensorCalibration) -> float | None:
         """Reactive power in var that belongs to an active power with a phase error; 0 without."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from bmc_ext.domain.calibration import root_sum_square
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, add_known
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.record import WindowRecord
-from drivers.reading import Reading
+from drivers.reading import Quality, Reading
 
 _PHASES = ("L1", "L2", "L3")
 _VAR_S = {"varh": 3600.0, "kvarh": 3.6e6}
-_TOTAL_POWER = "power.active.total"
+_PER_PHASE = ("power.active", "power.reactive", "power.apparent", "pf", "voltage", "current")
+_TOTAL_POWER, _TOTAL_REACTIVE = "power.active.total", "power.reactive.total"
+_POINTS = (
+    _TOTAL_POWER, _TOTAL_REACTIVE, "power.apparent.total", "pf.total", "frequency",
+    "energy.active.import", "energy.active.export",
+    *(f"energy.reactive.{quadrant}" for quadrant in ("q1", "q2", "q3", "q4")),
+    *(f"{quantity}.{phase}" for phase in _PHASES for quantity in _PER_PHASE),
+)  # fmt: skip
+"""What a feed shows of its meter."""
+
+_LACKING = Reading(None, "", Quality.ABSENT)
 
 
 class MeterFeed:
@@ -30,84 +42,39 @@ class MeterFeed:
     def values(self) -> FeedValues:
         """The meter's values now. Their quality is that of the active power.
 
-        A meter without a total sums its phases. What else is known is shown without it.
+        A meter without a total sums its phases. What else is known is shown without it. Conditions
+        and calibrations are those of all its points.
         """
-        power = self._power()
+        found = {point: self._reading(point) for point in _POINTS}
+        known = {point: reading for point, reading in found.items() if reading is not None}
+        values = {point: reading.value for point, reading in known.items()}
+        power = _power(known)
         return FeedValues(
             feed_id=self.feed_id,
             source="meter",
             quality=power.quality,
             measured_at=power.measured_at,
-            frequency_hz=self._value("frequency"),
+            frequency_hz=values.get("frequency"),
             p_w=power.value,
-            q_var=self._value("power.reactive.total"),
-            s_va=self._value("power.apparent.total"),
-            pf=self._value("pf.total"),
-            energy_import_j=self._value("energy.active.import"),
-            energy_export_j=self._value("energy.active.export"),
+            q_var=values.get(_TOTAL_REACTIVE),
+            s_va=values.get("power.apparent.total"),
+            pf=values.get("pf.total"),
+            energy_import_j=values.get("energy.active.import"),
+            energy_export_j=values.get("energy.active.export"),
             registers=EnergyRegisters(
-                q1_var_s=self._reactive_var_s("q1"),
-                q2_var_s=self._reactive_var_s("q2"),
-                q3_var_s=self._reactive_var_s("q3"),
-                q4_var_s=self._reactive_var_s("q4"),
+                q1_var_s=_reactive_var_s(known, "q1"),
+                q2_var_s=_reactive_var_s(known, "q2"),
+                q3_var_s=_reactive_var_s(known, "q3"),
+                q4_var_s=_reactive_var_s(known, "q4"),
             ),
-            phases=self._phases(),
+            phases=tuple(_phases(known)),
             p_uncertainty_w=power.uncertainty,
-            conditions=power.conditions,
-            calibrations=power.calibrations,
+            q_uncertainty_var=known.get(_TOTAL_REACTIVE, _LACKING).uncertainty,
+            conditions=tuple(entry for reading in known.values() for entry in reading.conditions),
+            calibrations=tuple(
+                entry for reading in known.values() for entry in reading.calibrations
+            ),
         )
-
-    def _power(self) -> Reading:
-        """Active power in W; where the meter has no total the sum of its phases."""
-        total = self._reading(_TOTAL_POWER)
-        if total is not None:
-            return total
-        parts = [
-            reading
-            for reading in (self._reading(f"power.active.{phase}") for phase in _PHASES)
-            if reading is not None
-        ]
-        times = [part.measured_at for part in parts if part.measured_at is not None]
-        return Reading(
-            add_known([part.value for part in parts]),
-            "W",
-            worst_quality([part.quality for part in parts]),
-            min(times, default=None),
-            uncertainty=root_sum_square(part.uncertainty for part in parts),
-            conditions=tuple(entry for part in parts for entry in part.conditions),
-            calibrations=tuple(entry for part in parts for entry in part.calibrations),
-        )
-
-    def _phases(self) -> tuple[PhaseValues, ...]:
-        """The phases of which the meter measures anything."""
-        found = []
-        for phase in _PHASES:
-            values = PhaseValues(
-                phase=phase,
-                p_w=self._value(f"power.active.{phase}"),
-                q_var=self._value(f"power.reactive.{phase}"),
-                s_va=self._value(f"power.apparent.{phase}"),
-                pf=self._value(f"pf.{phase}"),
-                dpf=None,
-                v_rms_v=self._value(f"voltage.{phase}"),
-                i_rms_a=self._value(f"current.{phase}"),
-                thd_v_percent=None,
-                thd_i_percent=None,
-            )
-            if (values.p_w, values.v_rms_v, values.i_rms_a) != (None, None, None):
-                found.append(values)
-        return tuple(found)
-
-    def _value(self, point: str) -> float | None:
-        reading = self._reading(point)
-        return None if reading is None else reading.value
-
-    def _reactive_var_s(self, quadrant: str) -> float | None:
-        """Reactive energy of a quadrant in var·s, from a point in varh or kvarh."""
-        reading = self._reading(f"energy.reactive.{quadrant}")
-        if reading is None or reading.value is None or reading.unit not in _VAR_S:
-            return None
-        return reading.value * _VAR_S[reading.unit]
 
     def _reading(self, point: str) -> Reading | None:
         if self._engine is None or point in self._lacking:
@@ -117,6 +84,57 @@ class MeterFeed:
         except KeyError:
             self._lacking.add(point)
             return None
+
+
+def _power(known: Mapping[str, Reading]) -> Reading:
+    """Active power in W; where the meter has no total the sum of its phases."""
+    total = known.get(_TOTAL_POWER)
+    if total is not None:
+        return total
+    names = [f"power.active.{phase}" for phase in _PHASES]
+    parts = [known[name] for name in names if name in known]
+    times = [part.measured_at for part in parts if part.measured_at is not None]
+    return Reading(
+        add_known([part.value for part in parts]),
+        "W",
+        worst_quality([part.quality for part in parts]),
+        min(times, default=None),
+        uncertainty=root_sum_square(part.uncertainty for part in parts),
+    )
+
+
+def _phases(known: Mapping[str, Reading]) -> Iterator[PhaseValues]:
+    """The phases of which the meter measures anything."""
+    for phase in _PHASES:
+        of = {quantity: known.get(f"{quantity}.{phase}", _LACKING) for quantity in _PER_PHASE}
+        active, reactive = of["power.active"], of["power.reactive"]
+        voltage, current = of["voltage"], of["current"]
+        if (active.value, voltage.value, current.value) == (None, None, None):
+            continue
+        yield PhaseValues(
+            phase=phase,
+            p_w=active.value,
+            q_var=reactive.value,
+            s_va=of["power.apparent"].value,
+            pf=of["pf"].value,
+            dpf=None,
+            v_rms_v=voltage.value,
+            i_rms_a=current.value,
+            thd_v_percent=None,
+            thd_i_percent=None,
+            p_uncertainty_w=active.uncertainty,
+            q_uncertainty_var=reactive.uncertainty,
+            v_uncertainty_v=voltage.uncertainty,
+            i_uncertainty_a=current.uncertainty,
+        )
+
+
+def _reactive_var_s(known: Mapping[str, Reading], quadrant: str) -> float | None:
+    """Reactive energy of a quadrant in var·s, from a point in varh or kvarh."""
+    reading = known.get(f"energy.reactive.{quadrant}", _LACKING)
+    if reading.value is None or reading.unit not in _VAR_S:
+        return None
+    return reading.value * _VAR_S[reading.unit]
 
 
 def meter_record(window_id: int, values: FeedValues) -> WindowRecord:

@@ -162,12 +162,15 @@ def _of(
 
 
 def _mean_of(used: Sequence[FeedValues]) -> FeedValues:
-    """The first one, with the others' powers taken in where all of them know theirs."""
+    """The first one, with the others' powers taken in where all of them know theirs.
+
+    Only the active power is voted on: how sure the mean of the others is, is not known.
+    """
     p_w = _mean([values.p_w for values in used])
     q_var = _mean([values.q_var for values in used])
     s_va = _mean([values.s_va for values in used])
     pf = p_w / s_va if p_w is not None and s_va else None
-    return replace(used[0], p_w=p_w, q_var=q_var, s_va=s_va, pf=pf)
+    return replace(used[0], p_w=p_w, q_var=q_var, s_va=s_va, pf=pf, q_uncertainty_var=None)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -9,6 +9,7 @@ from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues
 from bmc_ext.domain.snapshot import TIME_LIMIT_S
 from bmc_ext.sampling import Analysis, PhaseAnalysis
+from bmc_ext.sampling.channel_calibration import PhaseConfidence
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND
 from bmc_ext.telemetry.cycle_feed import CycleFeed
@@ -126,9 +127,13 @@ class WaveformFeed:
             rate_error=window.rate_error,
             time_error_s=window.time_error_s,
             phases=tuple(
-                _phase(f"L{number}", phase) for number, phase in enumerate(analysis.phases, 1)
+                _phase(f"L{number}", phase, confidence)
+                for number, (phase, confidence) in enumerate(
+                    zip(analysis.phases, window.confidence.phases, strict=False), 1
+                )
             ),
             p_uncertainty_w=window.confidence.p_uncertainty_w,
+            q_uncertainty_var=window.confidence.q_uncertainty_var,
             conditions=window.confidence.conditions,
             calibrations=window.confidence.calibrations,
             cycles=self.cycles.at(window.start_ns * 1e-9),
@@ -177,7 +182,7 @@ def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord
     )
 
 
-def _phase(name: str, phase: PhaseAnalysis) -> PhaseValues:
+def _phase(name: str, phase: PhaseAnalysis, confidence: PhaseConfidence) -> PhaseValues:
     return PhaseValues(
         phase=name,
         p_w=_known(phase.p_w),
@@ -189,6 +194,7 @@ def _phase(name: str, phase: PhaseAnalysis) -> PhaseValues:
         i_rms_a=_known(phase.i_rms),
         thd_v_percent=_known(phase.thd_v_percent),
         thd_i_percent=_known(phase.thd_i_percent),
+        **confidence._asdict(),
     )
 
 

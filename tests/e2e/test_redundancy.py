@@ -329,6 +329,10 @@ def test_two_waveform_sources_of_one_feed(tmp_path: Path) -> None:
     assert body["PowerUncertaintyWatts"] / TRUE_W == pytest.approx(one / 2**0.5, rel=0.02)
     assert kinds(body) == set()
     assert len(body["Calibrations"]) == 12
+    for phase in body["Phases"]:
+        assert phase["VoltageUncertaintyVolts"] == pytest.approx(0.001 * phase["VoltageVolts"])
+        assert phase["CurrentUncertaintyAmps"] == pytest.approx(0.001 * phase["CurrentAmps"])
+        assert phase["PowerUncertaintyWatts"] == pytest.approx(one * TRUE_W / 3**0.5, rel=0.02)
 
 
 def test_three_flow_sensors_of_a_loop(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
             "TimeErrorMilliseconds": milliseconds(feed.time_error_s),
         },
         "PowerUncertaintyWatts": feed.p_uncertainty_w,
+        "ReactivePowerUncertaintyVAR": feed.q_uncertainty_var,
         "Status": conditioned_status(feed.quality, feed.conditions),
         "Calibrations": calibrations(feed.calibrations),
         "Redundancy": redundancy(feed.redundancy),
@@ -148,4 +149,8 @@ def _phase(phase: PhaseValues) -> dict[str, Any]:
         "CurrentAmps": phase.i_rms_a,
         "VoltageTHDPercent": phase.thd_v_percent,
         "CurrentTHDPercent": phase.thd_i_percent,
+        "PowerUncertaintyWatts": phase.p_uncertainty_w,
+        "ReactivePowerUncertaintyVAR": phase.q_uncertainty_var,
+        "VoltageUncertaintyVolts": phase.v_uncertainty_v,
+        "CurrentUncertaintyAmps": phase.i_uncertainty_a,
     }

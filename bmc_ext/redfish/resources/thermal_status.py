@@ -107,6 +107,7 @@ def _silicon(sensor: SiliconValues) -> dict[str, Any]:
         "SensorId": sensor.sensor_id,
         "TemperatureCelsius": sensor.temperature.value,
         "Quality": sensor.temperature.quality,
+        "Status": conditioned_status(sensor.temperature.quality, sensor.temperature.conditions),
         "MeasuredAt": timestamp(sensor.temperature.measured_at),
         "UncertaintyCelsius": sensor.temperature.uncertainty,
         "Calibrations": calibrations(sensor.temperature.calibrations),

@@ -79,6 +79,17 @@ def test_an_unknown_temperature_widens_the_uncertainty_by_what_is_stated() -> No
     assert unknown == pytest.approx(math.hypot(0.25, 0.3))
 
 
+def test_an_unsure_temperature_moves_the_uncertainty_by_the_sensors_sensitivity() -> None:
+    """0.5 K at 2 ‰/K is 0.1 % of the reading, and at 0.1 W/K it is 0.05 W; drawn, k = 2."""
+    effect = TemperatureEffect(23.0, gain_per_k=2e-3, offset_per_k=0.1)
+    sure = magnitude_uncertainty(certificate(effect), 0, 50.0, temperature_known=True)
+    found = magnitude_uncertainty(
+        certificate(effect), 0, 50.0, temperature_known=True, temperature_uncertainty_k=0.5
+    )
+    assert sure is not None
+    assert found == pytest.approx(math.hypot(sure, 0.05 + 0.05))
+
+
 def test_gain_and_offset_move_with_the_temperature() -> None:
     """By so much per kelvin from the reference; unknown or absurd, they are the reference's."""
     within = CalibratedRange(0.0, 1.0, Uncertainty(), gain=2.0, offset=5.0, phase_rad=0.01)

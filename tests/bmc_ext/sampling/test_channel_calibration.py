@@ -20,6 +20,7 @@ from bmc_ext.domain.calibration import (
 from bmc_ext.sampling.channel_calibration import CHANNELS, ChannelCalibrations, Confidence
 from bmc_ext.sampling.results import Analysis
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
+from drivers.reading import Quality, Reading
 
 RATE_HZ, SAMPLES = 12800, 1280
 LAG_RAD = math.acos(0.85)
@@ -43,7 +44,8 @@ def sensor(
         ranges,
         effect,
     )
-    return SensorCalibration(known, lambda _: temperature_c)
+    now = Reading(temperature_c, "Cel", Quality.STALE if temperature_c is None else Quality.OK)
+    return SensorCalibration(known, lambda _: now)
 
 
 def all_plain(**others: SensorCalibration) -> ChannelCalibrations:
@@ -104,6 +106,54 @@ def test_the_uncertainty_covers_drawn_sensors() -> None:
     drawn = 23000 * (1 + errors[..., 0]) * (1 + others[..., 0])
     drawn = (drawn * np.cos(LAG_RAD + errors[..., 1] + others[..., 1])).sum(axis=1)
     assert confidence.p_uncertainty_w == pytest.approx(2 * drawn.std(), rel=0.06)
+
+
+def test_every_phase_has_its_own_uncertainties() -> None:
+    """Drawn sensors scatter as Q of a phase says; V and I have what their certificates give."""
+    rng = np.random.default_rng(23)
+    analysis, confidence = read(all_plain(), wave(230.0), wave(100.0, LAG_RAD))
+    errors = rng.normal(size=(20_000, 2)) * [0.5e-3, 0.25e-3]
+    others = rng.normal(size=(20_000, 2)) * [0.5e-3, 0.25e-3]
+    drawn = 23000 * (1 + errors[:, 0]) * (1 + others[:, 0])
+    turned = LAG_RAD + errors[:, 1] + others[:, 1]
+    for phase in confidence.phases:
+        assert phase.p_uncertainty_w == pytest.approx(2 * (drawn * np.cos(turned)).std(), rel=0.02)
+        expected = 2 * (drawn * np.sin(turned)).std()
+        assert phase.q_uncertainty_var == pytest.approx(expected, rel=0.02)
+        assert phase.v_uncertainty_v == pytest.approx(0.23)
+        assert phase.i_uncertainty_a == pytest.approx(0.1)
+    assert len(confidence.phases) == len(analysis.phases)
+    assert confidence.q_uncertainty_var == pytest.approx(3**0.5 * expected, rel=0.02)
+
+
+def test_a_clipped_channel_is_not_sure_of_itself() -> None:
+    """Its magnitude is a lower bound, whatever the certificate says; the voltage is still good."""
+    current = wave(100.0, LAG_RAD)
+    current[1] = np.clip(current[1], -110.0, 110.0)
+    _, confidence = read(all_plain(), wave(230.0), current)
+    assert confidence.p_uncertainty_w is None
+    clipped = confidence.phases[1]
+    assert (clipped.p_uncertainty_w, clipped.i_uncertainty_a) == (None, None)
+    assert clipped.v_uncertainty_v == pytest.approx(0.23)
+    assert confidence.phases[0].p_uncertainty_w is not None
+
+
+def test_a_certificate_of_a_phase_that_is_not_there_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A single-phase source has no VB."""
+    channels = ChannelCalibrations({"VA": sensor("VA"), "VB": sensor("VB")})
+    for _ in range(3):
+        read(channels, wave(230.0)[:1], wave(100.0)[:1])
+    assert caplog.messages == ["calibration: f/VB: its source has 1 phase(s) only"]
+
+
+def test_a_certificate_from_the_future_is_a_condition() -> None:
+    """A day of a zone further east is none; a mistyped year never becomes overdue in silence."""
+    early = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
+    for unix_s, expected in ((early, set()), (early - 1, {"calibration-in-future"})):
+        _, confidence = read(all_plain(), wave(230.0), wave(100.0), unix_s)
+        assert {entry.kind for entry in confidence.conditions} == expected
 
 
 def test_without_every_certificate_the_powers_uncertainty_is_unknown() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -16,6 +17,7 @@ from bmc_ext.sampling.corrected_blocks import CorrectedBlocks
 from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
 from drivers.errors import TransportError
+from drivers.reading import Quality, Reading
 from drivers.waveforms.block import Block, WaveformSource
 
 RATE_HZ, BLOCK, BLOCKS = 10_000, 200, 15
@@ -39,9 +41,9 @@ def voltage_v(first: int) -> NDArray[np.float64]:
 class OnePhase:
     """A source whose current sensor shows (truth / GAIN + OFFSET_A), in float32, then is lost."""
 
-    phases, sample_rate_hz, epoch_ns, skew_s = 1, float(RATE_HZ), 0, (0.0,)
-
     def __init__(self) -> None:
+        self.phases, self.sample_rate_hz, self.epoch_ns = 1, float(RATE_HZ), 0
+        self.skew_s: Sequence[float] = (0.0,)
         self.shown: list[NDArray[np.float32]] = []
 
     def open(self) -> None:
@@ -85,10 +87,11 @@ def calibrated(
     *ranges: CalibratedRange, effect: TemperatureEffect | None = None, temperature_c: float = 0.0
 ) -> ChannelCalibrations:
     """A certificate for the current."""
+    now = Reading(temperature_c, "Cel", Quality.OK)
     known = Calibration(
         "f/IA", "A", "C-1", date(2026, 3, 2), date(2027, 3, 2), ranges, effect
     )  # fmt: skip
-    return ChannelCalibrations({"IA": SensorCalibration(known, lambda _: temperature_c)})
+    return ChannelCalibrations({"IA": SensorCalibration(known, lambda _: now)})
 
 
 def watch(calibration: ChannelCalibrations) -> tuple[Keeper, OnePhase, list[Window]]:
@@ -110,7 +113,7 @@ def test_an_observer_reads_what_the_windows_read() -> None:
     keeper, source, windows = watch(calibrated(within))
     for number, (block, rows) in enumerate(zip(keeper.blocks, keeper.samples, strict=True)):
         first = number * BLOCK
-        assert (block.first_index, block.flags) == (first, {"odd"})
+        assert (block.first_index, block.flags) == (first, frozenset({"odd"}))
         assert block.samples.dtype == np.float32
         assert block.samples.flags.c_contiguous
         np.testing.assert_array_equal(rows[0], voltage_v(first).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from bmc_ext.sampling import Flag
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
 from bmc_ext.telemetry.waveform_feed import WaveformFeed
-from drivers.reading import Quality
+from drivers.reading import CalibrationState, Condition, Quality
 
 MakeWindow = Callable[..., Window]
 
@@ -167,6 +168,25 @@ def test_a_meter_shows_its_points(engine: Any) -> None:
     assert [phase.i_rms_a for phase in values.phases] == [5.0] * 3
     record = meter_record(77, values)
     assert (record.window_id, record.p_mean_w, record.v_rms_v) == (77, 3001.0, (230.0,) * 3)
+
+
+def test_a_meter_says_of_every_point_what_is_to_be_known(engine: Any) -> None:
+    """Each has its own half width; an overdue voltage is a warning although the power is not."""
+    feed = _meter(engine)
+    engine.put("m", "power.reactive.total", 500.0, "var", uncertainty=9.0)
+    for point, unit in (("power.active", "W"), ("voltage", "V"), ("current", "A")):
+        engine.put("m", f"{point}.L2", 7.0, unit, uncertainty=0.1)
+    overdue = Condition("calibration-overdue", "m/voltage.L2", "it is")
+    state = CalibrationState("m/voltage.L2", "C", date(2025, 1, 1), date(2026, 1, 1), overdue=True)
+    engine.points["m", "voltage.L2"] = replace(
+        engine.points["m", "voltage.L2"], conditions=(overdue,), calibrations=(state,)
+    )
+    values = feed.values()
+    assert (values.p_uncertainty_w, values.q_uncertainty_var) == (None, 9.0)
+    second = values.phases[1]
+    assert (second.p_uncertainty_w, second.q_uncertainty_var) == (0.1, None)
+    assert (second.v_uncertainty_v, second.i_uncertainty_a) == (0.1, 0.1)
+    assert (values.conditions, values.calibrations) == ((overdue,), (state,))
 
 
 def test_a_meter_shows_the_registers_that_it_has(engine: Any) -> None:
