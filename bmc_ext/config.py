@@ -348,9 +348,15 @@ def _check_references(config: Config, origin: str) -> None:
 
 
 def _check_sources(config: Config, known: set[str], origin: str) -> None:
-    """Meters are configured devices; a member's id is nobody else's."""
+    """Meters are configured devices; a member's id is nobody else's, nor is its meter."""
     seen = {feed.id for feed in config.feeds}
     for feed in config.feeds:
+        meters = [source.meter for source in feed.sources if source.meter is not None]
+        for meter in meters:
+            if meters.count(meter) > 1:
+                raise ConfigurationError(
+                    f"{origin}: feeds/{feed.id}/members: meter {meter!r} is given twice"
+                )
         for source in feed.sources:
             if source.meter is not None and source.meter not in known:
                 raise ConfigurationError(f"{origin}: feeds/{feed.id}: no device {source.meter!r}")

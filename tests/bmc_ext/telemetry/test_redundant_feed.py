@@ -253,7 +253,9 @@ def test_a_clipped_window_does_not_win(
     ("members", "named"),
     [
         (METERS[:1], "feeds/0/members"),
-        (({"meter": "m1"}, {"meter": "m1"}), "feeds/f/members: id 'm1' is given twice"),
+        (({"meter": "m1"}, {"meter": "m1"}), "feeds/f/members: meter 'm1' is given twice"),
+        (({"meter": "m1"}, {"id": "x", "meter": "m1"}), "meter 'm1' is given twice"),
+        (({"id": "m1", "meter": "m2"}, {"meter": "m1"}), "feeds/f/members: id 'm1' is given twice"),
         (({"id": "f", "waveform": WAVE}, METERS[0]), "id 'f' is given twice"),
         (({"waveform": WAVE}, METERS[0]), "feeds/0/members/0"),
     ],
@@ -261,6 +263,6 @@ def test_a_clipped_window_does_not_win(
 def test_members_are_checked(
     tmp_path: Path, members: tuple[dict[str, Any], ...], named: str
 ) -> None:
-    """One is not redundant, and nobody has another's id."""
+    """One is not redundant, nor is one under two names, and nobody has another's id."""
     with pytest.raises(Exception, match=named):
         config_of(tmp_path, *members)
