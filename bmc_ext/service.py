@@ -18,6 +18,7 @@ from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.sampling.calibration_files import load_calibrations
+from bmc_ext.sampling.corrected_blocks import corrected
 from bmc_ext.sampling.cycles import CycleObserver
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
 from bmc_ext.sampling.sampler import Sampler, Window
@@ -92,7 +93,7 @@ class Service:
                 clock=self.clock,
                 calibration=calibration,
                 observers=[
-                    *self.events.observers(source.id),
+                    *corrected(self.events.observers(source.id), calibration),
                     CycleObserver(
                         source.id,
                         self.collector.cycles_of(source.id).take,

@@ -60,6 +60,7 @@ def power_stream(snapshot: Snapshot, *, seq: int) -> dict[str, Any]:
         "quality": total.quality,
         "total": {
             "power_mw": mega(total.p_w),
+            "power_uncertainty_mw": mega(total.p_uncertainty_w),
             "reactive_power_mvar": mega(total.q_var),
             "power_factor": total.pf,
             "quality": total.quality,
@@ -69,6 +70,7 @@ def power_stream(snapshot: Snapshot, *, seq: int) -> dict[str, Any]:
                 "feed_id": feed.feed_id,
                 "quality": feed.quality,
                 "power_mw": mega(feed.p_w),
+                "power_uncertainty_mw": mega(feed.p_uncertainty_w),
                 "frequency_hz": feed.frequency_hz,
             }
             for feed in snapshot.feeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,3 +42,12 @@ def _corrected(samples: Samples, calibration: ChannelCalibrations) -> Samples:
     offset = np.array([[entry.offset] for entry in known])
     corrected: Samples = (gain * (samples - offset)).astype(samples.dtype)
     return corrected
+
+
+def corrected(
+    observers: Sequence[BlockObserver], calibration: ChannelCalibrations | None
+) -> list[BlockObserver]:
+    """The observers as they are to be given to a sampler of such a source."""
+    if calibration is None:
+        return list(observers)
+    return [CorrectedBlocks(observer, calibration) for observer in observers]

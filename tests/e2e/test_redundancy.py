@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from e2e.emulator_client import COMMAND, Running, running, wait_for
-from e2e.waveform_source import TRUE_W
 from pymodbus.client import ModbusTcpClient
 
 POWER = "/redfish/v1/dcpi/power/realtime"
@@ -108,10 +107,10 @@ def thermometer(*temperatures_c: float) -> Device:
 
 
 @contextlib.contextmanager
-def source(lead_rad: float, gain: float) -> Iterator[int]:
+def source(*arguments: float) -> Iterator[int]:
     """A waveform source; its port."""
     process = subprocess.Popen(
-        [sys.executable, WAVEFORM_SOURCE, str(lead_rad), str(gain)],
+        [sys.executable, WAVEFORM_SOURCE, *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -301,38 +300,6 @@ def _check_energy(seen: dict[int, float], truth_w: float) -> None:
     for (earlier, before_kwh), (later, after_kwh) in itertools.pairwise(known):
         mean_w = (after_kwh - before_kwh) * 3.6e6 / ((later - earlier) * 0.1)
         assert 0.99 * truth_w < mean_w < 1.06 * truth_w
-
-
-def test_two_waveform_sources_of_one_feed(tmp_path: Path) -> None:
-    """A transformer that leads by 20 mrad and shows 97 % agrees with a good one by certificate."""
-    within = "{from: 1, to: 400, uncertainty: {pct_reading: 0.1, phase_rad: 5.0e-4}"
-    for number in (1, 2):
-        for channel in ("VA", "VB", "VC", "IA", "IB", "IC"):
-            is_bad = number == 1 and channel.startswith("I")
-            error = f", gain: {1 / 0.97}, phase_rad: 0.02" if is_bad else ""
-            unit = "A" if channel.startswith("I") else "V"
-            sensor = f"wave-{number}/{channel}"
-            certificate(tmp_path / "calibrations", sensor, unit, f"{within}{error}}}")
-    with source(0.02, 0.97) as bad, source(0.0, 1.0) as good:
-        text = (
-            "feeds:\n  - id: f\n    rated_power_w: 1.0e+5\n    nominal_hz: 50\n    members:\n"
-            f"      - {{id: wave-1, waveform: {{type: stream, port: {bad}}}}}\n"
-            f"      - {{id: wave-2, waveform: {{type: stream, port: {good}}}}}\n"
-        )
-        with service(tmp_path, text) as bmc:
-            body = settled(lambda: feed(bmc), {"wave-1": "used", "wave-2": "used"})
-    for member in body["Redundancy"]["Members"]:
-        assert member["Reading"] == pytest.approx(TRUE_W, rel=2e-5)
-    assert body["PowerWatts"] == pytest.approx(TRUE_W, rel=2e-5)
-    # Per source: V and I 0.1 % and tan φ·√2·0.5 mrad, three phases; then the mean of two.
-    one = (0.001**2 * 2 + (0.6197 * 0.5e-3) ** 2 * 2) ** 0.5 / 3**0.5
-    assert body["PowerUncertaintyWatts"] / TRUE_W == pytest.approx(one / 2**0.5, rel=0.02)
-    assert kinds(body) == set()
-    assert len(body["Calibrations"]) == 12
-    for phase in body["Phases"]:
-        assert phase["VoltageUncertaintyVolts"] == pytest.approx(0.001 * phase["VoltageVolts"])
-        assert phase["CurrentUncertaintyAmps"] == pytest.approx(0.001 * phase["CurrentAmps"])
-        assert phase["PowerUncertaintyWatts"] == pytest.approx(one * TRUE_W / 3**0.5, rel=0.02)
 
 
 def test_three_flow_sensors_of_a_loop(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""A dcpi-waveform/1 source as its own process: `python waveform_source.py LEAD_RAD GAIN`.
+"""A dcpi-waveform/1 source as its own process: `python waveform_source.py LEAD_RAD GAIN [STEP]`.
 
 Three phases at 50.1 Hz of 230 V and 100 A at power factor 0.85, with a fifth harmonic of 3 % of
 the voltage and 20 % of the current. The current comes through a transformer that leads by LEAD_RAD
-at every order and shows GAIN of the truth. It prints its port.
+at every order and shows GAIN of the truth. With a STEP the true current is so many times larger in
+every other two seconds. It prints its port.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ V_FIFTH, I_FIFTH, LAG_FIFTH_RAD = 0.03, 0.2, 0.3
 TRUE_W = 3 * V_RMS * I_RMS * (0.85 + V_FIFTH * I_FIFTH * math.cos(LAG_FIFTH_RAD))
 
 
-def samples(first: int, lead_rad: float, gain: float) -> NDArray[np.float32]:
+def samples(first: int, lead_rad: float, gain: float, step: float) -> NDArray[np.float32]:
     """One block, shape (6, BLOCK)."""
     turns = FREQUENCY_HZ * np.arange(first, first + BLOCK) / RATE_HZ - np.arange(3)[:, None] / 3
     angle = 2 * np.pi * turns
     voltage = V_RMS * (np.cos(angle) + V_FIFTH * np.cos(5 * angle))
     fundamental = np.cos(angle - LAG_RAD + lead_rad)
     fifth = I_FIFTH * np.cos(5 * angle - LAG_FIFTH_RAD + lead_rad)
-    current = gain * I_RMS * (fundamental + fifth)
+    is_larger = first // (2 * RATE_HZ) % 2 == 1
+    current = (step if is_larger else 1.0) * gain * I_RMS * (fundamental + fifth)
     return (math.sqrt(2) * np.concatenate((voltage, current))).astype("<f4")
 
 
-def send(connection: socket.socket, lead_rad: float, gain: float) -> None:
+def send(connection: socket.socket, lead_rad: float, gain: float, step: float) -> None:
     """Blocks at true time until the client is gone."""
     epoch_ns = time.time_ns()
     greeting = {
@@ -47,7 +49,7 @@ def send(connection: socket.socket, lead_rad: float, gain: float) -> None:
         due_ns = epoch_ns + (index + BLOCK) * 1_000_000_000 // RATE_HZ
         time.sleep(max(0.0, (due_ns - time.time_ns()) * 1e-9))
         header = struct.pack("<4sIQ", b"DCPW", BLOCK, index)
-        connection.sendall(header + samples(index, lead_rad, gain).tobytes())
+        connection.sendall(header + samples(index, lead_rad, gain, step).tobytes())
         index += BLOCK
 
 
@@ -58,6 +60,6 @@ if __name__ == "__main__":
             client, _ = listener.accept()
             with client:
                 try:
-                    send(client, float(sys.argv[1]), float(sys.argv[2]))
+                    send(client, *map(float, (*sys.argv[1:], "1.0")[:3]))
                 except OSError:
                     continue

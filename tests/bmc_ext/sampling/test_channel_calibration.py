@@ -138,6 +138,14 @@ def test_a_clipped_channel_is_not_sure_of_itself() -> None:
     assert confidence.phases[0].p_uncertainty_w is not None
 
 
+def test_a_coarse_channel_is_not_sure_of_itself() -> None:
+    """Of a wave over four steps of the converter the certificate says nothing."""
+    current = np.round(wave(100.0) / 70.0) * 70.0
+    _, confidence = read(all_plain(), wave(230.0), current)
+    assert [phase.i_uncertainty_a for phase in confidence.phases] == [None] * 3
+    assert confidence.p_uncertainty_w is None
+
+
 def test_a_certificate_of_a_phase_that_is_not_there_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

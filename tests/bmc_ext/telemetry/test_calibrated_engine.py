@@ -140,6 +140,15 @@ def test_the_temperature_comes_from_its_configured_point(meter: Any, clock: Any)
     assert [entry.kind for entry in cold.conditions] == ["temperature-unknown"]
 
 
+def test_the_temperatures_own_uncertainty_goes_in(meter: Any, clock: Any) -> None:
+    """A sensor that is right to 2 K, at 1 ‰/K, adds 0.2 % to a certificate of 0.2 %."""
+    meter.put("rtd", "t", 33.0, "Cel", uncertainty=2.0)
+    effect = TemperatureEffect(23.0, gain_per_k=1e-3, point="rtd/t")
+    reading = calibrated(meter, clock, certificate(effect=effect)).reading("m", P)
+    assert reading.value == pytest.approx(8500.0 * 1.01)
+    assert reading.uncertainty == pytest.approx(8500.0 * 1.01 * 2e-3 * math.sqrt(2))
+
+
 def test_overdue_is_a_condition_and_no_quality(meter: Any, clock: Any) -> None:
     """The value is used all the same."""
     engine = calibrated(meter, clock, certificate(due=date(2026, 1, 31)))

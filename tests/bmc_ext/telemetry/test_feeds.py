@@ -12,6 +12,7 @@ import pytest
 
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.sampling import Flag
+from bmc_ext.sampling.channel_calibration import Confidence, PhaseConfidence
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
 from bmc_ext.telemetry.waveform_feed import WaveformFeed
@@ -40,6 +41,21 @@ def test_a_window_shows_its_weighted_power(feed: WaveformFeed, make_window: Make
     assert record.p_w == 3000.0
     assert record.p_mean_w == pytest.approx(2900.0)
     assert record.v_rms_v == (230.0, 230.0, 230.0)
+
+
+def test_a_window_shows_how_sure_its_certificates_are(
+    feed: WaveformFeed, make_window: MakeWindow
+) -> None:
+    """Each phase has its own half widths; a source without certificates has none."""
+    phases = tuple(PhaseConfidence(1.0 * n, 2.0 * n, 3.0 * n, 4.0 * n) for n in (1, 2, 3))
+    confidence = Confidence(5.0, (), (), 6.0, phases)
+    values, _ = feed.take(replace(make_window("a", 50, 2900.0), confidence=confidence), 0.1)
+    assert (values.p_uncertainty_w, values.q_uncertainty_var) == (5.0, 6.0)
+    third = values.phases[2]
+    assert (third.p_uncertainty_w, third.q_uncertainty_var) == (3.0, 6.0)
+    assert (third.v_uncertainty_v, third.i_uncertainty_a) == (9.0, 12.0)
+    plain, _ = feed.take(make_window("a", 51, 2900.0), 0.2)
+    assert (plain.p_uncertainty_w, plain.phases[2].v_uncertainty_v) == (None, None)
 
 
 def test_energy_follows_its_closed_form(feed: WaveformFeed, make_window: MakeWindow) -> None:

@@ -231,10 +231,11 @@ def test_two_of_a_kind_share_their_powers(bench: Callable[..., Bench], engine: A
         put_all = (("reactive", 0.75 * p_w, "var"), ("apparent", 1.25 * p_w, "VA"))
         engine.put(f"m{number}", P, p_w, "W")
         for name, value, unit in put_all:
-            engine.put(f"m{number}", f"power.{name}.total", value, unit)
+            engine.put(f"m{number}", f"power.{name}.total", value, unit, uncertainty=1.0)
     values = bench(*METERS[:2]).window()
     assert (values.p_w, values.q_var, values.s_va) == (802.0, 601.5, 1002.5)
     assert values.pf == pytest.approx(0.8)
+    assert values.q_uncertainty_var is None  # of one member's reading, not of the mean
 
 
 def test_a_clipped_window_does_not_win(

@@ -1,0 +1,74 @@
+"""Calibrated waveform sources through a real service: values, their uncertainty, and events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.emulator_client import wait_for
+from e2e.test_redundancy import certificate, feed, kinds, service, settled, source
+from e2e.waveform_source import TRUE_W
+
+
+def test_two_waveform_sources_of_one_feed(tmp_path: Path) -> None:
+    """A transformer that leads by 20 mrad and shows 97 % agrees with a good one by certificate."""
+    within = "{from: 1, to: 400, uncertainty: {pct_reading: 0.1, phase_rad: 5.0e-4}"
+    for number in (1, 2):
+        for channel in ("VA", "VB", "VC", "IA", "IB", "IC"):
+            is_bad = number == 1 and channel.startswith("I")
+            error = f", gain: {1 / 0.97}, phase_rad: 0.02" if is_bad else ""
+            unit = "A" if channel.startswith("I") else "V"
+            sensor = f"wave-{number}/{channel}"
+            certificate(tmp_path / "calibrations", sensor, unit, f"{within}{error}}}")
+    with source(0.02, 0.97) as bad, source(0.0, 1.0) as good:
+        text = (
+            "feeds:\n  - id: f\n    rated_power_w: 1.0e+5\n    nominal_hz: 50\n    members:\n"
+            f"      - {{id: wave-1, waveform: {{type: stream, port: {bad}}}}}\n"
+            f"      - {{id: wave-2, waveform: {{type: stream, port: {good}}}}}\n"
+        )
+        with service(tmp_path, text) as bmc:
+            body = settled(lambda: feed(bmc), {"wave-1": "used", "wave-2": "used"})
+            message = bmc.get("/dcpi/power/realtime")["feeds"][0]
+    for member in body["Redundancy"]["Members"]:
+        assert member["Reading"] == pytest.approx(TRUE_W, rel=2e-5)
+    assert body["PowerWatts"] == pytest.approx(TRUE_W, rel=2e-5)
+    # Per source: V and I 0.1 % and tan φ·√2·0.5 mrad, three phases; then the mean of two.
+    one = (0.001**2 * 2 + (0.6197 * 0.5e-3) ** 2 * 2) ** 0.5 / 3**0.5
+    assert body["PowerUncertaintyWatts"] / TRUE_W == pytest.approx(one / 2**0.5, rel=0.02)
+    assert kinds(body) == set()
+    assert len(body["Calibrations"]) == 12
+    for phase in body["Phases"]:
+        assert phase["VoltageUncertaintyVolts"] == pytest.approx(0.001 * phase["VoltageVolts"])
+        assert phase["CurrentUncertaintyAmps"] == pytest.approx(0.001 * phase["CurrentAmps"])
+        assert phase["PowerUncertaintyWatts"] == pytest.approx(one * TRUE_W / 3**0.5, rel=0.02)
+    for phase, told_phase in zip(body["Phases"], message["phases"], strict=True):
+        for name, word, scale in (
+            ("PowerUncertaintyWatts", "power_uncertainty_mw", 1e6),
+            ("ReactivePowerUncertaintyVAR", "reactive_power_uncertainty_mvar", 1e6),
+            ("VoltageUncertaintyVolts", "voltage_uncertainty_v", 1.0),
+            ("CurrentUncertaintyAmps", "current_uncertainty_a", 1.0),
+        ):
+            assert told_phase[word] * scale == pytest.approx(phase[name], rel=1e-3)
+
+
+def test_an_event_has_the_corrected_power(tmp_path: Path) -> None:
+    """A transformer shows half: a step of 30 kW, 15 kW as it shows it, passes 20 kW."""
+    for channel in ("IA", "IB", "IC"):
+        within = "{from: 0, to: 400, gain: 2.0, uncertainty: {pct_reading: 0.1}}"
+        certificate(tmp_path / "calibrations", f"f/{channel}", "A", within)
+    with source(0.0, 0.5, 1.5) as port:
+        text = (
+            "feeds:\n  - {id: f, rated_power_w: 1.0e+5, nominal_hz: 50, event_threshold_w: 2.0e+4,"
+            f" waveform: {{type: stream, port: {port}}}}}\n"
+        )
+        with service(tmp_path, text) as bmc:
+
+            def over() -> dict[str, Any] | None:
+                events = bmc.get("/redfish/v1/dcpi/power/events?feed=f")["Events"]
+                return next((event for event in events if event["EventState"] == "Over"), None)
+
+            event = wait_for(over, 20, "a step of the load that is over")
+    assert abs(event["PowerChangeWatts"]) == pytest.approx(0.5 * TRUE_W, rel=0.005)
+    between = sorted((event["PowerBeforeWatts"], event["PowerAfterWatts"]))
+    assert between == pytest.approx([TRUE_W, 1.5 * TRUE_W], rel=0.005)
