@@ -101,8 +101,9 @@ class ChannelCalibrations:
             return analysis, now
 
         analysis, now = attempt()
-        # The ranges are chosen by what the last window read; where they changed, once more.
-        if _follow(sensors, analysis):
+        # The ranges are chosen by what the last window read; where they change, once more.
+        tried: list[set[int]] = [set() for _ in sensors]
+        while _follow(sensors, tried, analysis):
             analysis, now = attempt()
         return analysis, _confidence(sensors, now, analysis, unix_s)
 
@@ -115,11 +116,15 @@ def _magnitudes(analysis: Analysis) -> list[float]:
     return [phase.v_rms for phase in analysis.phases] + [phase.i_rms for phase in analysis.phases]
 
 
-def _follow(sensors: Sequence[SensorCalibration | None], analysis: Analysis) -> bool:
+def _follow(
+    sensors: Sequence[SensorCalibration | None],
+    tried: Sequence[set[int]],
+    analysis: Analysis,
+) -> bool:
     """Whether any channel went to another range; a channel that reads nothing keeps its own."""
     changed = [
-        sensor.follow(magnitude)
-        for sensor, magnitude in zip(sensors, _magnitudes(analysis), strict=True)
+        sensor.follow(magnitude, ranges)
+        for sensor, ranges, magnitude in zip(sensors, tried, _magnitudes(analysis), strict=True)
         if sensor is not None and not math.isnan(magnitude)
     ]
     return any(changed)

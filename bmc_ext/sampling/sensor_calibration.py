@@ -56,12 +56,18 @@ class SensorCalibration:
         self._temperature_uncertainty_k = 0.0 if found is None else found.uncertainty or 0.0
         return coefficients(self.calibration.ranges[self._index or 0], effect, temperature_c)
 
-    def follow(self, magnitude: float) -> bool:
-        """Take the range for this magnitude of the corrected value; whether it is another one."""
-        index = range_index(self.calibration.ranges, self._index, magnitude)
-        changed = index != (self._index or 0)
-        self._index = index
-        return changed
+    def follow(self, magnitude: float, tried: set[int]) -> bool:
+        """Take the range for this magnitude of the corrected value; whether to correct it again.
+
+        `tried` are the ranges that this one value has been in. Where each of two makes of it what
+        asks for the other, the one that it came from is kept: none chatters.
+        """
+        present = self._index or 0
+        if present in tried:
+            return False
+        tried.add(present)
+        self._index = range_index(self.calibration.ranges, self._index, magnitude)
+        return self._index != present
 
     def uncertainty(self, value: float, known: Coefficients) -> float | None:
         """Half width of the corrected value in the sensor's unit; None outside of all ranges."""

@@ -69,7 +69,8 @@ class CalibratedEngine:
             return replace(raw, calibrations=calibrations)
         reactive = self._reactive(device_id, point, sensor)
         value, known = _corrected(sensor, raw.value, reactive)
-        if sensor.follow(abs(value)):
+        tried: set[int] = set()
+        while sensor.follow(abs(value), tried):
             value, known = _corrected(sensor, raw.value, reactive)
         uncertainty, conditions = _judged(sensor, value, known, reactive, unix_s)
         return replace(

@@ -96,6 +96,24 @@ def test_the_range_is_that_of_the_windows_own_magnitude() -> None:
     assert found == pytest.approx([22.0, 1010.0, 45.45, 22.0, 48.4], rel=1e-6)
 
 
+def test_ranges_that_refuse_each_others_value_do_not_chatter() -> None:
+    """47 A is 51.7 A by the lower range and 47.5 A by the upper one: it stays where it came from.
+
+    Far values are found through the ranges between.
+    """
+    ranges = (
+        CalibratedRange(0.0, 50.0, Uncertainty(), gain=1.1),
+        CalibratedRange(50.0, 500.0, Uncertainty(), gain=1.01),
+        CalibratedRange(500.0, 5000.0, Uncertainty(), gain=0.8),
+    )
+    channels = ChannelCalibrations({"IA": sensor("IA", ranges)})
+    found = []
+    for raw in (47.0, 47.0, 60.0, 47.0, 47.0, 600.0, 700.0, 600.0, 4000.0, 10.0):
+        analysis, _ = read(channels, wave(230.0), wave(raw))
+        found.append(analysis.phases[0].i_rms / raw)
+    assert found == pytest.approx([1.1, 1.1, 1.01, 1.01, 1.01, 1.01, 0.8, 0.8, 0.8, 1.1], rel=1e-6)
+
+
 def test_the_uncertainty_covers_drawn_sensors() -> None:
     """2000 sets of sensors within their certificates: the powers scatter as it says, k = 2."""
     rng = np.random.default_rng(11)

@@ -140,6 +140,20 @@ def test_the_temperature_comes_from_its_configured_point(meter: Any, clock: Any)
     assert [entry.kind for entry in cold.conditions] == ["temperature-unknown"]
 
 
+def test_ranges_that_refuse_each_others_value_do_not_chatter(meter: Any, clock: Any) -> None:
+    """105 W is beyond the lower range, and what the upper one makes of it is below that."""
+    ranges = (
+        CalibratedRange(0.0, 100.0, Uncertainty()),
+        CalibratedRange(100.0, 1e6, Uncertainty(), gain=0.9),
+    )
+    devices = calibrated(meter, clock, certificate(f"m/{P}", "W", *ranges))
+    found = []
+    for power_w in (105.0, 105.0, 120.0, 105.0, 105.0, 90.0):
+        meter.put("m", P, power_w, "W")
+        found.append(devices.reading("m", P).value)
+    assert found == pytest.approx([105.0, 105.0, 108.0, 94.5, 94.5, 90.0])
+
+
 def test_the_temperatures_own_uncertainty_goes_in(meter: Any, clock: Any) -> None:
     """A sensor that is right to 2 K, at 1 ‰/K, adds 0.2 % to a certificate of 0.2 %."""
     meter.put("rtd", "t", 33.0, "Cel", uncertainty=2.0)
