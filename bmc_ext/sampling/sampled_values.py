@@ -18,8 +18,11 @@ STANDARD_RATES_HZ = (4000, 4800, 5760, 12800, 14400, 15360)
 14400), and 96 a period at 60 Hz of its predecessors."""
 
 _MAX_STREAMS = 64
-_TIMING_TOLERANCE = 0.03
-"""The nearest two standard rates, 14400 and 15360, are 6.7 % apart."""
+_WRAP_TOLERANCE = 0.03
+_LOST_AT_WRAP = 0.01
+_TIMING_TOLERANCE = 0.008
+"""4096 samples/s, a common rate that is no standard one, are 2.4 % from 4000."""
+_ARRIVAL_JITTER_S = 0.002
 _LEAST_TIMED_SAMPLES = 100
 _ROLL_OVER = 65536
 _FLAGS = {
@@ -123,14 +126,25 @@ def rate_of(heard: Heard) -> int | None:
     """
     if heard.smp_mod == 1 and heard.smp_rate:
         return heard.smp_rate
-    timed_hz = timed_rate_hz(heard)
-    if timed_hz is None:
-        return heard.wrap if 0 < heard.wrap < _ROLL_OVER else None
-    candidates = [heard.wrap, *STANDARD_RATES_HZ]
+    usual = list(STANDARD_RATES_HZ)
     if heard.smp_rate:  # a period, IEC 61850-9-2:2011 table 9
-        candidates += [heard.smp_rate * 50, heard.smp_rate * 60]
-    best = min(candidates, key=lambda rate_hz: abs(rate_hz - timed_hz))
-    return best if abs(best / timed_hz - 1) <= _TIMING_TOLERANCE else None
+        usual += [heard.smp_rate * 50, heard.smp_rate * 60]
+    timed_hz = timed_rate_hz(heard)
+    if 0 < heard.wrap < _ROLL_OVER:
+        rate_hz = _whole_turn(heard.wrap, usual)
+        if timed_hz is None or abs(rate_hz / timed_hz - 1) <= _WRAP_TOLERANCE:
+            return rate_hz
+    if timed_hz is None:
+        return None
+    best = min(usual, key=lambda rate_hz: abs(rate_hz - timed_hz))
+    duration_s = (heard.last_received_ns - heard.first_received_ns) * 1e-9
+    tolerance = _TIMING_TOLERANCE + _ARRIVAL_JITTER_S / duration_s
+    return best if abs(best / timed_hz - 1) <= tolerance else None
+
+
+def _whole_turn(wrap: int, usual: Sequence[int]) -> int:
+    """Where smpCnt wraps, or a usual rate slightly above, whose last frames may have been lost."""
+    return next((rate for rate in usual if 0 <= rate - wrap <= rate * _LOST_AT_WRAP), wrap)
 
 
 def timed_rate_hz(heard: Heard) -> float | None:

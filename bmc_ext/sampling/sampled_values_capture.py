@@ -80,7 +80,7 @@ def _read(
     capture: SampledValuesCapture, heard: Heard, wanted: SampledValues, progress: Progress
 ) -> Recording:
     is_timed = _has_times(heard)
-    rate_hz = wanted.rate_hz or rate_of(heard if is_timed else _timeless(heard))
+    rate_hz = wanted.rate_hz or (is_timed and rate_of(heard)) or rate_of(_timeless(heard))
     if rate_hz is None:
         raise RecordingError(f"the capture does not tell the rate of {heard}; give it with --rate")
     is_timed = is_timed and (timed_rate_hz(heard) or 0.0) * _FASTER_THAN_TAKEN <= rate_hz

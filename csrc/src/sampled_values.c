@@ -7,10 +7,12 @@
 enum {
     ADDRESSES = 12, /* destination and source MAC */
     TAG = 4,        /* of IEEE 802.1Q */
+    HSR_TAG = 6,    /* IEC 62439-3: a ring delivers each frame twice */
     HEADER = 8,     /* APPID, Length, Reserved 1, Reserved 2 */
     CHANNEL = 8,    /* INT32 value, UINT32 quality */
     ETHERTYPE_TAG = 0x8100,
     ETHERTYPE_OUTER_TAG = 0x88a8,
+    ETHERTYPE_HSR = 0x892f,
     ETHERTYPE_SAMPLED_VALUES = 0x88ba,
     TAGS_MAX = 2,
     SIMULATED = 0x8000
@@ -221,6 +223,12 @@ static dcpi_sv_status read_ethernet(bytes_left *bytes, dcpi_sv_frame *frame) {
         bytes->at += TAG;
         type = big_endian_16(bytes->at);
     }
+    if (type == ETHERTYPE_HSR) {
+        if (size_of(*bytes) < HSR_TAG + 2)
+            return DCPI_SV_SHORT;
+        bytes->at += HSR_TAG;
+        type = big_endian_16(bytes->at);
+    }
     bytes->at += 2;
     return type == ETHERTYPE_SAMPLED_VALUES ? DCPI_SV_OK : DCPI_SV_OTHER_PROTOCOL;
 }
@@ -271,7 +279,7 @@ const char *dcpi_sv_status_text(dcpi_sv_status status) {
         [DCPI_SV_BAD_ARGUMENT] = "an argument is null or outside its limits",
         [DCPI_SV_OTHER_PROTOCOL] = "not a frame of sampled values",
         [DCPI_SV_SHORT] = "the frame ends within its header",
-        [DCPI_SV_BAD_LENGTH] = "the frame's Length field does not fit its bytes",
+        [DCPI_SV_BAD_LENGTH] = "the frame is cut, or its Length field is wrong",
         [DCPI_SV_NOT_A_PDU] = "no savPdu follows the frame's header",
         [DCPI_SV_BAD_ENCODING] = "an element is cut off or ends beyond its parent",
         [DCPI_SV_BAD_ASDU_COUNT] = "noASDU is not the number of ASDUs, or none, or above 64",

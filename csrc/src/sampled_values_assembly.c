@@ -8,8 +8,7 @@
 enum {
     GLOBAL_CLOCK = 2,      /* smpSynch, IEC 61850-9-2:2011 8.5.2 */
     ROLL_OVER = 65536,     /* of a counter that nothing synchronises and that ignores the second */
-    STRAY_PER_SECOND = 10, /* 0.1 s: no frame is held up for longer than that */
-    RESTART_PER_SECOND = 100 /* late frames in sequence for 10 ms are no stragglers */
+    STRAY_PER_SECOND = 10  /* 0.1 s: no frame is held up for longer than that */
 };
 
 #define SECOND_NS INT64_C(1000000000)
@@ -62,12 +61,13 @@ static void place_after_jump(const dcpi_sv_assembler *state, const dcpi_sv_strea
     found->index = nearest(state->next_index + step, expected, found->modulus);
     int64_t astray = found->index - expected;
     found->is_late = found->index < state->next_index;
-    if (is_global(asdu->smp_synch))
+    int is_earlier = has_time && found->received_ns <= state->received_ns;
+    if (is_global(asdu->smp_synch) || (found->is_late && is_earlier))
         return;
     int64_t tolerance = stream->rate_hz / STRAY_PER_SECOND;
     int32_t late = asdu->smp_cnt == state->late_cnt + 1 ? state->late_run + 1 : 1;
     found->is_restart = (has_time && (astray > tolerance || astray < -tolerance)) ||
-                        (found->is_late && late > stream->rate_hz / RESTART_PER_SECOND);
+                        (found->is_late && late > tolerance);
     if (!found->is_restart)
         return;
     found->index = expected > state->next_index ? expected : state->next_index;

@@ -3,6 +3,8 @@
 
 #include "dcpi_sampled_values.h"
 
+enum { LATE_MAX = 400 }; /* samples: a counter that wraps below has no rate that can be analysed */
+
 static int is_same(const dcpi_sv_heard *heard, const dcpi_sv_frame *frame) {
     const dcpi_sv_asdu *asdu = frame->asdu;
     return heard->appid == frame->appid && heard->vlan == frame->vlan &&
@@ -28,12 +30,19 @@ static void set_first(dcpi_sv_heard *heard, const dcpi_sv_frame *frame, int64_t 
     heard->first_received_ns = received_ns;
 }
 
+/* Repeated or out of order, as the second copy in a redundant network is. */
+static int is_late(int32_t step, int32_t wrap) {
+    return (step <= 0 && step > -LATE_MAX) || (wrap && step > wrap - LATE_MAX);
+}
+
 static void add(dcpi_sv_heard *heard, const dcpi_sv_frame *frame, int64_t received_ns) {
     for (int32_t k = 0; k < frame->asdus; k++) {
         const dcpi_sv_asdu *asdu = frame->asdu + k;
+        int32_t step = asdu->smp_cnt - heard->last_cnt;
+        if ((heard->frames || k) && is_late(step, heard->wrap))
+            continue;
         if (!asdu->smp_cnt && heard->last_cnt >= heard->wrap && heard->last_cnt)
             heard->wrap = heard->last_cnt + 1;
-        int32_t step = asdu->smp_cnt - heard->last_cnt;
         if (heard->frames || k)
             heard->turned += step < 0 ? 1 : (uint64_t)step;
         heard->last_cnt = asdu->smp_cnt;

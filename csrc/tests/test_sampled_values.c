@@ -61,6 +61,17 @@ static void values_are_signed(void) {
     CHECK(dcpi_sv_value(frame.asdu, 0) == -1 && dcpi_sv_value(frame.asdu, 1) == 1);
 }
 
+static void the_tag_of_an_hsr_ring_is_taken_off(void) {
+    static const uint8_t bytes[] = {0x81, 0x00, 0x80, 0x0a, 0x89, 0x2f, 0x00, 0x50, 0x12, 0x34};
+    static const size_t none[] = {0};
+    dcpi_sv_frame frame;
+    raw_frame raw = with(bytes, sizeof bytes, 12, none);
+    CHECK(dcpi_sv_decode(raw.bytes, raw.size, &frame) == DCPI_SV_OK && frame.vlan == 10);
+    CHECK(frame.appid == 0x4000 && frame.asdu[0].channels == 8);
+    for (size_t size = 18; size < 24; size++)
+        CHECK(status_of(&raw, size) == DCPI_SV_SHORT);
+}
+
 static void tags_of_8021q_are_taken_off(void) {
     static const uint8_t inner[] = {0x81, 0x00, 0x80, 0x0a};
     static const uint8_t both[] = {0x88, 0xa8, 0x00, 0x07, 0x81, 0x00, 0x8f, 0xff};
@@ -185,6 +196,7 @@ int main(void) {
     RUN(a_frame_is_decoded_field_by_field);
     RUN(values_are_signed);
     RUN(tags_of_8021q_are_taken_off);
+    RUN(the_tag_of_an_hsr_ring_is_taken_off);
     RUN(unknown_and_optional_fields_are_stepped_over_in_any_order);
     RUN(padding_is_ignored_and_every_cut_is_told);
     RUN(each_fault_has_its_status);

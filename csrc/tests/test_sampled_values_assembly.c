@@ -98,6 +98,20 @@ static void repeated_and_straggling_frames_are_not_used(void) {
     CHECK(state.counts.restarts == 0);
 }
 
+static void copies_that_come_in_bursts_are_no_restart(void) {
+    for (int64_t delay = 0; delay <= 300; delay += 300) { /* samples by which the copies are late */
+        int64_t burst = 600 - delay;
+        begin();
+        for (int64_t first = 0; first < 3000; first += burst) {
+            for (int64_t k = first; k < first + burst; k++)
+                CHECK(take_at((int32_t)k, 0, time_of(k)).first_index == k);
+            for (int64_t k = first; k < first + burst; k++)
+                CHECK(take_at((int32_t)k, 0, time_of(k + delay)).samples == 0);
+        }
+        CHECK(state.counts.restarts == 0 && state.counts.lost_samples == 0);
+    }
+}
+
 static void a_straggler_from_before_the_second_is_late(void) {
     for (int32_t synch = 0; synch < 3; synch += 2) {
         begin();
@@ -121,13 +135,13 @@ static void a_restarted_publisher_is_placed_by_the_clock(void) {
 
 static void a_short_jump_back_is_a_restart_when_it_goes_on(void) {
     begin();
-    take_at(100, 0, time_of(100));
+    take_at(300, 0, time_of(300));
     int32_t dropped = 0;
     dcpi_sv_block block;
-    while (block = take_at(dropped, 0, time_of(101 + dropped)), !block.samples)
+    while (block = take_at(dropped, 0, time_of(301 + dropped)), !block.samples)
         dropped++;
-    CHECK(dropped == RATE / 100 && block.flags & DCPI_SV_RESTARTED);
-    CHECK(block.first_index == 101 + dropped);
+    CHECK(dropped == RATE / 10 && block.flags & DCPI_SV_RESTARTED);
+    CHECK(block.first_index == 301 + dropped);
 }
 
 static void an_unsynchronised_counter_may_roll_at_the_end_of_its_bits(void) {
@@ -311,11 +325,28 @@ static void a_survey_tells_the_streams_and_their_wrap(void) {
     CHECK(heard[0].wrap == RATE && heard[1].wrap == 0 && heard[0].first_received_ns == time_of(0));
 }
 
+static void a_survey_does_not_count_copies(void) {
+    enum { DELAY = 80 };
+    dcpi_sv_heard heard[1] = {{.wrap = 0}};
+    dcpi_sv_survey survey = {.heard = heard, .capacity = 1};
+    for (int32_t index = 500; index < 3 * RATE; index++)
+        for (int32_t delay = 0; delay <= DELAY && delay <= index - 500; delay += DELAY) {
+            frame_recipe recipe = NORMAL;
+            recipe.smp_cnt = (index - delay) % RATE;
+            raw_frame raw = frame_of(&recipe);
+            dcpi_sv_span span = {time_of(index), 0, (uint32_t)raw.size, DCPI_SV_ABSENT, 0};
+            dcpi_sv_batch batch = {raw.bytes, raw.size, &span, 1};
+            CHECK(dcpi_sv_listen(&batch, &survey) == DCPI_SV_OK);
+        }
+    CHECK(heard[0].wrap == RATE && heard[0].turned == 3 * RATE - 1 - 500);
+}
+
 int main(void) {
     RUN(a_synchronised_stream_keeps_utc_over_the_second);
     RUN(any_loss_is_a_jump_of_the_index_by_just_as_much);
     RUN(loss_without_times_is_found_from_the_counter);
     RUN(repeated_and_straggling_frames_are_not_used);
+    RUN(copies_that_come_in_bursts_are_no_restart);
     RUN(a_straggler_from_before_the_second_is_late);
     RUN(a_restarted_publisher_is_placed_by_the_clock);
     RUN(a_short_jump_back_is_a_restart_when_it_goes_on);
@@ -328,5 +359,6 @@ int main(void) {
     RUN(a_gap_within_a_batch_ends_its_block);
     RUN(bad_arguments_are_refused);
     RUN(a_survey_tells_the_streams_and_their_wrap);
+    RUN(a_survey_does_not_count_copies);
     return 0;
 }

@@ -168,15 +168,16 @@ class SampledValuesSocket:
 def _attach_filter(opened: socket.socket, appid: int | None) -> None:
     """Let the kernel pass sampled values only, of one APPID if it is given (classic BPF).
 
-    What has a second VLAN tag passes; the decoder looks behind it.
+    What has a second VLAN tag or that of an HSR ring passes; the decoder looks behind it.
     """
     load_half, jump_equal, done = 0x28, 0x15, 0x06
     passed, refused = (done, 0, 0, 0xFFFF), (done, 0, 0, 0)
     choice = [] if appid is None else [(load_half, 0, 0, 14), (jump_equal, 0, 1, appid)]
     program = [
         (load_half, 0, 0, 12),
-        (jump_equal, len(choice) + 2, 0, 0x8100),
-        (jump_equal, len(choice) + 1, 0, 0x88A8),
+        (jump_equal, len(choice) + 3, 0, 0x8100),
+        (jump_equal, len(choice) + 2, 0, 0x88A8),
+        (jump_equal, len(choice) + 1, 0, 0x892F),
         (jump_equal, 0, len(choice) + 1, ETHERTYPE),
         *choice,
         passed,

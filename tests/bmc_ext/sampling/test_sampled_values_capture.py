@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bmc_ext.sampling import analyze
 from bmc_ext.sampling.sampled_values_capture import read_capture
 from drivers.errors import RecordingError
-from drivers.waveforms.comtrade_file import Recording
+from drivers.waveforms.recording import Mark, Recording
 from drivers.waveforms.sampled_values import SampledValues
 
 START_NS = 1_795_636_800_800_000_000
@@ -83,6 +83,33 @@ def check_true(recording: Recording, first: int = 0, end: int = 400) -> None:
     )  # fmt: skip
     assert math.isclose(analysis.total.p_w, 3 * 57_735 * 100 * math.sqrt(0.75), rel_tol=1e-5)
     assert math.isclose(analysis.frequency_hz, 50, abs_tol=1e-4)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_frames_lost_where_the_counter_wraps_do_not_change_the_rate(
+    tmp_path: Path, lost: int
+) -> None:
+    """A second that ends early is a gap of the usual rate, not a lower rate."""
+    frames = sent(1.6)  # its second ends at sample 800
+    recording = read(tmp_path, pcap(frames[: 800 - lost] + frames[800:]))
+    assert recording.sample_rate_hz == 4000
+    assert recording.waveforms.shape == (6, 6400)
+    assert np.isnan(recording.waveforms[0]).sum() == lost
+
+
+def test_an_unusual_rate_near_a_usual_one_is_found_or_asked_for(tmp_path: Path) -> None:
+    """4096 samples/s, 2.4 % from 4000, are told by where the counter wraps, and only by that."""
+    assert read(tmp_path, pcap(sent(1.5, rate=4096))).sample_rate_hz == 4096
+    with pytest.raises(RecordingError, match="does not tell the rate"):
+        read(tmp_path, pcap(sent(0.9, rate=4096)[820:]))
+
+
+def test_a_second_that_is_lost_whole_is_a_gap(tmp_path: Path) -> None:
+    """What the times say of the rate does not hold then; where the counter wraps, does."""
+    frames = sent(2.6)
+    recording = read(tmp_path, pcap(frames[:1000] + frames[5000:]))
+    assert recording.sample_rate_hz == 4000
+    assert [mark for mark in recording.marks if mark.flag == "gap"] == [Mark(1000, 5000, "gap")]
 
 
 @pytest.mark.parametrize("order", "<>")
