@@ -3,7 +3,8 @@
     time [s];VA [kV];IA [A]
     0,0000;20,11;-312,4
 
-Delimiter (`;` tab `,` `|`) and decimal sign are found by trying them on the first rows: what gives
+Units may have a row of their own below the names, as oscilloscopes write them. What stands above
+the header, settings of a recorder for example, is left out. Delimiter (`;` tab `,` `|`) and decimal sign are found by trying them on the first rows: what gives
 every row as many cells as the header is taken, and if nothing does, the error says so. A column of
 time, in a unit of time or in ISO 8601, gives rate and start. Empty and NaN cells are samples that
 are not known.
@@ -160,7 +161,7 @@ def _format(head: Sequence[str], told: TableFormat) -> tuple[TableFormat, _Row]:
     faults = [(0, "no delimiter parts the first row")]
     for delimiter in (told.delimiter,) if told.delimiter else _DELIMITERS:
         try:
-            rows = list(itertools.islice(_rows(head, delimiter), _SAMPLE_ROWS + 1))
+            rows = _table(list(_rows(head, delimiter)))[: _SAMPLE_ROWS + 1]
             if not rows or len(rows[0].cells) < 2:
                 continue
             decimal = told.decimal or _decimal(rows[1:])
@@ -188,6 +189,28 @@ def _rows(lines: Sequence[str] | Iterator[str], delimiter: str) -> Iterator[_Row
         raise RecordingError(f"line {reader.line_num}: {error}") from error
 
 
+def _table(rows: list[_Row]) -> list[_Row]:
+    """The header, with the units of the row below if that holds units, and all rows of numbers."""
+    for k, (header, below) in enumerate(itertools.pairwise(rows)):
+        if _holds_data(below):
+            return rows[k:]
+        units = [cell.strip().strip("[]()").strip() for cell in below.cells]
+        if len(units) != len(header.cells) or not any(units):
+            continue
+        if all(not unit or unit_of(unit) or is_time_unit(unit) for unit in units):
+            pairs = zip(header.cells, units, strict=True)
+            cells = [f"{name} [{unit}]" if unit else name for name, unit in pairs]
+            return [_Row(below.line, cells), *rows[k + 2 :]]
+    return rows
+
+
+def _holds_data(row: _Row) -> bool:
+    """Whether most cells are numbers or times, so that one that is not is a fault of the row."""
+    cells = [cell for cell in row.cells if cell.strip()]
+    count = sum(is_iso(c) or _is_number(c, ".") or _is_number(c, ",") for c in cells)
+    return len(cells) > 1 and 2 * count > len(cells)
+
+
 def _decimal(rows: Sequence[_Row]) -> str:
     """The decimal sign: a comma where cells hold commas and none a point.
 
@@ -212,9 +235,15 @@ def _fault(rows: Sequence[_Row], decimal: str) -> str:
     if not data:
         return f"no row of numbers follows the header in line {header.line}"
     for row in data:
-        if len(row.cells) != len(header.cells):
+        if _width(row, header) != len(header.cells):
             return f"line {row.line} has {len(row.cells)} cells, the header {len(header.cells)}"
     return ""
+
+
+def _width(row: _Row, header: _Row) -> int:
+    """How many cells the row has, but for an empty one behind a delimiter at its end."""
+    width = len(row.cells)
+    return width - (width == len(header.cells) + 1 and not row.cells[-1].strip())
 
 
 def _is_number(cell: str, decimal: str) -> bool:
@@ -300,7 +329,7 @@ def _data_rows(
     for row in _rows(lines, table.delimiter):
         if row.line <= header.line:
             continue
-        if len(row.cells) != width:
+        if _width(row, header) != width:
             raise RecordingError(f"line {row.line}: {len(row.cells)} cells, the header has {width}")
         yield row
 

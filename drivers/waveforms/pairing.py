@@ -29,12 +29,14 @@ CONVENTIONS = (
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6}
 _UNIT = re.compile(r"(?P<prefix>[kKMmuµμ]?)(?P<base>v|volts?|a|amps?|amperes?)", re.IGNORECASE)
 _PHASE_FIELD = re.compile(r"L?[123]|[ABCRSTYUVW]")
-_PHASE_TOKEN = re.compile(r"(?P<quantity>[VUI])_?(?P<phase>L?[123]|[ABCRSTYUVW])(?P<rest>\d*)")
+_PHASE_TOKEN = re.compile(r"(?P<quantity>[VUI])_?(?P<phase>L?[123]|[ABCRSTYUVW])E?(?P<rest>\d*)")
 _BARE_PHASE = re.compile(r"L[123]|[ABCRSTY]")
 _NO_PHASE_TOKEN = re.compile(r"(?P<quantity>[VUI])(N|G|0|DC|AB|BC|CA|RS|ST|TR|L?12|L?23|L?31)\d*")
 _NOT_A_PHASE = re.compile(r"N|G|0|AB|BC|CA|RS|ST|TR|L?1-?L?2|L?2-?L?3|L?3-?L?1")
-_SEPARATORS = re.compile(r"[^A-Z0-9]+")
-_NOISE_WORDS = frozenset({"PHASE", "PH", "CURRENT", "VOLTAGE", "VOLT", "AMP", "CUR", "VOL"})
+_SEPARATORS = re.compile(r"[\W_]+")  # "Süd" is one word, of which no "S" is left
+_NOISE_WORDS = frozenset(
+    {"PHASE", "PH", "CURRENT", "VOLTAGE", "VOLT", "AMP", "CUR", "VOL", "SPANNUNG", "STROM"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,8 @@ def _identify(channel: Channel) -> _Identity | None:
         return None
     tokens = [token for token in _SEPARATORS.split(channel.name.upper()) if token]
     named, words = _phase_in_name(tokens, quantity)
-    # "AN" and "A-N" are phase to neutral.
-    field = re.sub(r"-?N$", "", field)
+    # "AN" and "A-N" are phase to neutral, "L1E" is phase to earth.
+    field = re.sub(r"-?[NE]$", "", field)
     phase = field if _PHASE_FIELD.fullmatch(field) else named
     if phase is None:
         return None

@@ -46,6 +46,29 @@ def assert_wave(recording: Recording, rate: float = RATE) -> None:
     assert recording.waveforms.flags.c_contiguous
 
 
+@pytest.mark.parametrize(
+    ("head", "delimiter", "decimal"),
+    [
+        ("Time,VA,IA\n(ms),(kV),(A)\n\n", ",", "."),
+        ("Zeit;VA;IA\n[ms];[kV];[A]\n", ";", ","),
+        ("sep=;\nt [ms];VA [kV];IA [A]\n", ";", ","),
+        ("Model,MSO44\nSample Interval,2e-4\n\nTIME_ms,VA (kV),IA\n", ",", "."),
+        ("Model,X,\nPoints,960,\nTime,VA,IA\nms,kV,\n", ",", "."),
+    ],
+)
+def test_tables_of_recorders_are_read_as_they_come(
+    tmp_path: Path, head: str, delimiter: str, decimal: str
+) -> None:
+    """Settings above the header, units in a row of their own, a delimiter that ends each row."""
+    lines = [
+        delimiter.join(f"{number:.9f}" for number in (k * 1e3 / RATE, volts / 1e3, amperes))
+        for k, (volts, amperes) in enumerate(zip(*wave(), strict=True))
+    ]
+    path = tmp_path / "scope.csv"
+    path.write_text(head + "".join(f"{line}{delimiter}\n" for line in lines).replace(".", decimal))
+    assert_wave(read_recording(path))
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_delimiters_and_line_ends_are_found(tmp_path: Path, delimiter: str, end: str) -> None:
@@ -227,7 +250,9 @@ def test_what_is_wrong_is_named_by_line_and_column(
         ("time [s] VA [V]\n0 1\n", "no delimiter parts the first row"),
         ("time [s],VA [V],IA [A]\n0,001,1,5,2,3\n", "line 2 has 6 cells, the header 3"),
         ("time [s],VA [V],VA [V],IA [A]\n0,1,1,2\n1,2,2,3\n", "columns 2 and 3 are named 'VA'"),
-        ('"Model","X"\ntime,va,ia\n0,1,2\n1,2,3\n', "line 2 has 3 cells, the header 2"),
+        ("Model,X\ntime,va,ia\n0,1\n1,2\n", "line 3 has 2 cells, the header 3"),
+        ("time,va,ia\n0,1,2\n1,2,3,4\n", "line 3 has 4 cells, the header 3"),
+        ("time,va,ia\n0,x,2\n1,2,3\n", "line 2, column 2 .va.: 'x' is not a number"),
         ('t [ms],VA [V],IA [A]\n0,"12,000","-3,500"\n1,1,2\n', "comma in '12,000' a decimal sign"),
         ('t [ms],VA [V],IA [A]\n0.5,"12,000",3\n1.5,1,2\n', "'12,000' is not a number"),
         (

@@ -50,6 +50,10 @@ def test_units(text: str, expected: tuple[str, float] | None) -> None:
          "Current A|||A", "Current B|||A", "Current C|||A"),
         ("VA-N|AN|F1|V", "VB-N|BN|F1|V", "VC-N|CN|F1|V", "x|A|F1|A", "y|B|F1|A", "z|C|F1|A"),
         ("VA1|||V", "VB1|||V", "VC1|||V", "IA1|||A", "IB1|||A", "IC1|||A"),
+        ("UL1E|||V", "UL2E|||V", "UL3E|||V", "IL1|||A", "IL2|||A", "IL3|||A"),
+        ("u|L1E|F|V", "v|L2E|F|V", "w|L3E|F|V", "x|L1|F|A", "y|L2|F|A", "z|L3|F|A"),
+        ("Spannung Süd A|||V", "Spannung Süd B|||V", "Spannung Süd C|||V",
+         "Strom Süd A|||A", "Strom Süd B|||A", "Strom Süd C|||A"),
     ],
 )  # fmt: skip
 def test_three_phases_in_every_convention(described: tuple[str, ...]) -> None:
