@@ -4,10 +4,10 @@
     0,0000;20,11;-312,4
 
 Units may have a row of their own below the names, as oscilloscopes write them. What stands above
-the header, settings of a recorder for example, is left out. Delimiter (`;` tab `,` `|`) and decimal sign are found by trying them on the first rows: what gives
-every row as many cells as the header is taken, and if nothing does, the error says so. A column of
-time, in a unit of time or in ISO 8601, gives rate and start. Empty and NaN cells are samples that
-are not known.
+the header, settings of a recorder for example, is left out. Delimiter (`;` tab `,` `|`) and decimal
+sign are found by trying them on the first rows: what gives every row as many cells as the header is
+taken, and if nothing does, the error says so. A column of time, in a unit of time or in ISO 8601,
+gives rate and start. Empty and NaN cells are samples that are not known.
 """
 
 from __future__ import annotations
