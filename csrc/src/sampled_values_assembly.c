@@ -6,9 +6,9 @@
 #include "dcpi_sampled_values.h"
 
 enum {
-    GLOBAL_CLOCK = 2,     /* smpSynch, IEC 61850-9-2:2011 8.5.2 */
-    ROLL_OVER = 65536,    /* of a counter that nothing synchronises and that ignores the second */
-    STRAY_PER_SECOND = 10,   /* 0.1 s: no frame is held up for longer than that */
+    GLOBAL_CLOCK = 2,      /* smpSynch, IEC 61850-9-2:2011 8.5.2 */
+    ROLL_OVER = 65536,     /* of a counter that nothing synchronises and that ignores the second */
+    STRAY_PER_SECOND = 10, /* 0.1 s: no frame is held up for longer than that */
     RESTART_PER_SECOND = 100 /* late frames in sequence for 10 ms are no stragglers */
 };
 
@@ -69,9 +69,9 @@ static void place_after_jump(const dcpi_sv_assembler *state, const dcpi_sv_strea
     int32_t late = asdu->smp_cnt == state->late_cnt + 1 ? state->late_run + 1 : 1;
     /* Copies come in a burst; who starts anew sends as fast as the clock goes. */
     int is_paced = !has_time || 2 * (expected - state->next_index) >= late;
-    found->is_restart =
-        (has_time && (astray > tolerance || astray < -tolerance)) ||
-        (found->is_late && is_paced && late > stream->rate_hz / RESTART_PER_SECOND);
+    int is_astray = has_time && (astray > tolerance || astray < -tolerance);
+    int is_retold = found->is_late && is_paced && late > stream->rate_hz / RESTART_PER_SECOND;
+    found->is_restart = is_astray || is_retold;
     if (!found->is_restart)
         return;
     found->index = expected > state->next_index ? expected : state->next_index;
