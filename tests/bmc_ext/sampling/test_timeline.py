@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -66,6 +67,17 @@ def follow(seconds: float, rate_hz: float = RATE_HZ, **kinds: Any) -> Seen:
     )
     ppm = (rate / rate_hz - 1.0) * 1e6
     return Seen(ids, at, error, bound, ppm, rate_bound * 1e6, samples, flags)
+
+
+@pytest.mark.parametrize("kinds", [{}, {"jump_s": lambda now_s: 0.01 if now_s > 4.0 else 0.0}])
+def test_what_is_told_of_the_time_can_be_sent(kinds: dict[str, Any]) -> None:
+    """The time base of every window is of plain numbers, which JSON takes."""
+    timeline = Timeline("feed_1", RATE_HZ, BASE_NS)
+    bases = [
+        timeline.time_base(cut) for block in blocks(9.0, **kinds) for cut in timeline.cut(block)
+    ]
+    assert bases[-1].rate_error < 50e-6  # measured
+    assert {type(value) for base in bases for value in dataclasses.astuple(base)} == {float}
 
 
 @pytest.mark.parametrize("error_ppm", [200.0, -200.0, 0.0])
