@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 import orjson
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -104,7 +106,11 @@ def _parse_mapping(
     show_default=True,
     help="Length of a window in milliseconds.",
 )
-@click.option("--stream", metavar="SVID", help="Which stream of a capture that holds several.")
+@click.option(
+    "--stream",
+    metavar="SVID",
+    help="Which stream of a capture that holds several, by its svID or its APPID (0x4000).",
+)
 @click.option(
     "--accept",
     metavar="QUALITY",
@@ -154,7 +160,9 @@ def analyze(
     first.
     """
     patience = time.monotonic() + _PATIENCE_S
-    if file.suffix.lower() in CAPTURE_SUFFIXES:
+    is_capture = file.suffix.lower() in CAPTURE_SUFFIXES
+    _check_options(file, ("delimiter", "decimal") if is_capture else tuple(capture), is_capture)
+    if is_capture:
         recording = _read_capture(file, channels, rate_hz, capture, patience)
     else:
         table = TableFormat(rate_hz, "\t" if delimiter == r"\t" else delimiter, decimal)
@@ -176,6 +184,15 @@ def analyze(
         raise click.ClickException(f"{file}: {_why_nothing(recording, window_ms)}")
 
 
+def _check_options(file: Path, others: Sequence[str], is_capture: bool) -> None:
+    """Raises UsageError for an option that this kind of file has no use for."""
+    context = click.get_current_context()
+    for name in others:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kind = "CSV files" if is_capture else "captures (.pcap, .pcapng)"
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {kind}, not for {file.name}")
+
+
 def _read_capture(
     file: Path,
     channels: dict[str, str],
@@ -185,8 +202,10 @@ def _read_capture(
 ) -> Recording:
     if rate_hz is not None and not (rate_hz.is_integer() and 1 <= rate_hz <= _HIGHEST_COUNT):
         raise click.UsageError(f"--rate {rate_hz:g}: smpCnt counts 1 to {_HIGHEST_COUNT} a second")
+    appid = re.fullmatch("0x([0-9A-Fa-f]{1,4})", capture["stream"] or "")
     wanted = SampledValues(
-        stream=capture["stream"],
+        stream=None if appid else capture["stream"],
+        appid=int(appid[1], 16) if appid else None,
         rate_hz=None if rate_hz is None else int(rate_hz),
         channels=channels or None,
         current_scale_a=capture["current_scale"],

@@ -44,7 +44,8 @@ def bar_when_slow(text: str, patience: float) -> Iterator[Callable[[int, int], N
     try:
         yield tell
     finally:
-        progress.stop()
+        if console.is_terminal:  # elsewhere rich ends a bar with an empty line
+            progress.stop()
 
 
 def with_progress(indices: range, text: str, patience: float) -> Iterable[int]:

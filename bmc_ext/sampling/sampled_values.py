@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -287,6 +288,8 @@ def _stream(wanted: SampledValues, pairing: Pairing, rate_hz: int) -> Any:
     pairs = pairing.pairs
     channels = [pair.v_channel.index for pair in pairs] + [pair.i_channel.index for pair in pairs]
     scales = [wanted.voltage_scale_v] * len(pairs) + [wanted.current_scale_a] * len(pairs)
+    if not all(math.isfinite(scale) and scale for scale in scales):
+        raise ValueError("a step of current or voltage is a number other than 0, in A or V")
     stream = ffi.new("dcpi_sv_stream *")
     sv_id = (wanted.stream or "").encode("latin-1", "replace")
     if len(sv_id) > lib.DCPI_SV_ID_MAX:

@@ -70,9 +70,10 @@ def _choose(capture: SampledValuesCapture, wanted: SampledValues, progress: Prog
         return found[0]
     listing = "; ".join(map(str, found or streams))
     if found:
-        raise RecordingError(f"several streams; choose one with --stream svID: {listing}")
+        raise RecordingError(f"several streams; choose one with --stream svID or APPID: {listing}")
     if streams:
-        raise RecordingError(f"no stream {wanted.stream!r}; there are: {listing}")
+        name = repr(wanted.stream) if wanted.appid is None else f"of APPID 0x{wanted.appid:04X}"
+        raise RecordingError(f"no stream {name}; there are: {listing}")
     raise RecordingError(f"no frames of sampled values ({survey.trouble or 'no frames at all'})")
 
 

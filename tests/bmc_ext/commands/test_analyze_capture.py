@@ -59,6 +59,7 @@ def test_tables_and_mapping_of_a_capture(tmp_path: Path) -> None:
     assert lines[0].startswith("recording  bay.pcap (MU01)")
     assert any(line.startswith("channels   L1  V = Va  I = Ia") for line in lines)
     assert "5 of 2000 samples are missing" in done.stdout
+    assert done.stderr == ""
     titles = [line for line in lines if line.startswith("window ")]
     assert len(titles) == 5
     assert [title.endswith("gap") for title in titles] == [False, False, True, False, False]
@@ -70,7 +71,7 @@ def test_json_of_a_chosen_stream(tmp_path: Path) -> None:
     units = ({}, {"sv_id": "MU02", "appid": 2, "rate": 12800, "asdus": 8, "quality": 0x800})
     path = capture(tmp_path, *units)
     refused = run(path, "--json", check=2)
-    assert "several streams; choose one with --stream svID" in refused.stderr
+    assert "several streams; choose one with --stream svID or APPID" in refused.stderr
     assert "'MU02' (APPID 0x0002" in refused.stderr
     found = [
         json.loads(line) for line in run(path, "--json", "--stream", "MU01").stdout.split("\n")[:-1]
@@ -99,6 +100,31 @@ def test_channels_and_steps_may_be_told(tmp_path: Path) -> None:
     )
     first = json.loads(done.stdout.splitlines()[0])
     assert first["total"]["p_w"] == pytest.approx(POWER_W / 3 * 100, rel=1e-5)
+
+
+def test_streams_of_one_name_are_told_apart_by_their_appid(tmp_path: Path) -> None:
+    """Two merging units that nobody has named yet."""
+    path = capture(tmp_path, {}, {"appid": 0x4A01, "i_rms": 50.0})
+    assert "several streams" in run(path, "--stream", "MU01", check=2).stderr
+    done = run(path, "--json", "--stream", "0x4a01")
+    first = json.loads(done.stdout.splitlines()[0])
+    assert first["total"]["p_w"] == pytest.approx(POWER_W / 2, rel=1e-5)
+    assert "no stream of APPID 0x0007" in run(path, "--stream", "0x7", check=2).stderr
+
+
+@pytest.mark.parametrize("step", ["nan", "inf", "0"])
+def test_steps_that_are_none_are_refused(tmp_path: Path, step: str) -> None:
+    """One line that says what a step is."""
+    done = run(capture(tmp_path, {}), "--current-scale", step, check=2)
+    assert done.stderr.count("\n") == 1
+    assert "a step of current or voltage is a number other than 0" in done.stderr
+
+
+def test_options_of_other_files_are_refused(tmp_path: Path) -> None:
+    """What a kind of file has no use for is not ignored."""
+    path = capture(tmp_path, {})
+    assert "--decimal is for CSV files" in run(path, "--decimal", ",", check=2).stderr
+    assert "--stream is for captures" in run(tmp_path / "a.cfg", "--stream", "X", check=2).stderr
 
 
 def test_the_reference_capture(shared: Path) -> None:
