@@ -27,7 +27,7 @@ _PCAP = {
 _SECTION = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 _INTERFACE, _SIMPLE_PACKET, _ENHANCED_PACKET = 1, 3, 6
-_RESOLUTION_OPTION = 9
+_RESOLUTION_OPTION, _OFFSET_OPTION = 9, 14
 _ETHERNET = 1
 _MAX_FRAME_BYTES = 262_144
 """What tcpdump and Wireshark take for the largest possible frame."""
@@ -40,6 +40,7 @@ _MAX_BYTES = 2**32 - 1
 class _Interface(NamedTuple):
     is_ethernet: bool
     units_per_s: int
+    offset_s: int
 
 
 class _Record(NamedTuple):
@@ -152,17 +153,19 @@ class SampledValuesCapture:
         if end - at < 8:
             raise RecordingError(f"the interface description at byte {at} is cut")
         (link_type,) = struct.unpack_from(order + "H", self._memory, at)
-        units_per_s = 1_000_000
+        units_per_s, offset_s = 1_000_000, 0
         at += 8
         while at + 4 <= end:
             code, length = struct.unpack_from(order + "HH", self._memory, at)
             if code == _RESOLUTION_OPTION and length == 1 and at + 4 < end:
                 exponent = self._memory[at + 4]
                 units_per_s = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
+            elif code == _OFFSET_OPTION and length == 8 and at + 12 <= end:
+                (offset_s,) = struct.unpack_from(order + "q", self._memory, at + 4)
             at += 4 + (length + 3) // 4 * 4
         if link_type != _ETHERNET:
             self.notes.append(f"frames of link type {link_type} are left out")
-        return _Interface(link_type == _ETHERNET, units_per_s)
+        return _Interface(link_type == _ETHERNET, units_per_s, offset_s)
 
     def _packet(
         self, order: str, at: int, end: int, interfaces: list[_Interface]
@@ -173,9 +176,11 @@ class SampledValuesCapture:
         _check_size(size, at)
         if number >= len(interfaces) or size > end - at - 20:
             raise RecordingError(f"the packet block at byte {at} contradicts itself")
-        if interfaces[number].is_ethernet:
-            received_ns = (high << 32 | low) * 1_000_000_000 // interfaces[number].units_per_s
-            yield _Record(received_ns if received_ns < _MAX_NS else 0, at + 20, size)
+        is_ethernet, units_per_s, offset_s = interfaces[number]
+        if is_ethernet:
+            received_ns = (high << 32 | low) * 1_000_000_000 // units_per_s
+            received_ns += offset_s * 1_000_000_000
+            yield _Record(received_ns if 0 <= received_ns < _MAX_NS else 0, at + 20, size)
 
     def _note_cut(self) -> None:
         self.notes.append("the capture ends within a frame")

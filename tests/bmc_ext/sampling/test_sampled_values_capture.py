@@ -47,9 +47,10 @@ def block(order: str, kind: int, body: bytes) -> bytes:
     return struct.pack(order + "I", kind) + length + body + length
 
 
-def pcapng(frames: Sent, order: str = "<", resolution: int | None = 9) -> bytes:
+def pcapng(frames: Sent, order: str = "<", resolution: int | None = 9, offset_s: int = 0) -> bytes:
     """A pcapng file with an interface that is no Ethernet before the one that is."""
-    option = b"" if resolution is None else struct.pack(order + "HHB3xI", 9, 1, resolution, 0)
+    option = b"" if resolution is None else struct.pack(order + "HHB3x", 9, 1, resolution)
+    option += struct.pack(order + "HHqI", 14, 8, offset_s, 0) if offset_s else b""
     units = 1_000_000 if resolution is None else 10**resolution
     if resolution is not None and resolution & 0x80:
         units = 2 ** (resolution & 0x7F)
@@ -110,6 +111,14 @@ def test_a_second_that_is_lost_whole_is_a_gap(tmp_path: Path) -> None:
     recording = read(tmp_path, pcap(frames[:1000] + frames[5000:]))
     assert recording.sample_rate_hz == 4000
     assert [mark for mark in recording.marks if mark.flag == "gap"] == [Mark(1000, 5000, "gap")]
+
+
+def test_time_stamps_may_count_from_an_offset(tmp_path: Path) -> None:
+    """Interface option if_tsoffset: seconds that each time stamp lacks."""
+    earlier = [(when_ns - 3_600_000_000_000, raw) for when_ns, raw in sent()]
+    recording = read(tmp_path, pcapng(earlier, offset_s=3600))
+    assert recording.start is not None
+    assert recording.start.timestamp() == pytest.approx(START_NS / 1e9, abs=1e-9)
 
 
 @pytest.mark.parametrize("order", "<>")
