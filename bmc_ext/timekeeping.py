@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -219,7 +220,10 @@ class Timekeeper:
                 answer = subprocess.run(
                     daemon.command, capture_output=True, text=True, timeout=_ANSWER_S, check=True
                 ).stdout
-                self._told[name] = (asked_s, daemon.read(answer))
+                bound = daemon.read(answer)
+                if not math.isfinite(bound.seconds or 0.0):
+                    raise ValueError(f"a bound of {bound.seconds} s")
+                self._told[name] = (asked_s, bound)
                 self._complained.discard(name)
             except FileNotFoundError:
                 self._told.pop(name, None)

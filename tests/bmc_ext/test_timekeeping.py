@@ -197,8 +197,12 @@ def test_without_anybody_nothing_is_known(commands: Callable[[str, str], None]) 
 
 
 @pytest.mark.parametrize(
-    "script", ["echo '506 Cannot talk to daemon'; exit 1", "echo nonsense", "exec sleep 60"]
-)
+    "script",
+    [
+        "echo '506 Cannot talk to daemon'; exit 1", "echo nonsense", "exec sleep 60",
+        f"echo '{TRACKING.replace('-0.000000325', 'nan').strip()}'",
+    ],
+)  # fmt: skip
 def test_a_daemon_that_fails_is_said_once(
     commands: Callable[[str, str], None],
     script: str,
