@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -191,6 +192,15 @@ def load_config(path: Path) -> Config:
     return parse_config(document, base=path.parent, origin=str(path))
 
 
+def _not_finite(node: object, place: str = "") -> Iterator[str]:
+    """Where YAML's .nan and .inf stand: no limit of the schema refuses them."""
+    if isinstance(node, float) and not math.isfinite(node):
+        yield place
+    items = node.items() if isinstance(node, dict) else ()
+    for key, value in enumerate(node) if isinstance(node, list) else items:
+        yield from _not_finite(value, f"{place}/{key}" if place else str(key))
+
+
 def parse_config(document: object, *, base: Path, origin: str = "configuration") -> Config:
     """Build a Config from a parsed document; raises ConfigurationError naming the place."""
     for error in sorted(
@@ -199,6 +209,8 @@ def parse_config(document: object, *, base: Path, origin: str = "configuration")
         place, text = _explained(error)
         raise ConfigurationError(f"{origin}: {place}: {text}")
     assert isinstance(document, dict)
+    for place in _not_finite(document):
+        raise ConfigurationError(f"{origin}: {place}: not a finite number")
     config = _build(document, base)
     _check_references(config, origin)
     return config

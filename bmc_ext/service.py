@@ -11,6 +11,7 @@ from pathlib import Path
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, WaveformConfig
 from bmc_ext.control.commands import Commands, WorkloadSink
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
@@ -38,6 +39,7 @@ from bmc_ext.telemetry.collector import Collector
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
+from drivers.errors import LayoutError, RecordingError
 from drivers.waveforms.block import WaveformSource
 from drivers.waveforms.csv_file import TableFormat
 from drivers.waveforms.iio import IioSource
@@ -87,7 +89,7 @@ class Service:
         self.samplers = [
             Sampler(
                 source.id,
-                _source(source.waveform),
+                _source(source.id, source.waveform),
                 self._accept,
                 nominal_hz=feed.nominal_hz,
                 clock=self.clock,
@@ -217,7 +219,15 @@ def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngin
     return devices
 
 
-def _source(waveform: WaveformConfig) -> WaveformSource:
+def _source(source_id: str, waveform: WaveformConfig) -> WaveformSource:
+    """The source; ConfigurationError names it and what cannot be."""
+    try:
+        return _source_of(waveform)
+    except (LayoutError, RecordingError) as error:
+        raise ConfigurationError(f"feed {source_id}: {error}") from error
+
+
+def _source_of(waveform: WaveformConfig) -> WaveformSource:
     if waveform.type == "stream":
         return StreamSource(waveform.host, waveform.port)
     if waveform.type == "iio":

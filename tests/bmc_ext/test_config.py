@@ -24,7 +24,7 @@ COMTRADE = {"type": "comtrade", "path": "recording.cfg"}
 
 def feed(**source: object) -> dict[str, object]:
     """The part of a configuration that names one feed with these sources."""
-    return {"feeds": [{"id": "f", "rated_power_w": 1e6, **source}]}
+    return {"feeds": [{"id": "f", "rated_power_w": 1e6} | source]}
 
 
 def test_defaults_and_relative_paths(tmp_path: Path) -> None:
@@ -66,6 +66,8 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
         ({"listen": {"certificate": "x.pem"}}, "listen"),
         ({"loops": [{"id": "l", "rated_flow_lpm": 9000}]}, "loops/0/rated_flow_lpm"),
         ({"surprise": 1}, "surprise"),
+        (feed(meter="d", rated_power_w=float("nan")), "feeds/0/rated_power_w: not a finite"),
+        (feed(meter="d", nominal_hz=float("inf")), "feeds/0/nominal_hz: "),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, change: dict[str, object], named: str) -> None:

@@ -110,3 +110,30 @@ def iio_is(bmc: Running, quality: str) -> dict[str, dict] | None:
     """The feeds once the IIO one has this quality."""
     seen = feeds(bmc)
     return seen if seen["iio"]["Quality"] == quality else None
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("format: 'be:s24/12>>4', order: [VA, IA]", "sample format 'be:s24/12>>4': storage"),
+        ("format: 'be:s24/32>>4', order: [VA, VB]", "the channels lack IA"),
+    ],
+)
+def test_a_source_that_cannot_be_is_named_with_its_feed(
+    tmp_path: Path, source: str, reason: str
+) -> None:
+    """One line with the feed and what is wrong, and exit status 2."""
+    config = tmp_path / "service.yaml"
+    config.write_text(f"""
+facility: {{id: site, rated_power_w: 1.0e+6}}
+state_dir: state
+feeds:
+  - {{id: hall-1, rated_power_w: 1.0e+6,
+     waveform: {{type: frames, path: frames, rate_hz: 8000, gains: {{VA: 1, IA: 1}}, {source}}}}}
+""")
+    done = subprocess.run(
+        [COMMAND, "serve", "--config", config],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"dcpi-bmc: feed hall-1: {reason}")
