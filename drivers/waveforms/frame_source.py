@@ -56,7 +56,7 @@ def phase_keys(keys: Sequence[str]) -> list[str]:
             raise LayoutError(f"{found[place]} and {key} are the same channel")
         found[place] = key
     phases = sorted({phase for _, phase in found})
-    lacking = [f"{q}{p}" for p in phases for q in "VI" if (q, p) not in found]
+    lacking = [f"{q}{'ABC'[p - 1]}" for p in phases for q in "VI" if (q, p) not in found]
     if lacking or not phases:
         raise LayoutError(f"the channels lack {lacking[0] if lacking else 'any phase'}")
     return [found[quantity, phase] for quantity in "VI" for phase in phases]

@@ -249,8 +249,8 @@ def test_a_wrong_attribute_is_named(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"channels": {"VA": "voltage0"}}, "lack I1"),
-        ({"channels": {"VA": "voltage0", "IB": "current0"}}, "lack I1"),
+        ({"channels": {"VA": "voltage0"}}, "lack IA"),
+        ({"channels": {"VA": "voltage0", "IB": "current0"}}, "lack IA"),
         ({"channels": {"VA": "voltage0", "V1": "voltage1"}}, "VA and V1 are the same"),
         ({"channels": {"VX": "voltage0"}}, "'VX' is none of"),
         ({"channels": {}}, "lack any phase"),

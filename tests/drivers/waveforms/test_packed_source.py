@@ -73,7 +73,7 @@ def test_a_file_is_replayed(tmp_path: Path) -> None:
     ("form", "order", "gains", "rate", "reason"),
     [
         ("be:s25/24", ORDER, GAINS, 8000, "sample format"),
-        ("be:s24/32>>4", ORDER[1:], GAINS, 8000, "lack I1"),
+        ("be:s24/32>>4", ORDER[1:], GAINS, 8000, "lack IA"),
         ("be:s24/32>>4", ORDER, {"VA": 1.0}, 8000, "do not name the same channels: IA"),
         ("be:s24/32>>4", ORDER[:2], GAINS, 8000, "do not name the same channels: IB"),
         ("be:s24/32>>4", ORDER, GAINS, 2e6, "a rate of 2e\\+06 Hz"),
