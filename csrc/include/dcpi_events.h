@@ -23,6 +23,7 @@ enum {
     DCPI_EXTREMES = 1024,      /* above DCPI_CHANGE_TICKS */
     DCPI_EVENT_QUEUE = 64,     /* events that wait to be taken */
     DCPI_CELL_RATE_MAX = 6400, /* faster samples are averaged down to at most this, in Hz */
+    DCPI_OFFSETS = 15,         /* one a cycle: 0.3 s, of which a step spoils two */
     DCPI_CELLS = 512,          /* of that rate: more than 1.5 periods of 42.5 Hz and a chunk */
 };
 
@@ -109,6 +110,14 @@ typedef struct {
     dcpi_voltage_event dip, swell, interruption;
 } dcpi_voltage_watch;
 
+/* DC of each voltage in V, then of each current in A. */
+typedef struct {
+    double recent[2 * DCPI_PHASES_MAX][DCPI_OFFSETS];
+    double dc[2 * DCPI_PHASES_MAX]; /* 0 until so many are known */
+    int64_t looked;
+    int64_t next; /* cells since the restart */
+} dcpi_offset_search;
+
 typedef struct {
     int32_t phases;
     double sample_rate_hz;
@@ -121,11 +130,12 @@ typedef struct {
     void *user;
 } dcpi_events_config;
 
-/* A detector over one feed, about 70 KB. Private inside; made by dcpi_events_init. */
+/* A detector over one feed, about 85 KB. Private inside; made by dcpi_events_init. */
 typedef struct {
     dcpi_events_config config;
     dcpi_power_watch power;
     dcpi_voltage_watch voltage;
+    dcpi_offset_search offsets;
     int64_t next_index; /* of the source's samples */
     int64_t gaps;       /* how often samples were missing */
     int64_t base_index; /* first sample since the restart */
@@ -136,6 +146,7 @@ typedef struct {
     int32_t cells;      /* kept */
     double power_cell[DCPI_CELLS];
     double volt_cell[DCPI_PHASES_MAX][DCPI_CELLS];
+    double ampere_cell[DCPI_PHASES_MAX][DCPI_CELLS];
     double square_cell[DCPI_PHASES_MAX][DCPI_CELLS];
 } dcpi_events;
 

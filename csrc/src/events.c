@@ -11,7 +11,7 @@ enum { CHUNK = 256 };
 /* Another line frequency, not a drift: the ripple of an unbalanced power was not removed before. */
 static const double FREQUENCY_JUMP = 0.05;
 
-static const double KEPT_CYCLES = 1.5; /* half_cycle.c looks back 1.4 */
+static const double KEPT_CYCLES = 1.5; /* offsets.c looks back; half_cycle.c 1.4 */
 
 static int is_positive(double value) {
     return value > 0 && isfinite(value);
@@ -73,6 +73,7 @@ static void open_cell(dcpi_events *events) {
     events->power_cell[cell] = 0;
     for (int k = 0; k < DCPI_PHASES_MAX; k++) {
         events->volt_cell[k][cell] = 0;
+        events->ampere_cell[k][cell] = 0;
         events->square_cell[k][cell] = 0;
     }
 }
@@ -82,6 +83,7 @@ static void begin_at(dcpi_events *events, int64_t index) {
     events->cells_gone = 0;
     events->cells = 0;
     events->filled = 0;
+    events->offsets.next = 0;
     open_cell(events);
     /* The first tick with a whole half cycle before it. */
     events->next_tick = (int64_t)ceil(ticks_at(events, half_cycle_cells(events)));
@@ -122,6 +124,8 @@ dcpi_status dcpi_events_set_frequency(dcpi_events *events, double frequency_hz) 
     int is_other = fabs(frequency_hz / events->config.frequency_hz - 1) > FREQUENCY_JUMP;
     events->config.frequency_hz = frequency_hz;
     events->power.half_cycle_ms = 500 / frequency_hz;
+    if (is_other)
+        memset(&events->offsets, 0, sizeof events->offsets);
     return is_other ? dcpi_events_restart(events) : DCPI_OK;
 }
 
@@ -146,17 +150,20 @@ static void fill_cells(dcpi_events *events, int32_t phase, const double *volts,
     int32_t cell = events->cells, room = events->samples_per_cell - events->filled;
     double *power = events->power_cell, share = 1.0 / events->samples_per_cell;
     double *volt = events->volt_cell[phase], *square = events->square_cell[phase];
+    double *ampere = events->ampere_cell[phase];
     for (int32_t from = 0; from < count;) {
         int32_t to = count - from < room ? count : from + room;
-        double sum = 0, squares = 0, products = 0;
+        double sum = 0, squares = 0, products = 0, currents = 0;
         for (int32_t k = from; k < to; k++) {
             sum += volts[k];
             squares += volts[k] * volts[k];
             products += volts[k] * amperes[k];
+            currents += amperes[k];
         }
         volt[cell] += sum * share;
         square[cell] += squares * share;
         power[cell] += products * share;
+        ampere[cell] += currents * share;
         room -= to - from;
         from = to;
         if (room == 0) {
@@ -164,7 +171,7 @@ static void fill_cells(dcpi_events *events, int32_t phase, const double *volts,
             cell++;
             if (phase == 0)
                 power[cell] = 0;
-            volt[cell] = square[cell] = 0;
+            volt[cell] = square[cell] = ampere[cell] = 0;
         }
     }
 }
@@ -196,6 +203,7 @@ static void make_room(dcpi_events *events, int32_t more) {
     memmove(events->power_cell, events->power_cell + gone, size);
     for (int32_t k = 0; k < events->config.phases; k++) {
         memmove(events->volt_cell[k], events->volt_cell[k] + gone, size);
+        memmove(events->ampere_cell[k], events->ampere_cell[k] + gone, size);
         memmove(events->square_cell[k], events->square_cell[k] + gone, size);
     }
     events->cells = kept;
@@ -253,6 +261,7 @@ static void take_chunk(dcpi_events *events, const dcpi_event_block *block, int32
     events->cells += whole;
     events->filled = (events->filled + count) % events->samples_per_cell;
     void_bad_cells(events, first, events->cells);
+    dcpi_offsets_take(events, first, events->cells, half_cycle_cells(events));
     watch_power(events);
     if (events->config.declared_v > 0)
         watch_voltage(events, first, events->cells);

@@ -45,6 +45,10 @@ void dcpi_voltage_watch_take(dcpi_voltage_watch *watch, dcpi_event_queue *queue,
 /* Samples are missing: what goes on is cut. */
 void dcpi_voltage_watch_restart(dcpi_voltage_watch *watch, dcpi_event_queue *queue);
 
+/* The new whole cells, from `first` to `end`: the ripple that DC makes is taken out of their power.
+ */
+void dcpi_offsets_take(dcpi_events *events, int32_t first, int32_t end, double half_cells);
+
 static inline double dcpi_power_at(const dcpi_power_watch *watch, int64_t tick) {
     return watch->power_w[tick & (DCPI_TICKS_KEPT - 1)];
 }

@@ -79,6 +79,35 @@ def test_a_step_has_its_utc_time_and_size(rate_hz: float, dtype: type) -> None:
     assert first.end_ns is None
 
 
+def with_dc(power_w: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Balanced phases of this power at 49.2 Hz, all channels with 1 % of DC of unlike signs."""
+    turns = 49.2 * np.arange(power_w.size) / rate_hz - np.arange(3)[:, None] / 3
+    carrier = np.sqrt(2) * np.cos(2 * np.pi * turns)
+    signs = np.array([[1.0], [-1.0], [1.0]])
+    volts = 19e3 * (carrier + 0.01 * signs)
+    amperes = power_w / (3 * 19e3) * carrier + 0.01 * signs[::-1] * 300e6 / (3 * 19e3)
+    return np.concatenate([volts, amperes]).astype(np.float32)
+
+
+def test_dc_moves_no_onset() -> None:
+    """DC of 1 % makes a ripple of 6 MW at the line frequency: a slow ramp still begins in time."""
+    t = np.arange(2 * 12_800) / 12_800
+    detector = opened()
+    detector.set_frequency(49.2)
+    events = shown(detector, with_dc(250e6 + 60e6 * np.clip((t - 1) / 0.7, 0, 1), 12_800.0))
+    assert [event.is_over for event in events] == [False, True]
+    assert events[1].onset_ns == pytest.approx(EPOCH_NS + 10**9, abs=5_000_000)
+    assert events[1].before_w == pytest.approx(250e6, rel=1e-3)
+
+
+def test_dc_makes_no_event() -> None:
+    """45 MW are no event, whatever ripple DC adds, nor is the start of a source."""
+    t = np.arange(2 * 12_800) / 12_800
+    detector = opened()
+    detector.set_frequency(49.2)
+    assert shown(detector, with_dc(250e6 + 45e6 * (t >= 1), 12_800.0)) == []
+
+
 def test_ticks_lie_on_the_milliseconds_of_utc() -> None:
     """Two feeds with other epochs and rates tell their power at the same moments."""
     one, other = opened(), opened(Origin(sample_rate_hz=4801.5, epoch_ns=EPOCH_NS - 31_700_123))
