@@ -95,8 +95,8 @@ class EventDetector:
     `set_frequency`, and is that of `nominal_hz` until then. Currents count as sampled together
     with their voltages: a `skew_s` of 100 µs turns the power by 2 degrees and is let pass.
 
-    Samples that are lost, a seam of a recording or a source that opens again begin anew: a gap is
-    no step. Not thread-safe: feed and drain it in one thread. ValueError for a threshold or a
+    Where samples are lost the power is unknown and voltage events are cut. A gap of more than a
+    second, a seam of a recording or a source that opens again begin anew. Not thread-safe: feed and drain it in one thread. ValueError for a threshold or a
     voltage that is not positive.
     """
 

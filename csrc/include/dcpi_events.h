@@ -167,8 +167,9 @@ dcpi_status dcpi_events_init(dcpi_events *events, const dcpi_events_config *conf
 /* The line frequency as measured last; DCPI_BAD_NOMINAL outside 42.5 to 69 Hz. */
 dcpi_status dcpi_events_set_frequency(dcpi_events *events, double frequency_hz);
 
-/* Take the next samples. After a gap the detector begins anew: a gap is no step. DCPI_BAD_BLOCK
- * when they overlap with what was taken. */
+/* Take the next samples. Where some are missing, voltage events are cut and the power is unknown;
+ * after a gap of more than a second its search begins anew, too. DCPI_BAD_BLOCK when they overlap
+ * with what was taken. */
 dcpi_status dcpi_events_feed(dcpi_events *events, const dcpi_event_block *block);
 
 /* Forget what was seen, for instance where a recording begins again; events that go on are cut. */

@@ -267,6 +267,17 @@ static void take_chunk(dcpi_events *events, const dcpi_event_block *block, int32
         watch_voltage(events, first, events->cells);
 }
 
+/* Samples are missing: the power is unknown meanwhile, as where they are no numbers. What was less
+ * than a second before still counts; after a longer gap the power watch begins anew. */
+static void skip_to(dcpi_events *events, int64_t index) {
+    const double unknown = NAN;
+    dcpi_voltage_watch_restart(&events->voltage, &events->power.queue);
+    begin_at(events, index);
+    if (events->next_tick - events->power.next_tick <= DCPI_CHANGE_TICKS)
+        while (events->power.next_tick < events->next_tick)
+            dcpi_power_watch_feed(&events->power, events->power.next_tick, &unknown, 1);
+}
+
 static int is_aligned(const void *samples, int is_float32) {
     return samples && (uintptr_t)samples % (is_float32 ? sizeof(float) : sizeof(double)) == 0;
 }
@@ -279,10 +290,11 @@ dcpi_status dcpi_events_feed(dcpi_events *events, const dcpi_event_block *block)
     if (block->samples < 1 || block->stride < block->samples || block->first_index < 0 ||
         block->first_index < events->next_index || block->first_index > (int64_t)1 << 52)
         return DCPI_BAD_BLOCK;
-    if (block->first_index != events->next_index) {
-        events->gaps += events->next_index >= 0;
-        dcpi_events_restart(events);
+    if (events->next_index < 0) {
         begin_at(events, block->first_index);
+    } else if (block->first_index != events->next_index) {
+        events->gaps++;
+        skip_to(events, block->first_index);
     }
     for (int32_t start = 0; start < block->samples; start += CHUNK) {
         int32_t left = block->samples - start;

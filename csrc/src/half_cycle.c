@@ -1,5 +1,5 @@
 /* Urms(1/2): the rms over one cycle from a zero crossing of the fundamental on, refreshed every
- * half cycle (IEC 61000-4-30:2015, 3.27).
+ * half cycle (IEC 61000-4-30:2015, 5.4.1).
  *
  * A mean that slides over half a cycle halves every odd harmonic h times, removes the even ones and
  * noise, and lags the voltage by exactly half its length and a quarter of a period: it crosses zero

@@ -179,22 +179,44 @@ static void the_half_cycle_follows_the_frequency(void) {
     free(current);
 }
 
-static void a_gap_is_no_step(void) {
+static void a_short_gap_hides_no_step(void) {
+    static const int32_t gaps[] = {1, 128, 640, 6400}; /* up to 0.5 s */
+    for (size_t k = 0; k < sizeof gaps / sizeof *gaps; k++)
+        for (int after = 0; after < 2; after++) {
+            static record seen;
+            double *voltage = rows_of(&PLAIN, 0), *current = rows_of(&PLAIN, 1);
+            dcpi_events_config config = config_of(&PLAIN, &seen);
+            seen.count = 0;
+            CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
+            /* The step is missing, or what comes when it has just been seen. */
+            feed(&PLAIN, voltage, current, 64, after ? 13056 : 12736, gaps[k]);
+            CHECK(detector.gaps == 1 && seen.count == 2);
+            CHECK(seen.event[1].is_end && !seen.event[1].is_cut);
+            CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1e5);
+            free(voltage);
+            free(current);
+        }
+}
+
+static void a_long_gap_is_no_step(void) {
     static record seen;
-    double *voltage = rows_of(&PLAIN, 0), *current = rows_of(&PLAIN, 1);
-    dcpi_events_config config = config_of(&PLAIN, &seen);
+    recipe wave = PLAIN;
+    wave.samples = 38400;
+    double *voltage = rows_of(&wave, 0), *current = rows_of(&wave, 1);
+    dcpi_events_config config = config_of(&wave, &seen);
+    seen.count = 0;
     CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
-    feed(&PLAIN, voltage, current, 64, 12736, 128);
+    feed(&wave, voltage, current, 64, 12736, 12928);
     CHECK(seen.count == 0 && detector.gaps == 1);
     /* Samples that are lost while an event goes on cut it. */
     CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
-    feed(&PLAIN, voltage, current, 64, 12800 + 256, 640);
+    feed(&wave, voltage, current, 64, 12800 + 256, 12928);
     CHECK(seen.count == 2 && seen.event[1].is_end && seen.event[1].is_cut);
     CHECK(isnan(seen.event[1].end_ms));
     seen.count = 0;
-    config.declared_v = 25e3; /* a dip that goes on */
+    config.declared_v = 25e3; /* a dip that goes on is cut by a short one, too */
     CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
-    feed(&PLAIN, voltage, current, 64, 6400, 640);
+    feed(&wave, voltage, current, 64, 6400, 640);
     CHECK(seen.event[0].kind == DCPI_EVENT_DIP && seen.event[1].is_cut && !seen.event[2].is_end);
     free(voltage);
     free(current);
@@ -379,7 +401,8 @@ int main(void) {
     RUN(blocks_may_have_any_size);
     RUN(every_rate_gives_the_same_onset);
     RUN(the_half_cycle_follows_the_frequency);
-    RUN(a_gap_is_no_step);
+    RUN(a_short_gap_hides_no_step);
+    RUN(a_long_gap_is_no_step);
     RUN(a_sample_that_is_no_number_hides_no_step);
     RUN(a_dip_has_its_residual_voltage_and_duration);
     RUN(a_swell_and_an_interruption_are_told_apart);

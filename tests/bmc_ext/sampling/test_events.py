@@ -149,12 +149,22 @@ def test_one_block_may_hold_many_events() -> None:
     assert detector.lost_events == 0
 
 
-def test_a_gap_is_no_step_and_is_counted() -> None:
-    """Samples that are missing where the power steps leave no event."""
+def test_a_lost_frame_hides_no_step_and_is_counted() -> None:
+    """10 ms that are missing where the power steps leave its event; their power is unknown."""
     detector, samples = opened(), wave(12_800, 2)
     assert shown(detector, samples[:, :12_736]) == []
-    assert shown(detector, samples[:, 12_864:], first=12_864) == []
+    events = shown(detector, samples[:, 12_864:], first=12_864)
+    assert [(event.is_over, event.is_cut) for event in events] == [(False, False), (True, False)]
+    assert events[1].change_w == pytest.approx(60e6, rel=2e-3)
     assert detector.gaps == 1
+    assert 10 <= np.isnan(detector.read_power().power_w).sum() <= 25
+
+
+def test_a_long_gap_is_no_step() -> None:
+    """Nothing is concluded from a power that was more than a second before."""
+    detector, samples = opened(), wave(12_800, 3)
+    assert shown(detector, samples[:, :12_736]) == []
+    assert shown(detector, samples[:, 25_600:], first=25_600) == []
 
 
 def test_a_seam_is_no_step() -> None:
