@@ -96,8 +96,8 @@ class EventDetector:
     with their voltages: a `skew_s` of 100 µs turns the power by 2 degrees and is let pass.
 
     Where samples are lost the power is unknown and voltage events are cut. A gap of more than a
-    second, a seam of a recording or a source that opens again begin anew. Not thread-safe: feed and drain it in one thread. ValueError for a threshold or a
-    voltage that is not positive.
+    second, a seam of a recording or a source that opens again begin anew. Not thread-safe: feed
+    and drain it in one thread. ValueError for a threshold or a voltage that is not positive.
     """
 
     def __init__(
@@ -189,14 +189,13 @@ class EventDetector:
             self._config.frequency_hz = frequency_hz
 
     def set_time(self, index: int, utc_ns: int) -> None:
-        """Where the clocks have found that this sample lies, to within one sample: UTC in ns.
+        """What has been measured of a source's clock: when this sample was taken, UTC in ns.
 
         The times of later events, and the ms of later powers, are moved by what the source's own
-        count is off. Of a source that keeps UTC that is nothing.
+        count is off.
         """
-        period_ns = 1e9 / self._config.sample_rate_hz
-        early_ns = self._epoch_ns - utc_ns + round(index * period_ns)
-        self._late_ns = min(max(early_ns, 0), round(period_ns)) - early_ns
+        claimed_ns = self._epoch_ns + round(index * 1e9 / self._config.sample_rate_hz)
+        self._late_ns = utc_ns - claimed_ns
 
     def drain(self) -> list[Event]:
         """The events since the last call, in the order in which they were seen."""

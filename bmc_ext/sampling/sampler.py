@@ -38,8 +38,7 @@ class Window:
     analysed (flag `unusable`); other flags are the source's own, for example `seam`. `rate_error`
     bounds the relative error of `sample_rate_hz`, with which the window was analysed, and
     `time_error_s` that of the samples' times, both against the system clock. `confidence` is what
-    the channels' certificates say, nothing without any. `first_index` is that of its first sample
-    in the source's count.
+    the channels' certificates say, nothing without any.
     """
 
     feed_id: str
@@ -54,7 +53,6 @@ class Window:
     rate_error: float = 0.0
     time_error_s: float = 0.0
     confidence: Confidence = NO_CONFIDENCE
-    first_index: int | None = None
 
     @property
     def duration_s(self) -> float:
@@ -244,7 +242,6 @@ class Sampler:
             rate_error=time_base.rate_error,
             time_error_s=time_base.time_error_s,
             confidence=confidence,
-            first_index=cut.first_index,
         )
         if self._last_window_id is not None:
             self._missed += max(0, cut.window_id - self._last_window_id - 1)

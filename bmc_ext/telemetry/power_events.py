@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class FeedEvents:
-    """The BlockObserver of one feed; belongs to its sampler's thread."""
+    """The TimedObserver of one feed; belongs to its sampler's thread."""
 
     def __init__(
         self, feed_id: str, detector: EventDetector, total: PowerSum, log: EventLog
@@ -46,12 +46,14 @@ class FeedEvents:
         self._record()
         _note(self._log, None, self._total.add(self._feed_id, self._detector.read_power()))
 
+    def set_time(self, index: int, utc_ns: int, sample_rate_hz: float) -> None:  # noqa: ARG002
+        """Event times follow what has been measured of the source's clock."""
+        self._detector.set_time(index, utc_ns)
+
     def note(self, window: Window) -> None:
-        """Half cycle and time follow the feed's newest window."""
+        """The half cycle follows the feed's newest window."""
         if window.analysis is not None:
             self._detector.set_frequency(window.analysis.frequency_hz)
-        if window.first_index is not None and window.samples == window.expected:
-            self._detector.set_time(window.first_index, window.start_ns)
 
     def _record(self) -> None:
         _note(self._log, self._feed_id, self._detector.drain())
@@ -102,7 +104,7 @@ class PowerEvents:
         return () if source is None else (source,)
 
     def note(self, window: Window) -> None:
-        """The source's newest window tells its frequency and its time."""
+        """The source's newest window tells its frequency."""
         source = self._sources.get(window.feed_id)
         if source is not None:
             source.note(window)

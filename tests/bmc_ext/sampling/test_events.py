@@ -278,16 +278,6 @@ def test_times_follow_the_clock_that_was_measured() -> None:
     assert at_ms == pytest.approx((EPOCH_NS + 1_045_000_000) // 10**6, abs=2)
 
 
-def test_a_source_that_keeps_utc_is_not_moved() -> None:
-    """A window begins up to one sample after its boundary: that is no error of the time."""
-    detector = opened()
-    index = 1274  # the first sample after a boundary of 100 ms
-    boundary_ns = EPOCH_NS + index * 78_125 - 60_000
-    detector.set_time(index, boundary_ns)
-    onset_ns = shown(detector, wave(12_800, 2))[0].onset_ns
-    assert onset_ns == shown(opened(), wave(12_800, 2))[0].onset_ns
-
-
 def test_a_drifting_source_leaves_no_gap_in_the_sum() -> None:
     """At 500 ppm a millisecond is told twice, or left out, every 2 s; the series stays whole."""
     samples = wave(12_800, 1, step_s=9)

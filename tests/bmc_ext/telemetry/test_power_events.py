@@ -10,6 +10,7 @@ import pytest
 
 from bmc_ext.config import parse_config
 from bmc_ext.sampling.events import EventKind
+from bmc_ext.sampling.sampler import TimedObserver
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.power_events import PowerEvents
 from drivers.waveforms.block import Block
@@ -86,6 +87,21 @@ def test_a_change_of_50_mw_counts_unless_it_is_said_otherwise(
     assert events.log.newest(9) == []
     show(events, step(55e6), "a")
     assert {e.feed_id for e in events.log.newest(9)} == {"a", None}
+
+
+def test_events_follow_the_measured_time(state: StateDirectory, clock: Any) -> None:
+    """What the sampler tells of a source's clock moves the events of the feed and of the site."""
+    events = PowerEvents(site([{"id": "a", "waveform": STREAM}]), state, clock)
+    (observer,) = events.observers("a")
+    assert isinstance(observer, TimedObserver)
+    observer.begin(Origin())
+    observer.set_time(12_800, 5_000_000_000, 12_800.0)
+    samples = step(60e6)
+    for first in range(0, samples.shape[1], 640):
+        observer.take(Block(first, np.ascontiguousarray(samples[:, first : first + 640])))
+    found = {e.feed_id: e.event.onset_ns for e in events.log.newest(9)}
+    assert found.keys() == {"a", None}
+    assert list(found.values()) == pytest.approx([5_000_000_000] * 2, abs=1_500_000)
 
 
 def test_voltage_events_need_a_declared_voltage(state: StateDirectory, clock: Any) -> None:
