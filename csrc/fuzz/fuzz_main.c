@@ -2,7 +2,8 @@
  *
  *   fuzz SECONDS [SEED [FILE...]]   prints how many inputs; a broken promise aborts. With files,
  *                                   every other input is one of them, damaged.
- *   fuzz FILE...                    each as it is, as libFuzzer writes it */
+ *   fuzz FILE...                    each as it is, as libFuzzer writes it
+ *   fuzz seeds FOLDER COUNT         so many inputs as files, for libFuzzer to begin with */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,8 +58,30 @@ static size_t damaged_file(const char *path, uint8_t *data) {
     return fuzz_any(4) ? size : fuzz_any((uint32_t)size + 1);
 }
 
+/* Input n of a seed is input 0 of seed + n: a debugger shows n where a promise broke. */
+static void begin_input(uint64_t seed) {
+    state = 0x9E3779B97F4A7C15u * (seed + 1);
+}
+
+static int write_seeds(const char *folder, unsigned long count, uint8_t *data) {
+    char path[4096];
+    for (unsigned long n = 0; n < count; n++) {
+        begin_input(n);
+        snprintf(path, sizeof path, "%s/made-%lu", folder, n);
+        FILE *file = fopen(path, "wb");
+        size_t size = fuzz_input(data);
+        if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0) {
+            fprintf(stderr, "cannot write %s\n", path);
+            return 2;
+        }
+    }
+    return 0;
+}
+
 int main(int count, char **arguments) {
     static uint8_t data[FILE_MAX];
+    if (count == 4 && strcmp(arguments[1], "seeds") == 0)
+        return write_seeds(arguments[2], strtoul(arguments[3], NULL, 10), data);
     char *end = NULL;
     double seconds = count > 1 ? strtod(arguments[1], &end) : 10;
     if (end && *end) {
@@ -71,8 +94,7 @@ int main(int count, char **arguments) {
     unsigned long inputs = 0;
     time_t start = time(NULL);
     do {
-        /* Input n of a seed is input 0 of seed + n: a debugger shows n where a promise broke. */
-        state = 0x9E3779B97F4A7C15u * (seed + inputs + 1);
+        begin_input(seed + inputs);
         int from_file = files && fuzz_any(2);
         LLVMFuzzerTestOneInput(data, from_file ? damaged_file(arguments[3 + fuzz_any(files)], data)
                                                : fuzz_input(data));

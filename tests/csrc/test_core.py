@@ -20,8 +20,14 @@ STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 SANITIZED = ["-O1", "-g", "-DDCPI_NO_CLONES", "-fsanitize=address,undefined"]
 NO_RECOVERY = ["-fno-sanitize-recover=all"]
 FUZZ_S = int(os.environ.get("DCPI_FUZZ_SECONDS", "2"))
-FUZZ_FRAMES_S = 15
+LIBFUZZER_S = 15
 FRAMES = sorted((CSRC / "fuzz" / "corpus" / "sampled_values").iterdir())
+# What makes each fuzzer's inputs, and inputs that are kept.
+FUZZERS: dict[str, tuple[str, list[Path]]] = {
+    "analyze": ("window_input.c", []),
+    "events": ("events_input.c", []),
+    "sampled_values": ("frames_input.c", FRAMES),
+}
 
 
 def build(programs: list[str], binary: Path, flags: list[str]) -> str:
@@ -66,32 +72,41 @@ def test_holds_as_it_is_shipped(test: Path, tmp_path: Path) -> None:
     assert output.count("ok ") == claims(test) > 0
 
 
-def fuzz(sources: list[str], corpus: list[Path], binary: Path, seconds: int) -> None:
-    """Run a fuzzer for so long on made inputs and on damaged ones of the corpus."""
-    flags = [*SANITIZED, *NO_RECOVERY]
-    program = build(
-        [str(CSRC / "fuzz" / name) for name in ("fuzz_main.c", *sources)], binary, flags
-    )
-    command, limit_s = [program, str(seconds), "1", *map(str, corpus)], seconds + 60
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
+def fuzz_driver(noun: str, binary: Path) -> str:
+    """A fuzzer with the driver of its own, which any compiler builds."""
+    maker = FUZZERS[noun][0]
+    names = ("fuzz_main.c", f"fuzz_{noun}.c", maker)
+    return build([str(CSRC / "fuzz" / name) for name in names], binary, [*SANITIZED, *NO_RECOVERY])
+
+
+@pytest.mark.parametrize("noun", FUZZERS)
+def test_any_bytes_end_well(noun: str, tmp_path: Path) -> None:
+    """Made inputs and kept ones, many of them damaged, break no promise of the headers."""
+    program = fuzz_driver(noun, tmp_path / "fuzz")
+    command = [program, str(FUZZ_S), "1", *map(str, FUZZERS[noun][1])]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FUZZ_S + 60)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("ok ")
 
 
-def test_any_bytes_end_well(tmp_path: Path) -> None:
-    """Damaged waves, most of a second of them, break no promise of the header."""
-    fuzz(["fuzz_analyze.c", "window_input.c"], [], tmp_path / "fuzz", FUZZ_S)
-
-
-def test_any_feed_ends_well(tmp_path: Path) -> None:
-    """Any bytes as settings and samples break no promise of the event detector's header."""
-    fuzz(["fuzz_events.c", "events_input.c"], [], tmp_path / "fuzz", FUZZ_S)
-
-
-def test_any_frames_end_well(tmp_path: Path) -> None:
-    """Damaged frames of sampled values, made and kept ones, break no promise of the header."""
-    sources = ["fuzz_sampled_values.c", "frames_input.c"]
-    fuzz(sources, FRAMES, tmp_path / "fuzz", max(FUZZ_S, FUZZ_FRAMES_S))
+@pytest.mark.skipif(not shutil.which("clang"), reason="clang, for libFuzzer, is not installed")
+@pytest.mark.parametrize("noun", FUZZERS)
+def test_what_covers_more_ends_well(noun: str, tmp_path: Path) -> None:
+    """libFuzzer, which follows the branches from made and kept inputs on, breaks no promise."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    subprocess.run([fuzz_driver(noun, tmp_path / "made"), "seeds", corpus, "50"], check=True)
+    sources = [str(path) for path in sorted((CSRC / "src").glob("*.c"))]
+    flags = [*SANITIZED, *NO_RECOVERY, "-fsanitize=fuzzer", f"-I{CSRC / 'include'}"]
+    program = [str(CSRC / "fuzz" / f"fuzz_{noun}.c"), *sources, "-lm", "-o", tmp_path / "fuzz"]
+    subprocess.run(["clang", "-std=gnu11", "-w", *flags, *program], check=True)
+    seconds = max(FUZZ_S, LIBFUZZER_S)
+    ran = subprocess.run(
+        [tmp_path / "fuzz", f"-max_total_time={seconds}", "-max_len=65536", "-seed=1", corpus,
+         *{path.parent for path in FUZZERS[noun][1]}],
+        capture_output=True, text=True, check=False, cwd=tmp_path, timeout=seconds + 120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-4000:]
 
 
 def test_kept_frames_are_those_that_the_generator_writes(tmp_path: Path) -> None:
