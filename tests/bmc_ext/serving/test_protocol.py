@@ -117,7 +117,7 @@ def test_a_client_that_does_not_read_is_dropped(tmp_path: Path) -> None:
     with served(tmp_path / "state", limits) as front, front.open() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
-        wait_for(lambda: is_gone(connection, ask * 20), 8, "the server to drop it")
+        wait_for(lambda: is_gone(connection, ask * 20), 40, "the server to drop it")
 
 
 def is_gone(connection: ssl.SSLSocket, data: bytes) -> bool:
@@ -193,15 +193,23 @@ def test_connections_are_bounded(front: Served) -> None:
     """Over the limit a new connection is dropped; when others have gone, it is served."""
     with contextlib.ExitStack() as held:
         answered = 0
-        while answered <= SHORT.connections:
-            connection = held.enter_context(front.open())
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # dropped, in its handshake or later
+            while answered <= SHORT.connections:
+                connection = held.enter_context(front.open())
                 connection.sendall(OPEN + b"\r\n")
-            if not received(connection, 0.05):
-                break
-            answered += 1
+                if not received(connection, 0.05):
+                    break
+                answered += 1
         assert 0 < answered <= SHORT.connections
-    wait_for(lambda: status(front.raw(OPEN + b"\r\n", 0.05)) == 200, 3, "room again")
+    wait_for(lambda: is_served(front), 20, "room again")
+
+
+def is_served(front: Served) -> bool:
+    """Whether a new connection gets its answer."""
+    try:
+        return status(front.raw(OPEN + b"\r\n", 0.05)) == 200
+    except OSError:
+        return False
 
 
 def upgrade(extra: bytes = b"") -> bytes:
