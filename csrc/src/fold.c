@@ -19,6 +19,7 @@ enum { FOLDS_MAX = 3 };
 /* Accumulators of one block or of the window. */
 typedef struct {
     double first[LANES], square[LANES], power[EACH_KIND];
+    double bent[LANES]; /* squared second differences */
     double even_re, even_im, odd_re, odd_im;
     double weight;
 } pass_sums;
@@ -50,12 +51,12 @@ INLINE void turn_block(fold_pass *pass, int32_t start, scratch *work) {
     }
 }
 
-/* Bins and taps of the samples of a block. */
+/* Where the samples of a block stand in the grids, and their taps. */
 INLINE void place(const fold_pass *pass, scratch *work) {
     uint32_t phase = (uint32_t)(pass->phase >> 32), step = (uint32_t)(pass->phase_step >> 32);
     for (int32_t k = 0; k < BLOCK; k++) {
         uint32_t at = phase + (uint32_t)k * step;
-        work->bins[k] = (int32_t)(at >> 24);
+        work->places[k] = ((at >> 24) + (uint32_t)(k & 1) * GRID_BINS) * sizeof(eight);
         float z = (float)(int32_t)(at & 0xffffffu) * 0x1p-24f - 0.5f;
         float z_square = z * z;
         for (int tap = 0; tap < FOLD_TAPS / 2; tap++) {
@@ -68,47 +69,6 @@ INLINE void place(const fold_pass *pass, scratch *work) {
             work->taps[FOLD_TAPS - 1 - tap][k] = even - z * odd;
         }
     }
-}
-
-INLINE void add_double(const eight *from, double *to) {
-    for (int lane = 0; lane < LANES; lane++)
-        to[lane] += (double)(*from)[lane];
-}
-
-typedef struct {
-    eight first, square;
-    four power;
-} block_sums;
-
-/* One sample into the weighted sums, and its taps into a grid. */
-INLINE void spread_sample(const scratch *work, int32_t k, eight *grid, block_sums *sums) {
-    const eight *x = work->lanes + 2 + k;
-    const four *halves = (const four *)x;
-    eight weighted = *x * work->weight[k];
-    eight *bins = grid + work->bins[k];
-    /* Keeps one address for all taps, not one for each. */
-    __asm__("" : "+r"(bins));
-    sums->first += weighted;
-    sums->square += weighted * *x;
-    sums->power += __builtin_shufflevector(weighted, weighted, 0, 1, 2, 3) * halves[1];
-    for (int tap = 0; tap < FOLD_TAPS; tap++)
-        bins[tap] += weighted * work->taps[tap][k];
-}
-
-/* Samples beyond the window have no weight. */
-INLINE void spread(scratch *work, pass_sums *sums) {
-    block_sums even = {{0}, {0}, {0}}, odd = {{0}, {0}, {0}};
-    for (int32_t k = 0; k < BLOCK; k += 2) {
-        spread_sample(work, k, work->grid[0], &even);
-        spread_sample(work, k + 1, work->grid[1], &odd);
-    }
-    even.first += odd.first;
-    even.square += odd.square;
-    even.power += odd.power;
-    add_double(&even.first, sums->first);
-    add_double(&even.square, sums->square);
-    for (int k = 0; k < EACH_KIND; k++)
-        sums->power[k] += (double)even.power[k];
 }
 
 /* The even and odd sums of the channel that gives the frequency. */
@@ -131,36 +91,48 @@ INLINE void add_slope(const scratch *work, pass_sums *sums) {
     sums->weight += (double)weights;
 }
 
-/* One sample into the sums of a segment. */
-INLINE void add_sample(const scratch *work, int32_t k, float share, eight sums[TRACK_KINDS]) {
-    eight x = work->lanes[k + 2], last = work->lanes[k + 1];
-    eight bend = x - last + (work->lanes[k] - last);
-    sums[TRACK_RE] += x * (share * work->cosine[k]);
-    sums[TRACK_IM] -= x * (share * work->sine[k]);
-    bend *= bend;
-    sums[TRACK_BENDS] += bend * share;
-    sums[TRACK_WEIGHTED] += bend * (share * work->weight[k]);
+/* Sums over one block. */
+typedef struct {
+    eight first, square, bent;
+    four power;
+} block_sums;
+
+INLINE four four_voltages(const four *lanes) {
+    return lanes[0];
 }
 
-/* Samples from..to of the block into one segment: phasor and squared second differences, where a
- * transient of few samples stands out and the wave hardly does. Two sums, so that one need not wait
- * for the other. */
-INLINE void add_piece(const scratch *work, int32_t from, int32_t to, eight *segment) {
-    eight even[TRACK_KINDS] = {{0}}, odd[TRACK_KINDS] = {{0}};
-    int32_t k = from;
-    for (; k + 1 < to; k += 2) {
-        add_sample(work, k, 1, even);
-        add_sample(work, k + 1, 1, odd);
+INLINE four eight_voltages(const eight *lanes) {
+    return __builtin_shufflevector(*lanes, *lanes, 0, 1, 2, 3);
+}
+
+#define VECTOR four
+#define OF(name) four_##name
+#include "spread_of.h"
+#undef VECTOR
+#undef OF
+#define VECTOR eight
+#define OF(name) eight_##name
+#include "spread_of.h"
+
+/* A share of one sample from its segment to the next one. */
+INLINE void move(const scratch *work, int32_t k, float share, eight *segment) {
+    const eight *x = work->lanes + 2 + k;
+    eight bend = x[0] - x[-1] + (x[-2] - x[-1]);
+    eight moved[TRACK_KINDS] = {x[0] * (share * work->cosine[k]), -x[0] * (share * work->sine[k]),
+                                bend * bend * share};
+    for (int kind = 0; kind < TRACK_KINDS; kind++) {
+        segment[kind] -= moved[kind];
+        segment[TRACK_KINDS + kind] += moved[kind];
     }
-    if (k < to)
-        add_sample(work, k, 1, even);
-    for (int kind = 0; kind < TRACK_KINDS; kind++)
-        segment[kind] += even[kind] + odd[kind];
 }
 
-/* Samples on a border are shared out by the part of their cell on either side. Segment 0 lies
- * before the first border, segment count + 1 behind the last. */
-INLINE void track(const segment_grid *segments, int32_t start, int32_t count, scratch *work) {
+typedef void spread_piece(scratch *work, int32_t from, int32_t to, eight *segment,
+                          block_sums *sums);
+
+/* A block, segment by segment. Samples on a border are shared out by the part of their cell on
+ * either side. Segment 0 lies before the first border, segment count + 1 behind the last. */
+INLINE void spread_block(const segment_grid *segments, int32_t start, int32_t count,
+                         spread_piece *spread, scratch *work, block_sums *sums) {
     int32_t from = 0;
     int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
     if (segment < 0)
@@ -169,15 +141,39 @@ INLINE void track(const segment_grid *segments, int32_t start, int32_t count, sc
         double border = segments->start + segment * segments->length;
         int32_t sample = (int32_t)floor(border + 0.5) - start;
         int is_within = segment <= segments->count && sample < count;
-        add_piece(work, from, is_within ? sample : count, work->track[segment]);
-        if (!is_within)
-            break;
-        float share = (float)(border + 0.5 - (sample + start));
-        add_sample(work, sample, share, work->track[segment]);
-        add_sample(work, sample, 1 - share, work->track[segment + 1]);
-        from = sample + 1;
+        int32_t to = is_within ? sample + 1 : count;
+        spread(work, from, to, work->track[segment], sums);
+        if (is_within)
+            move(work, sample, (float)(sample + start - border + 0.5), work->track[segment]);
+        from = to;
         segment++;
     }
+}
+
+INLINE void add_double(const eight *from, double *to) {
+    for (int lane = 0; lane < LANES; lane++)
+        to[lane] += (double)(*from)[lane];
+}
+
+INLINE void add_block(const block_sums *block, pass_sums *sums) {
+    add_double(&block->first, sums->first);
+    add_double(&block->square, sums->square);
+    add_double(&block->bent, sums->bent);
+    for (int k = 0; k < EACH_KIND; k++)
+        sums->power[k] += (double)block->power[k];
+}
+
+/* Eight lanes at once need registers of that width, or the compiler spills them. */
+WIDE static void spread_wide(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
+    block_sums block = {{0}, {0}, {0}, {0}};
+    spread_block(&pass->segments, start, count, eight_spread, work, &block);
+    add_block(&block, &pass->sums);
+}
+
+static void spread_narrow(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
+    block_sums block = {{0}, {0}, {0}, {0}};
+    spread_block(&pass->segments, start, count, four_spread, work, &block);
+    add_block(&block, &pass->sums);
 }
 
 /* So that the first two samples of the window show no bend. */
@@ -187,14 +183,18 @@ static void extend_back(eight *lanes) {
     lanes[0] = lanes[1] - rise;
 }
 
-WIDER_CLONES static void fold_block(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
+WIDER_CLONES static void prepare_block(fold_pass *pass, int32_t start, scratch *work) {
     turn_block(pass, start, work);
-    track(&pass->segments, start, count, work);
-    if (start <= pass->span.last && start + count > pass->span.first) {
-        place(pass, work);
-        spread(work, &pass->sums);
-        add_slope(work, &pass->sums);
-    }
+    place(pass, work);
+    add_slope(work, &pass->sums);
+}
+
+static void fold_block(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
+    prepare_block(pass, start, work);
+    if (HAS_WIDE)
+        spread_wide(pass, start, count, work);
+    else
+        spread_narrow(pass, start, count, work);
     pass->phase += BLOCK * pass->phase_step;
     dcpi_rotor_advance(&pass->line);
     dcpi_rotor_advance(&pass->hann);
@@ -259,13 +259,10 @@ static int32_t highest_order(const dcpi_window *window, double frequency_hz) {
     return order < DCPI_ORDER_MAX ? (int32_t)order : DCPI_ORDER_MAX;
 }
 
-static void bend_means(const fold_pass *pass, const scratch *work, fold_result *result) {
-    for (int lane = 0; lane < LANES; lane++) {
-        double sum = 0;
-        for (int32_t k = 0; k <= pass->segments.count + 1; k++)
-            sum += (double)work->track[k][TRACK_WEIGHTED][lane];
-        result->bend_square[lane] = sum * square(result->unit[lane]) / pass->sums.weight;
-    }
+static void bend_means(const fold_pass *pass, fold_result *result) {
+    double share = 1 / pass->sums.weight;
+    for (int lane = 0; lane < LANES; lane++)
+        result->bend_square[lane] = pass->sums.bent[lane] * square(result->unit[lane]) * share;
 }
 
 static fold_pass fold_once(const dcpi_window *window, const phase_level *levels,
@@ -315,7 +312,7 @@ void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
         result->unit[lane] = scaling.unit[lane];
     merge_grids(work->grid[0], work->grid[1]);
     restore_means(&pass, &scaling, &result->means);
-    bend_means(&pass, work, result);
+    bend_means(&pass, result);
     dcpi_transform(work, pass.sums.weight, result);
     silence(window, levels, result);
 }

@@ -31,8 +31,8 @@ typedef float four __attribute__((vector_size(16), may_alias));
 /* EACH_KIND: the lanes of the voltages, or of the currents. */
 enum { LANES = 8, EACH_KIND = LANES / 2, LANE_SUM = 3, LANE_CURRENT = EACH_KIND };
 
-/* Per half-period: the phasor, and squared second differences, plain and Hann-weighted. */
-enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_WEIGHTED, TRACK_KINDS };
+/* Per half-period: the phasor, and squared second differences. */
+enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_KINDS };
 
 enum {
     CHANNELS_MAX = 2 * DCPI_PHASES_MAX,
@@ -51,7 +51,7 @@ typedef struct {
     _Alignas(32) float taps[8][BLOCK];
     float cosine[BLOCK], sine[BLOCK];  /* of the line */
     float weight[BLOCK], slope[BLOCK]; /* Hann window, and its odd companion for the frequency */
-    int32_t bins[BLOCK];
+    uint32_t places[BLOCK];            /* of the first tap, in bytes from the first grid on */
     eight track[TRACK_SEGMENTS_MAX + 2][TRACK_KINDS];
     double samples[2][4 * BLOCK];
     union {
