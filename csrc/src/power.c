@@ -9,10 +9,10 @@ static const double PRESENT_NOISE_SHARE = 30;
 /* Single precision rounds a mean square by less than this. */
 static const double ROUNDING_SHARE = 1e-6;
 
+/* All values of a phase without flags. */
 void dcpi_phase_unknown(dcpi_phase *phase) {
     double *values = &phase->v_rms;
     ptrdiff_t count = phase->i_harmonics_deg + DCPI_ORDERS - values;
-    *phase = (dcpi_phase){0};
     for (ptrdiff_t k = 0; k < count; k++)
         values[k] = NAN;
 }
@@ -95,8 +95,8 @@ WIDER_CLONES static void sum_orders(int32_t h_max, polar_spectrum *polar) {
 }
 
 /* The fold's frequency turned the window's middle to where the first sample would have been. */
-static void refer_to_first_sample(const dcpi_window *window, const fold_result *folded,
-                                  polar_spectrum *polar) {
+WIDER_CLONES static void refer_to_first_sample(const dcpi_window *window, const fold_result *folded,
+                                               polar_spectrum *polar) {
     float off = (float)((folded->frequency_hz - folded->folded_hz) / window->sample_rate_hz *
                         folded->span.centre * 360);
     for (int32_t order = 1; order <= folded->h_max; order++)

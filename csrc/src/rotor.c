@@ -7,6 +7,34 @@ static void turn(double *cosine, double *sine, double by_cosine, double by_sine)
     *cosine = c;
 }
 
+/* Its powers 0 to `highest`, each from two of half its height: none waits for all before it. */
+INLINE void raise(phasor z, int32_t highest, phasor *powers) {
+    powers[0] = (phasor){1, 0};
+    powers[1] = z;
+    for (int32_t k = 2; k <= highest; k++) {
+        powers[k] = powers[k / 2];
+        turn(&powers[k].re, &powers[k].im, powers[k - k / 2].re, powers[k - k / 2].im);
+    }
+}
+
+/* The first eight, then eight at once. */
+WIDER_CLONES static void fill_steps(const phasor *ones, const phasor *eights, rotor *turning) {
+    float first_c[LANES], first_s[LANES];
+    for (int32_t k = 0; k < LANES; k++) {
+        first_c[k] = (float)ones[k].re;
+        first_s[k] = (float)ones[k].im;
+    }
+    for (int32_t group = 0; group < BLOCK / LANES; group++) {
+        float by_c = (float)eights[group].re, by_s = (float)eights[group].im;
+        float *cosine = turning->step_cosine + group * LANES;
+        float *sine = turning->step_sine + group * LANES;
+        for (int32_t k = 0; k < LANES; k++) {
+            cosine[k] = first_c[k] * by_c - first_s[k] * by_s;
+            sine[k] = first_s[k] * by_c + first_c[k] * by_s;
+        }
+    }
+}
+
 /* Stands at `start` samples, which may be a fraction, and goes on block by block. */
 void dcpi_rotor_init(rotor *turning, double turns_per_sample, double start) {
     double turns = turns_per_sample * start;
@@ -14,25 +42,12 @@ void dcpi_rotor_init(rotor *turning, double turns_per_sample, double start) {
     double c = cos(TWO_PI * turns_per_sample), s = sin(TWO_PI * turns_per_sample);
     turning->cosine = cos(angle);
     turning->sine = sin(angle);
-    /* The first eight one by one, then eight at once. */
-    double step_c = 1, step_s = 0;
-    for (int32_t k = 0; k < LANES; k++) {
-        turning->step_cosine[k] = (float)step_c;
-        turning->step_sine[k] = (float)step_s;
-        turn(&step_c, &step_s, c, s);
-    }
-    double next_c = step_c, next_s = step_s;
-    for (int32_t known = LANES; known < BLOCK; known += LANES) {
-        float by_c = (float)next_c, by_s = (float)next_s;
-        for (int32_t k = 0; k < LANES; k++) {
-            float first_c = turning->step_cosine[k], first_s = turning->step_sine[k];
-            turning->step_cosine[known + k] = first_c * by_c - first_s * by_s;
-            turning->step_sine[known + k] = first_s * by_c + first_c * by_s;
-        }
-        turn(&next_c, &next_s, step_c, step_s);
-    }
-    turning->block_cosine = next_c;
-    turning->block_sine = next_s;
+    phasor ones[LANES + 1], eights[BLOCK / LANES + 1];
+    raise((phasor){c, s}, LANES, ones);
+    raise(ones[LANES], BLOCK / LANES, eights);
+    fill_steps(ones, eights, turning);
+    turning->block_cosine = eights[BLOCK / LANES].re;
+    turning->block_sine = eights[BLOCK / LANES].im;
 }
 
 void dcpi_rotor_advance(rotor *turning) {

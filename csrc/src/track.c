@@ -51,8 +51,9 @@ static phasor image_to(const mirror_image *left, const segment_grid *segments, i
     double share = border + 0.5 - floor(border + 0.5);
     /* At most a turn of one sample; Taylor to the order that 400 S/s need. */
     double x = left->turn * (0.5 - share), y = x * x;
-    phasor place = {1 - y / 2 * (1 - y / 12 * (1 - y / 30 * (1 - y / 56))),
-                    -x * (1 - y / 6 * (1 - y / 20 * (1 - y / 42)))};
+    phasor place = {1 - y * (1. / 2) *
+                            (1 - y * (1. / 12) * (1 - y * (1. / 30) * (1 - y * (1. / 56)))),
+                    -x * (1 - y * (1. / 6) * (1 - y * (1. / 20) * (1 - y * (1. / 42))))};
     phasor part = {share - left->whole.re, -left->whole.im};
     phasor turned = {place.re * left->at_border.re - place.im * left->at_border.im,
                      place.re * left->at_border.im + place.im * left->at_border.re};
