@@ -32,7 +32,7 @@
 /* Eight lanes of single precision: the voltages and their sum, the currents and theirs. The sums
  * are the residual voltage and the neutral current. */
 typedef float eight __attribute__((vector_size(32), may_alias));
-typedef int32_t eight_bits __attribute__((vector_size(32), may_alias));
+typedef uint32_t eight_bits __attribute__((vector_size(32), may_alias));
 typedef float four __attribute__((vector_size(16), may_alias));
 /* EACH_KIND: the lanes of the voltages, or of the currents. */
 enum { LANES = 8, EACH_KIND = LANES / 2, LANE_SUM = 3, LANE_CURRENT = EACH_KIND };
@@ -295,7 +295,7 @@ static inline phasor order_of(const fold_result *folded, int lane, int order) {
  * GCC compares 32 bytes lane by lane. */
 INLINE void put_in_order(eight *low, eight *high) {
     eight_bits a = (eight_bits)*low, b = (eight_bits)*high;
-    eight_bits change = (a ^ b) & (eight_bits)(*high - *low) >> 31;
+    eight_bits change = (a ^ b) & -((eight_bits)(*high - *low) >> 31);
     *low = (eight)(a ^ change);
     *high = (eight)(b ^ change);
 }
