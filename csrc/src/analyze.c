@@ -130,6 +130,15 @@ static line find_line(const dcpi_window *window, const phase_level *levels, scra
     return elsewhere;
 }
 
+/* Of the source's kind. */
+static int jumping_channels(const dcpi_window *window, const phase_level *levels,
+                            const fold_result *folded, int source) {
+    int first = source < window->phases ? 0 : window->phases, count = 0;
+    for (int channel = first; channel < first + window->phases; channel++)
+        count += !is_void(levels + channel % window->phases) && folded->verdict[channel].jumps;
+    return count;
+}
+
 /* Where the phase of the source jumps, its slope is no frequency, but another phase may not jump.
  */
 static line steadier_line(const dcpi_window *window, const phase_level *levels, const line *from,
@@ -137,6 +146,9 @@ static line steadier_line(const dcpi_window *window, const phase_level *levels, 
     int first = from->source < window->phases ? 0 : window->phases, channel;
     double least = STRONG_SHARE * channel_of(window, levels, from->source)->variance;
     unsigned tried = 1u << from->source;
+    /* Where two jump all do, if one does so less plainly. */
+    if (jumping_channels(window, levels, folded, from->source) > 1)
+        return *from;
     while ((channel = strongest(window, levels, first, tried)) >= 0 &&
            channel_of(window, levels, channel)->variance > least) {
         tried |= 1u << channel;
@@ -215,15 +227,12 @@ static int is_out_of_range(double frequency_hz) {
            frequency_hz > FREQUENCY_MAX_HZ + FREQUENCY_MARGIN_HZ;
 }
 
-/* A jump may look like a tone in one phase, but hardly in two. */
+/* A jump may look like a tone in one phase, or be lost in its noise, but hardly in two. */
 static int line_jumps(const dcpi_window *window, const phase_level *levels,
                       const fold_result *folded, int source) {
     const steady_verdict *verdict = folded->verdict + source;
-    int first = source < window->phases ? 0 : window->phases, jumps = verdict->jumps;
-    for (int channel = first; verdict->flags && channel < first + window->phases; channel++)
-        if (!is_void(levels + channel % window->phases))
-            jumps |= folded->verdict[channel].jumps;
-    return jumps;
+    int jumping = jumping_channels(window, levels, folded, source);
+    return verdict->jumps || jumping > 1 || (verdict->flags && jumping);
 }
 
 /* `source` is the channel that gave the frequency. */

@@ -137,8 +137,10 @@ INLINE void spread_block(const segment_grid *segments, int32_t start, int32_t co
     int32_t segment = (int32_t)ceil((start - 0.5 - segments->start) / segments->length);
     if (segment < 0)
         segment = 0;
+    /* The piece between the halves is shorter. */
+    segment += segment <= segments->count && border_of(segments, segment) < start - 0.5;
     while (from < count) {
-        double border = segments->start + segment * segments->length;
+        double border = border_of(segments, segment);
         int32_t sample = (int32_t)floor(border + 0.5) - start;
         int is_within = segment <= segments->count && sample < count;
         int32_t to = is_within ? sample + 1 : count;

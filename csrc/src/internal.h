@@ -132,11 +132,14 @@ typedef struct {
     int32_t first, last;
 } hann_span;
 
-/* Half-periods of the window, for its stationarity. */
+/* Half-periods of the window, for its stationarity: one half of them from its first sample on, the
+ * other up to its last, and between them a shorter piece, unless less than two samples are left. */
 typedef struct {
     double start;  /* in samples, of the first one */
     double length; /* in samples, of each */
-    int32_t count;
+    double gap;    /* in samples, of the piece behind the first `head` */
+    int32_t head;  /* `count` without such a piece */
+    int32_t count; /* with it */
 } segment_grid;
 
 typedef struct {
@@ -178,6 +181,12 @@ typedef struct {
     float mixed[LANES];   /* and their covariance */
     float
         burst_square[LANES]; /* a transient's, as if it were one sample of this size; of the lane */
+    int32_t boxes;
+    float place[TRACK_SEGMENTS_MAX]; /* of each box's middle, in boxes */
+    float rows[2][TRACK_SEGMENTS_MAX]
+              [LANES];              /* of each box: along the magnitude, along the phase */
+    double box_turns, centre_turns; /* of the line in a box, and up to where places count from */
+    const float *re, *im;           /* of the fundamental, referred to the first sample */
 } stray_shapes;
 
 /* Over all samples of one channel. */
@@ -227,17 +236,24 @@ lane_reader dcpi_lane_reader(const dcpi_window *window, const phase_level *level
                              const lane_scaling *scaling, int source_lane);
 void dcpi_read_lanes(const lane_reader *reader, int32_t start, int32_t count, scratch *work);
 
+/* track.c */
+segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
+void dcpi_strays(const dcpi_window *window, const fold_result *folded, const scratch *work,
+                 stray_shapes *strays);
+
+/* jump.c */
+/* Whether a step explains what the phase of a lane does, beside a ramp of its frequency, or its
+ * magnitude. `least` is a root sum of squares over the boxes, relative to the fundamental, and
+ * `noise` what noise hardly ever exceeds. */
+int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise);
+int dcpi_magnitude_steps(const stray_shapes *strays, int lane, double least, double noise);
+
 /* fold.c */
 void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
                double frequency_hz, scratch *work, fold_result *result);
 
 /* transform.c */
 void dcpi_transform(scratch *work, double weight_sum, fold_result *result);
-
-/* track.c */
-segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz);
-void dcpi_strays(const dcpi_window *window, const fold_result *folded, const scratch *work,
-                 stray_shapes *strays);
 
 /* steadiness.c */
 void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
@@ -253,6 +269,11 @@ void dcpi_phases_power(const dcpi_window *window, const phase_level *levels,
 void dcpi_total_unknown(dcpi_total *total);
 void dcpi_total_power(const dcpi_window *window, const fold_result *folded,
                       const dcpi_phase *phases, dcpi_total *total, uint32_t *flags);
+
+static inline double border_of(const segment_grid *segments, int32_t number) {
+    double back = number > segments->head ? segments->length - segments->gap : 0;
+    return segments->start + number * segments->length - back;
+}
 
 static inline double square(double x) {
     return x * x;

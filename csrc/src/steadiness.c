@@ -24,6 +24,12 @@ static const double NOISE_STRAY = 7;
 static const double BOX_ERROR = 0.5;
 /* Leaks of the orders add up at random to less than so many times their root sum of squares. */
 static const double LEAKS_PEAK = 3;
+/* A step of the magnitude by 1 % two milliseconds from the window's end; in a root sum of squares
+ * over the boxes, as are phase steps of currents. Those of voltages are no frequency:
+ * there it is 0.03 degrees or 3 mHz. */
+static const double STEP_LEAST = 0.001, JUMP_LEAST = 0.0003;
+/* So many boxes' errors may add up to look like a step. */
+static const double STEP_ERRORS = 3;
 /* A transient that adds this much to the distortion, and one that moves the frequency by 5 mHz. */
 static const double BURST_DISTORTION = 0.001;
 static const double BURST_JUMP = 0.006;
@@ -124,22 +130,39 @@ static double roundness(const stray_shapes *strays, int lane) {
     return middle + radius > 0 ? fmax(middle - radius, 0) / (middle + radius) : 0;
 }
 
-static void judge(const stray_shapes *strays, int lane, double noise, double burst,
-                  steady_verdict *verdict) {
+/* Sought only where enough moves. */
+static int steps(const stray_shapes *strays, int lane, double noise) {
+    double least = STEP_LEAST + noise / 2;
+    return (double)strays->largest[lane] > least &&
+           dcpi_magnitude_steps(strays, lane, least, noise);
+}
+
+/* The largest movement is at least the mean one. */
+static int leaps_a_little(const stray_shapes *strays, int lane, double noise) {
+    double least = lane < LANE_CURRENT ? JUMP_LEAST : STEP_LEAST + noise / 2;
+    return sqrt(strays->boxes) * (double)strays->jump[lane] > least &&
+           dcpi_phase_steps(strays, lane, least, noise);
+}
+
+static void judge(const stray_shapes *strays, int lane, double noise, double step_noise,
+                  double burst, steady_verdict *verdict) {
     double largest = (double)strays->largest[lane], jump = (double)strays->jump[lane];
     int is_line = roundness(strays, lane) < LINE_ROUNDNESS;
     int is_burst = burst > BURST_DISTORTION;
     int is_turning = strays->across[lane] > strays->along[lane];
     int stray = largest > UNSTEADY_STRAY + noise;
     int turns = stray && is_line && is_turning && jump > TURN_STRAY + noise;
-    if (is_burst || (stray && (is_line || largest > LARGE_STRAY)))
+    /* Of a step at the window's end little but its mirror image is left, which turns the phase. */
+    int is_step = steps(strays, lane, step_noise);
+    int is_jump = !is_step && !is_burst && leaps_a_little(strays, lane, step_noise);
+    if (is_burst || is_step || is_jump || (stray && (is_line || largest > LARGE_STRAY)))
         verdict->flags |= DCPI_NON_STATIONARY;
-    if (largest > TONE_STRAY + noise && !is_line)
+    if (largest > TONE_STRAY + noise && !is_line && !is_step && !is_jump)
         verdict->flags |= DCPI_INTERHARMONIC;
     if (!(verdict->flags & DCPI_NON_STATIONARY))
         return;
     int leaps = jump > JUMP_STRAY + JUMP_NOISE_SHARE * noise;
-    verdict->jumps = turns || leaps || burst > BURST_JUMP;
+    verdict->jumps = is_jump || turns || leaps || burst > BURST_JUMP;
     verdict->smears = leaps || is_burst || largest > LARGE_STRAY;
 }
 
@@ -170,7 +193,7 @@ static steady_verdict verdict_of(const channel_level *level, const fold_result *
         NOISE_STRAY * sqrt(2 * noise_variance(folded, sums, lane) / box) / fundamental + box_error;
     double burst =
         burst_distortion((double)strays->burst_square[lane], folded->span.length, fundamental);
-    judge(strays, lane, noise, burst, &verdict);
+    judge(strays, lane, noise, noise + STEP_ERRORS * box_error, burst, &verdict);
     if (!verdict.flags && is_near_half_rate(folded, sums, lane, fundamental))
         verdict.flags |= DCPI_NEAR_HALF_RATE;
     return verdict;

@@ -3,6 +3,7 @@
  * A box of one period is blind to harmonics. Each half-period is summed once, samples on a border
  * are shared out by the part of their cell on either side, and two neighbours make a period. */
 #include <float.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -17,17 +18,41 @@ static const double SEGMENT_TOLERANCE = 1e-3;
 /* Bends of this many times the median are no ripple of one period's samples against the next's. */
 static const float BURST_RATIO = 2;
 
+/* A piece of less between the halves is not worth two boxes. */
+static const double GAP_LEAST = 2;
+
 /* Segment 0 lies before the first border, segment count + 1 behind the last. */
 segment_grid dcpi_segments(const dcpi_window *window, double frequency_hz) {
     double half_period = 0.5 * window->sample_rate_hz / frequency_hz;
     double half_periods = floor(window->samples / half_period + SEGMENT_TOLERANCE);
-    /* Long windows: boxes of several periods. */
-    double periods = ceil(half_periods / TRACK_SEGMENTS_MAX);
+    /* Long windows: boxes of several periods, one segment for the piece between. */
+    double periods = ceil(half_periods / (TRACK_SEGMENTS_MAX - 1));
     segment_grid segments;
     segments.length = half_period * periods;
     segments.count = (int32_t)floor(window->samples / segments.length + SEGMENT_TOLERANCE);
-    segments.start = 0.5 * (window->samples - segments.count * segments.length) - 0.5;
+    segments.head = segments.count;
+    segments.gap = window->samples - segments.count * segments.length;
+    segments.start = 0.5 * segments.gap - 0.5;
+    if (segments.gap >= GAP_LEAST) {
+        segments.start = -0.5;
+        segments.head = segments.count / 2;
+        segments.count++;
+    }
     return segments;
+}
+
+static int has_gap(const segment_grid *segments) {
+    return segments->head < segments->count;
+}
+
+/* Segments of a box lie side by side, the piece between the halves belongs to none. */
+static int32_t box_count(const segment_grid *segments) {
+    return segments->count - (has_gap(segments) ? 3 : 1);
+}
+
+/* The first segment of a box, from 1 on. */
+static int32_t first_segment(const segment_grid *segments, int32_t box) {
+    return box + 1 + (has_gap(segments) && box >= segments->head - 1 ? 2 : 0);
 }
 
 /* The sum of exp(-2 j theta n) up to each border, but for a constant: what of its own mirror image
@@ -39,15 +64,15 @@ typedef struct {
     double turn;      /* 2 theta */
 } mirror_image;
 
-static mirror_image image_of(const segment_grid *segments, double turns_per_sample) {
+static mirror_image image_of(double first_border, double turns_per_sample) {
     double turn = 2 * TWO_PI * turns_per_sample;
-    double angle = turn * segments->start;
+    double angle = turn * first_border;
     mirror_image left = {{cos(angle), -sin(angle)}, {0.5, -0.5 / tan(0.5 * turn)}, turn};
     return left;
 }
 
 static phasor image_to(const mirror_image *left, const segment_grid *segments, int32_t number) {
-    double border = segments->start + number * segments->length;
+    double border = border_of(segments, number);
     double share = border + 0.5 - floor(border + 0.5);
     /* At most a turn of one sample; Taylor to the order that 400 S/s need. */
     double x = left->turn * (0.5 - share), y = x * x;
@@ -65,25 +90,34 @@ static phasor image_to(const mirror_image *left, const segment_grid *segments, i
  * much it has turned since the middle of the window, in rad. */
 typedef struct {
     int32_t boxes;
+    int32_t first[TRACK_SEGMENTS_MAX]; /* segment of two */
     float image_re[TRACK_SEGMENTS_MAX], image_im[TRACK_SEGMENTS_MAX];
     float turned[TRACK_SEGMENTS_MAX];
+    float place[TRACK_SEGMENTS_MAX]; /* of the middle from the window's, in boxes */
 } box_images;
 
 static box_images images_of(const dcpi_window *window, const fold_result *folded) {
     const segment_grid *segments = &folded->segments;
-    mirror_image left = image_of(segments, folded->folded_hz / window->sample_rate_hz);
+    double turns_per_sample = folded->folded_hz / window->sample_rate_hz;
+    mirror_image left = image_of(segments->start, turns_per_sample);
     phasor borders[TRACK_SEGMENTS_MAX + 1] = {{0, 0}};
     box_images images;
-    images.boxes = segments->count - 1;
-    for (int32_t k = 0; k <= segments->count; k++)
+    images.boxes = box_count(segments);
+    for (int32_t k = 0; k <= segments->count; k++) {
+        if (k == segments->head + 1)
+            left = image_of(border_of(segments, k), turns_per_sample);
         borders[k] = image_to(&left, segments, k);
+    }
     double drift = TWO_PI * (folded->frequency_hz - folded->folded_hz) / window->sample_rate_hz;
     double scale = 0.5 / segments->length;
     for (int32_t k = 0; k < images.boxes; k++) {
-        double middle = segments->start + (k + 1) * segments->length;
-        images.image_re[k] = (float)(scale * (borders[k + 2].re - borders[k].re));
-        images.image_im[k] = (float)(scale * (borders[k + 2].im - borders[k].im));
-        images.turned[k] = (float)(drift * (middle - folded->span.centre));
+        int32_t first = first_segment(segments, k);
+        double away = border_of(segments, first) - folded->span.centre;
+        images.first[k] = first;
+        images.image_re[k] = (float)(scale * (borders[first + 1].re - borders[first - 1].re));
+        images.image_im[k] = (float)(scale * (borders[first + 1].im - borders[first - 1].im));
+        images.turned[k] = (float)(drift * away);
+        images.place[k] = (float)(scale * away);
     }
     return images;
 }
@@ -102,8 +136,8 @@ INLINE void stray_boxes(const box_images *images, const scratch *work, const flo
         mirror_im[lane] = size > 0 ? -2 * re[lane] * im[lane] / size : 0;
     }
     for (int32_t k = 0; k < images->boxes; k++) {
-        eight box_re = work->track[k + 1][TRACK_RE] + work->track[k + 2][TRACK_RE];
-        eight box_im = work->track[k + 1][TRACK_IM] + work->track[k + 2][TRACK_IM];
+        const eight *one = work->track[images->first[k]], *two = one + TRACK_KINDS;
+        eight box_re = one[TRACK_RE] + two[TRACK_RE], box_im = one[TRACK_IM] + two[TRACK_IM];
         float image_re = images->image_re[k], image_im = images->image_im[k];
         for (int lane = 0; lane < LANES; lane++) {
             float x = (box_re[lane] * re[lane] + box_im[lane] * im[lane]) * norm[lane];
@@ -140,31 +174,52 @@ INLINE void spread_of(lane_row *along, lane_row *across, int32_t boxes, stray_sh
     }
 }
 
-/* Largest distance of the rows from their least-squares parabolas. */
-INLINE void off_parabola(lane_row *rows, int32_t count, float *largest) {
-    float mean[LANES] = {0}, slope[LANES] = {0}, bend[LANES] = {0};
-    float slope_norm = 0, bend_norm = 0;
-    float middle = 0.5f * (float)(count - 1);
-    float mean_square = ((float)count * (float)count - 1) / 12;
+/* Least-squares parabolas over the boxes' places: orthogonal, and their squares summed to 1. */
+typedef struct {
+    float slope[TRACK_SEGMENTS_MAX], bend[TRACK_SEGMENTS_MAX];
+} parabolas;
+
+INLINE void fill_parabolas(const float *place, int32_t count, parabolas *basis) {
+    float mean = 0, share = 1 / (float)count, square_sum = 0, cube_sum = 0, bend_sum = 0;
+    for (int32_t k = 0; k < count; k++)
+        mean += share * place[k];
     for (int32_t k = 0; k < count; k++) {
-        float x = (float)k - middle, curve = x * x - mean_square;
-        slope_norm += x * x;
-        bend_norm += curve * curve;
+        float x = place[k] - mean;
+        square_sum += x * x;
+        cube_sum += x * x * x;
+    }
+    float skew = square_sum > 0 ? cube_sum / square_sum : 0;
+    for (int32_t k = 0; k < count; k++) {
+        float x = place[k] - mean;
+        basis->slope[k] = x;
+        basis->bend[k] = x * x - share * square_sum - skew * x;
+        bend_sum += basis->bend[k] * basis->bend[k];
+    }
+    float by_slope = square_sum > 0 ? 1 / sqrtf(square_sum) : 0;
+    float by_bend = count > 2 ? 1 / sqrtf(bend_sum) : 0;
+    for (int32_t k = 0; k < count; k++) {
+        basis->slope[k] *= by_slope;
+        basis->bend[k] *= by_bend;
+    }
+}
+
+/* Largest distance of the rows from their least-squares parabolas. */
+INLINE void off_parabola(lane_row *rows, const float *place, int32_t count, float *largest) {
+    float mean[LANES] = {0}, slope[LANES] = {0}, bend[LANES] = {0}, share = 1 / (float)count;
+    parabolas basis;
+    fill_parabolas(place, count, &basis);
+    for (int32_t k = 0; k < count; k++) {
         for (int lane = 0; lane < LANES; lane++) {
-            mean[lane] += rows[k][lane];
-            slope[lane] += rows[k][lane] * x;
-            bend[lane] += rows[k][lane] * curve;
+            mean[lane] += rows[k][lane] * share;
+            slope[lane] += rows[k][lane] * basis.slope[k];
+            bend[lane] += rows[k][lane] * basis.bend[k];
         }
     }
-    float by_slope = slope_norm > 0 ? 1 / slope_norm : 0;
-    float by_bend = bend_norm > 0 ? 1 / bend_norm : 0, share = 1 / (float)count;
     for (int lane = 0; lane < LANES; lane++)
         largest[lane] = 0;
     for (int32_t k = 0; k < count; k++) {
-        float x = ((float)k - middle) * by_slope;
-        float curve = (((float)k - middle) * ((float)k - middle) - mean_square) * by_bend;
         for (int lane = 0; lane < LANES; lane++) {
-            float fitted = mean[lane] * share + slope[lane] * x + bend[lane] * curve;
+            float fitted = mean[lane] + slope[lane] * basis.slope[k] + bend[lane] * basis.bend[k];
             float off = fabsf(rows[k][lane] - fitted);
             largest[lane] = off > largest[lane] ? off : largest[lane];
         }
@@ -172,18 +227,26 @@ INLINE void off_parabola(lane_row *rows, int32_t count, float *largest) {
 }
 
 /* Excess of the roughest box over the median one, as the square of one sample that was off. */
-INLINE void bursts(const scratch *work, int32_t boxes, float *squares) {
+INLINE void bursts(const box_images *images, const scratch *work, const segment_grid *segments,
+                   float *squares) {
     eight least[TRACK_SEGMENTS_MAX / 2 + 1], most = {0};
-    int32_t kept = (boxes - 1) / 2 + 1;
+    int32_t kept = (images->boxes - 1) / 2 + 1;
     for (int32_t place = 0; place < kept; place++)
         least[place] = (eight){0} + FLT_MAX;
-    for (int32_t k = 0; k < boxes; k++) {
-        eight bends = work->track[k + 1][TRACK_BENDS] + work->track[k + 2][TRACK_BENDS];
+    for (int32_t k = 0; k < images->boxes; k++) {
+        const eight *one = work->track[images->first[k]], *two = one + TRACK_KINDS;
+        eight bends = one[TRACK_BENDS] + two[TRACK_BENDS];
         eight smaller = bends;
         put_in_order(&smaller, &most);
         /* Into the sorted ones; what is larger moves on. */
         for (int32_t place = 0; place < kept; place++)
             put_in_order(least + place, &bends);
+    }
+    /* The piece between the halves with either neighbour is less than a box. */
+    for (int32_t k = segments->head; k < segments->head + 2 && segments->head < segments->count;
+         k++) {
+        eight bends = work->track[k][TRACK_BENDS] + work->track[k + 1][TRACK_BENDS];
+        put_in_order(&bends, &most);
     }
     for (int lane = 0; lane < LANES; lane++) {
         float median = least[kept - 1][lane];
@@ -192,18 +255,25 @@ INLINE void bursts(const scratch *work, int32_t boxes, float *squares) {
     }
 }
 
-WIDER_CLONES static void fill_strays(const box_images *images, const scratch *work, const float *re,
-                                     const float *im, float scale, stray_shapes *strays) {
-    lane_row along[TRACK_SEGMENTS_MAX], across[TRACK_SEGMENTS_MAX];
-    stray_boxes(images, work, re, im, scale, along, across);
+WIDER_CLONES static void fill_strays(const box_images *images, const scratch *work,
+                                     const fold_result *folded, stray_shapes *strays) {
+    lane_row *along = strays->rows[0], *across = strays->rows[1];
+    float scale = (float)(M_SQRT1_2 / folded->segments.length);
+    stray_boxes(images, work, folded->re + LANES, folded->im + LANES, scale, along, across);
     spread_of(along, across, images->boxes, strays);
-    off_parabola(across, images->boxes, strays->jump);
-    bursts(work, images->boxes, strays->burst_square);
+    off_parabola(across, images->place, images->boxes, strays->jump);
+    bursts(images, work, &folded->segments, strays->burst_square);
 }
 
 void dcpi_strays(const dcpi_window *window, const fold_result *folded, const scratch *work,
                  stray_shapes *strays) {
     box_images images = images_of(window, folded);
-    float scale = (float)(M_SQRT1_2 / folded->segments.length);
-    fill_strays(&images, work, folded->re + LANES, folded->im + LANES, scale, strays);
+    strays->boxes = images.boxes;
+    double turns_per_sample = folded->folded_hz / window->sample_rate_hz;
+    strays->box_turns = 2 * folded->segments.length * turns_per_sample;
+    strays->centre_turns = folded->span.centre * turns_per_sample;
+    strays->re = folded->re + LANES;
+    strays->im = folded->im + LANES;
+    memcpy(strays->place, images.place, sizeof strays->place);
+    fill_strays(&images, work, folded, strays);
 }

@@ -81,6 +81,43 @@ def test_a_small_phase_jump_is_no_frequency_either(degrees: float, at_s: float) 
     assert math.isnan(result.frequency_hz)
 
 
+@pytest.mark.parametrize("degrees", [0.1, -0.2, 0.3])
+@pytest.mark.parametrize("frequency_hz", [47.3, 50.02, 61.3])
+@pytest.mark.parametrize("at_s", [0.03, 0.047, 0.062])
+def test_a_tenth_of_a_degree_is_a_jump(degrees: float, frequency_hz: float, at_s: float) -> None:
+    """In mid window and at 80 dB such a jump would pass as 3 to 25 mHz."""
+    envelope = np.exp(1j * np.radians(degrees) * (at_s < TIME_S))
+    voltage = mains(frequency_hz=frequency_hz, envelope=envelope)
+    result = analyze(voltage, voltage, RATE_HZ)
+    assert Flag.NON_STATIONARY in result.flags
+    assert math.isnan(result.frequency_hz)
+
+
+@pytest.mark.parametrize("frequency_hz", [43.1, 47.3, 55.7, 66.2])
+@pytest.mark.parametrize(("share", "ahead_s"), [(0.02, 0.003), (0.1, 0.001), (0.3, 0.0005)])
+@pytest.mark.parametrize("is_tail", [False, True])
+def test_a_step_near_the_end_is_seen_where_periods_do_not_fit(
+    frequency_hz: float, share: float, ahead_s: float, *, is_tail: bool
+) -> None:
+    """The outer milliseconds belong to a period too, whatever the frequency."""
+    behind = TIME_S > (0.1 - ahead_s if is_tail else ahead_s)
+    current = mains(16, frequency_hz=frequency_hz, envelope=1 + share * behind)
+    result = analyze(mains(frequency_hz=frequency_hz), current, RATE_HZ)
+    assert Flag.NON_STATIONARY in result.flags
+
+
+@pytest.mark.parametrize("hz_per_s", [-1, 0.5, 1])
+def test_a_ramp_of_the_frequency_is_no_jump(hz_per_s: float) -> None:
+    """Its frequency is that in mid window, and known."""
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        frequency_hz = rng.uniform(42.7, 68.8)
+        ramp = np.exp(1j * np.pi * hz_per_s * (TIME_S - TIME_S[-1] / 2) ** 2)
+        voltage = mains(frequency_hz=frequency_hz, envelope=ramp)
+        result = analyze(voltage, voltage, RATE_HZ)
+        assert result.frequency_hz == pytest.approx(frequency_hz, abs=1e-3)
+
+
 def test_interharmonics_far_off_leave_the_frequency_known() -> None:
     """Two tones of 0.5 % anywhere: the frequency is known, within a millihertz unless flagged."""
     rng = np.random.default_rng(4)
