@@ -100,7 +100,7 @@ def test_a_step_near_the_end_is_seen_where_periods_do_not_fit(
     frequency_hz: float, share: float, ahead_s: float, *, is_tail: bool
 ) -> None:
     """The outer milliseconds belong to a period too, whatever the frequency."""
-    behind = TIME_S > (0.1 - ahead_s if is_tail else ahead_s)
+    behind = (0.1 - ahead_s if is_tail else ahead_s) < TIME_S
     current = mains(16, frequency_hz=frequency_hz, envelope=1 + share * behind)
     result = analyze(mains(frequency_hz=frequency_hz), current, RATE_HZ)
     assert Flag.NON_STATIONARY in result.flags
