@@ -19,6 +19,7 @@ from drivers.waveforms.stream import StreamSource
 
 SERVER = Path(__file__).with_name("free_stream_server.py")
 SECONDS = 9.0
+KNOWN = 5e-5  # from then on windows are analysed with the measured rate
 
 
 @contextmanager
@@ -42,7 +43,8 @@ def test_a_fast_converter_reads_the_true_frequency(ppm: float) -> None:
 
     def emit(window: Window) -> None:
         seen.append((time.time_ns(), window))
-        if len(seen) >= 10 * SECONDS:
+        # How soon the rate is known depends on how evenly this machine wakes the server.
+        if len(seen) >= 10 * SECONDS and seen[-30][1].rate_error <= KNOWN:
             enough.set()
 
     with serving(ppm) as port:
@@ -52,7 +54,7 @@ def test_a_fast_converter_reads_the_true_frequency(ppm: float) -> None:
         sampler = Sampler("feed_1", source, emit, nominal_hz=50.0, observers=[observer])
         sampler.start()
         try:
-            assert enough.wait(SECONDS + 10.0)
+            assert enough.wait(90.0)
         finally:
             sampler.stop()
     newest = [result.values for result in cycles if isinstance(result, TenTwelveCycle)][-1]
