@@ -24,7 +24,11 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.parametrize("path", [ROOT, f"{ROOT}/dcpi", f"{ROOT}/Oem/DCPI", f"{ROOT}/$metadata"])
 def test_head_says_how_long_the_body_would_be(front: Served, path: str) -> None:
     """HEAD has the headers of GET, its Content-Length included, and no body."""
-    head, get = front.ask("HEAD", path), front.ask("GET", path)
+    # Its state may change in between, as with the first window; then it is asked again.
+    for _ in range(5):
+        before, head, get = (front.ask(method, path) for method in ("GET", "HEAD", "GET"))
+        if before.body == get.body:
+            break
     assert head.body == b""
     for name in ("content-length", "content-type", "allow"):
         assert head.headers[name] == get.headers[name]
