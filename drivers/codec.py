@@ -166,6 +166,31 @@ def mask_shift(mask: int) -> int:
 _ABSURD = 1e18
 
 
+class Scaling:
+    """Raw numbers of many points to canonical values, whatever protocol they came by."""
+
+    def __init__(self, codecs: Sequence[PointCodec]) -> None:
+        points = [codec.point for codec in codecs]
+        self._scale = np.array([point.scale for point in points])
+        self._offset = np.array([point.offset for point in points])
+        ranges = [point.range or (-_ABSURD, _ABSURD) for point in points]
+        self._low = np.array([low for low, _ in ranges])
+        self._high = np.array([high for _, high in ranges])
+        self._bias = np.array([codec.to_canonical(0.0) for codec in codecs])
+        self._gain = np.array([codec.to_canonical(1.0) for codec in codecs]) - self._bias
+
+    def apply(
+        self, raw: NDArray[np.float64], absent: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Canonical values and quality codes, in the order of the points; overwrites `raw`."""
+        raw[absent] = np.nan
+        values = raw * self._scale + self._offset
+        beyond = (values < self._low) | (values > self._high)
+        values = values * self._gain + self._bias
+        values[beyond] = np.nan
+        return values, absent * np.uint8(ABSENT) + beyond * np.uint8(OUT_OF_RANGE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Lane:
     """The points of one type: `positions` (points, width) gathers their bytes, `rows` places them.
@@ -214,19 +239,14 @@ class BlockCodec:
             _lane(points, register_type, positions)
             for register_type in dict.fromkeys(point.type for point in points)
         ]
-        self._scale = np.array([point.scale for point in points])
-        self._offset = np.array([point.offset for point in points])
-        ranges = [point.range or (-_ABSURD, _ABSURD) for point in points]
-        self._low = np.array([low for low, _ in ranges])
-        self._high = np.array([high for _, high in ranges])
-        self._bias = np.array([codec.to_canonical(0.0) for codec in codecs])
-        self._gain = np.array([codec.to_canonical(1.0) for codec in codecs]) - self._bias
+        self._count = len(points)
+        self._scaling = Scaling(codecs)
 
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """Canonical values and quality codes; a value whose code is not OK is NaN."""
         image = np.frombuffer(data, np.uint8)
-        raw = np.empty(len(self._scale))
-        absent = np.zeros(len(self._scale), np.bool_)
+        raw = np.empty(self._count)
+        absent = np.zeros(self._count, np.bool_)
         # A signalling NaN raises a floating-point flag whenever it is touched.
         with np.errstate(invalid="ignore"):
             for lane in self._lanes:
@@ -235,12 +255,7 @@ class BlockCodec:
                 raw[lane.rows] = lane.field(numbers)
                 if lane_absent is not None:
                     absent[lane.rows] = lane_absent
-        raw[absent] = np.nan
-        values = raw * self._scale + self._offset
-        beyond = (values < self._low) | (values > self._high)
-        values = values * self._gain + self._bias
-        values[beyond] = np.nan
-        return values, absent * np.uint8(ABSENT) + beyond * np.uint8(OUT_OF_RANGE)
+        return self._scaling.apply(raw, absent)
 
 
 def _lane(points: Sequence[Point], register_type: str, positions: Mapping[str, int]) -> _Lane:
