@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from drivers.errors import TransportError
 from drivers.field_device import FieldDevice, PolledGroup
-from drivers.modbus import Transport
-from drivers.read_plan import ReadBlock
+from drivers.protocol import Transport
 from drivers.set_point import PendingWrite
 
 _LOG = logging.getLogger(__name__)
@@ -35,9 +35,6 @@ _LONGEST_RETRY_S = 2.0
 _IMPATIENT_FACTOR = 4.0
 _IMPATIENT_LEAST_S = 0.05
 _PATIENT_EVERY = 4
-
-# Gateway path unavailable, gateway target failed: Modbus Application Protocol V1.1b3, chapter 7.
-_GATEWAY_EXCEPTIONS = (0x0A, 0x0B)
 
 # When the read-back is tried: some devices take a write over only in their next cycle.
 _READ_BACK_PAUSES_S = (0.0, 0.03, 0.06)
@@ -59,6 +56,15 @@ class _Job:
     kind: _Kind
     device: FieldDevice | None = None
     group: PolledGroup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came of a request: `heard` is whether the device said anything, be it a refusal."""
+
+    heard: bool
+    answered: bool = False
+    answer: Any = None
 
 
 class BusOwner:
@@ -175,7 +181,7 @@ class BusOwner:
         elif job.group is not None:
             self._poll(device, job.group)
         else:
-            self._ask(device, device.heartbeat_block, device.timeout_s)
+            self._ask(device, device.heartbeat, device.timeout_s)
 
     def _repeat(self, deadline: float, job: _Job, device: FieldDevice) -> None:
         """Polls and heartbeats go on for ever."""
@@ -195,13 +201,13 @@ class BusOwner:
         return following + passed * every_s
 
     def _poll(self, device: FieldDevice, group: PolledGroup) -> bool:
-        data = bytearray()
-        for block in group.blocks:
-            part = self._ask(device, block, device.timeout_s, group)
-            if not part:
+        answers = []
+        for request in group.requests:
+            reply = self._ask(device, request, device.timeout_s, group)
+            if not reply.answered:
                 return False
-            data += part
-        group.accept(bytes(data), self._wall(), self._monotonic())
+            answers.append(reply.answer)
+        group.accept(answers, self._wall(), self._monotonic())
         device.count(polls=1)
         self._review(device)
         return True
@@ -221,22 +227,20 @@ class BusOwner:
     def _ask(
         self,
         device: FieldDevice,
-        block: ReadBlock,
+        request: Any,
         timeout_s: float,
         group: PolledGroup | None = None,
-    ) -> bytes | None:
-        """One read, whatever comes of it accounted for: empty when refused, None when unheard."""
+    ) -> _Reply:
+        """One read, whatever comes of it accounted for."""
         began = self._monotonic()
         try:
-            data = self._transport.read(
-                device.unit, block.fc, block.address, block.count, timeout_s
-            )
+            answer = self._transport.read(device.unit, request, timeout_s)
         except TransportError as error:
-            return b"" if self._account(device, error, group) else None
+            return _Reply(heard=self._account(device, error, group))
         now = self._monotonic()
         self._slowest_answer_s = max(now - began, 0.999 * self._slowest_answer_s)
         device.answered(now)
-        return data
+        return _Reply(heard=True, answered=True, answer=answer)
 
     def _account(
         self, device: FieldDevice, error: TransportError, group: PolledGroup | None
@@ -248,7 +252,7 @@ class BusOwner:
         if not error.connected:
             self._lose_bus(str(error))
             return False
-        if error.exception_code is None or error.exception_code in _GATEWAY_EXCEPTIONS:
+        if not error.refused:
             self._lose(device, str(error))
             return False
         device.answered(self._monotonic())
@@ -299,7 +303,7 @@ class BusOwner:
         self._retrying.discard(device.id)
         if self._connect_failures or device.failure is None:
             return
-        if self._ask(device, device.heartbeat_block, self._patience_s(device)) is not None:
+        if self._ask(device, device.heartbeat, self._patience_s(device)).heard:
             self._revive(device)
 
     def _revive(self, device: FieldDevice) -> None:
@@ -326,11 +330,9 @@ class BusOwner:
             self._write(pending)
 
     def _write(self, pending: PendingWrite) -> None:
-        device, point = pending.device, pending.point
+        device = pending.device
         try:
-            self._transport.write(
-                device.unit, pending.rule.fc, point.address, pending.registers, device.timeout_s
-            )
+            self._transport.write(device.unit, pending.request, device.timeout_s)
         except TransportError as error:
             refused = self._account(device, error, None)
             pending.finish("not_set" if refused else "comm_error", reason=str(error))

@@ -18,9 +18,10 @@ from rich.progress import Progress
 from drivers import cli_tables
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import DriverError, TransportError
-from drivers.modbus import SerialTransport, TcpTransport, Transport
+from drivers.modbus import SerialTransport, TcpTransport
 from drivers.probe import FoundUnit, scan
 from drivers.profile import Profile, list_profiles, load_profile
+from drivers.protocol import Transport
 from drivers.reading import Quality
 from drivers.simulation import (
     ModbusRtuServer,

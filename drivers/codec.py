@@ -125,7 +125,7 @@ class PointCodec:
 
     def resolution(self) -> float:
         """The largest canonical difference that one register step makes; 0 for floats."""
-        if is_float(self.point.type):
+        if self.point.type and is_float(self.point.type):
             return 0.0
         return abs(self.point.scale * conversion(self.point.unit).factor * self._ratio)
 

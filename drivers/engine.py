@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from drivers.bus import BusOwner
 from drivers.bus_load import PollLoad, bus_utilisation, check_bus_fits
@@ -21,11 +22,13 @@ from drivers.field_device import (
     DeviceStatistics,
     FieldDevice,
 )
-from drivers.modbus import SerialTransport, TcpTransport, Transport
 from drivers.profile import Check, load_profile
+from drivers.profile_types import Transport as TransportSettings
+from drivers.protocol import DeviceProtocol, Target, protocol_named
+from drivers.read_plan import ReadBlock
 from drivers.reading import Reading
 from drivers.set_point import PendingWrite, WriteResult
-from drivers.target import SerialTarget, Target, TcpTarget, parse_target
+from drivers.target import SerialTarget
 
 __all__ = ["DeviceSpec", "DeviceStatistics", "Engine", "WriteResult"]
 
@@ -38,9 +41,11 @@ _HIGHEST_TCP_UNIT = 255
 
 @dataclass
 class _Bus:
-    """The devices of one bus; `baud` and `framing` matter on a serial line only."""
+    """The devices of one bus; `baud` and `framing` matter on a serial Modbus line only."""
 
+    protocol: DeviceProtocol
     target: Target
+    settings: TransportSettings
     baud: int = 0
     framing: str = ""
     devices: list[FieldDevice] = field(default_factory=list)
@@ -49,12 +54,6 @@ class _Bus:
     def loads(self) -> list[PollLoad]:
         """What the bus is asked for."""
         return [load for device in self.devices for load in _loads(device)]
-
-    def transport(self) -> Transport:
-        """A new transport to it, not yet open."""
-        if isinstance(self.target, TcpTarget):
-            return TcpTransport(self.target)
-        return SerialTransport(self.target, self.baud, self.framing)
 
 
 class Engine:
@@ -157,9 +156,9 @@ class Engine:
         return tuple(zip(device.profile.checks, device.verdicts, strict=True))
 
     def utilisation(self, device_id: str) -> float | None:
-        """The share of the device's serial bus that all its polls take; None on TCP."""
+        """The share of the device's serial Modbus line that all its polls take, None elsewhere."""
         bus = self._find(device_id)[1]
-        if isinstance(bus.target, TcpTarget):
+        if not isinstance(bus.target, SerialTarget):
             return None
         return bus_utilisation(bus.loads(), bus.baud, bus.framing)
 
@@ -188,19 +187,25 @@ class Engine:
     def _register(self, settings: DeviceSpec) -> tuple[FieldDevice, _Bus]:
         if settings.id in self._devices:
             raise ValueError(f"device id {settings.id!r} is given twice")
-        target = parse_target(settings.target)
         profile = load_profile(settings.profile, self._profile_dirs)
+        protocol = protocol_named(profile.protocol)
+        target = protocol.parse_target(settings.target)
         serial = isinstance(target, SerialTarget)
         highest = _HIGHEST_RTU_UNIT if serial else _HIGHEST_TCP_UNIT
         if not int(serial) <= settings.unit <= highest:
             raise TargetError(
                 f"device {settings.id!r}: unit {settings.unit} is not in {int(serial)} to {highest}"
             )
-        device = FieldDevice(settings, profile, serial=serial)
+        device = FieldDevice(settings, profile, protocol, serial=serial)
         bus = self._buses.get(target.bus)
+        if bus is not None and bus.protocol is not protocol:
+            raise TargetError(
+                f"device {settings.id!r} speaks {protocol.name} on {target.bus}, where "
+                f"{bus.devices[0].id!r} speaks {bus.protocol.name}"
+            )
         if isinstance(target, SerialTarget):
             bus = _serial_bus(bus, target, device)
-        bus = bus or _Bus(target)
+        bus = bus or _Bus(protocol, target, profile.transport)
         self._buses[target.bus] = bus
         bus.devices.append(device)
         self._devices = {**self._devices, settings.id: (device, bus)}
@@ -215,7 +220,10 @@ class Engine:
 
     def _run(self, bus: _Bus) -> None:
         bus.owner = BusOwner(
-            bus.target.bus, bus.transport(), wall=self._wall, monotonic=self._monotonic
+            bus.target.bus,
+            bus.protocol.transport(bus.target, bus.settings),
+            wall=self._wall,
+            monotonic=self._monotonic,
         )
         for device in bus.devices:
             _grant_heartbeat(bus, device)
@@ -229,7 +237,8 @@ def _serial_bus(bus: _Bus | None, target: SerialTarget, device: FieldDevice) -> 
     baud = target.baud or transport.baud[0]
     framing = target.framing or transport.framing
     if bus is None:
-        return _Bus(target, baud, framing)
+        settled = replace(transport, baud=(baud,), framing=framing)
+        return _Bus(device.protocol, target, settled, baud, framing)
     if (bus.baud, bus.framing) != (baud, framing):
         raise TargetError(
             f"device {device.id!r} wants {baud} Bd {framing} on {target.path}, where "
@@ -244,12 +253,16 @@ def _loads(device: FieldDevice) -> list[PollLoad]:
         PollLoad(
             device.id,
             group.name,
-            tuple(block.count for block in group.blocks),
+            tuple(_registers(request) for request in group.requests),
             group.every_s,
             turnaround_s,
         )
         for group in device.groups
     ]
+
+
+def _registers(request: Any) -> int:
+    return request.count if isinstance(request, ReadBlock) else 0
 
 
 def _check_fits(bus: _Bus) -> None:
@@ -266,7 +279,7 @@ def _grant_heartbeat(bus: _Bus, device: FieldDevice) -> None:
         turnaround_s = device.profile.transport.turnaround_s
         asked = [
             PollLoad(
-                other.id, "heartbeat", (other.heartbeat_block.count,), HEARTBEAT_S, turnaround_s
+                other.id, "heartbeat", (_registers(other.heartbeat),), HEARTBEAT_S, turnaround_s
             )
             for other in bus.devices
             if other is device or other.heartbeat_s is not None

@@ -34,15 +34,22 @@ class BusOverloadError(DriverError):
 class TransportError(DriverError):
     """The device or its bus did not answer in time, or answered with an exception.
 
-    `exception_code` is the Modbus exception code when the device did answer, with a refusal;
-    None when it did not. `connected` is False when not even a connection came about.
+    `exception_code` is the protocol's error code, such as a Modbus exception, None when nothing was
+    answered. `refused` is whether the device itself gave it: a gateway answers for a silent one.
+    `connected` is False when not even a connection came about.
     """
 
     def __init__(
-        self, text: str, *, exception_code: int | None = None, connected: bool = True
+        self,
+        text: str,
+        *,
+        exception_code: int | None = None,
+        refused: bool | None = None,
+        connected: bool = True,
     ) -> None:
         super().__init__(text)
         self.exception_code = exception_code
+        self.refused = exception_code is not None if refused is None else refused
         self.connected = connected
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.codec import QUALITIES, BlockCodec, PointCodec
+from drivers.codec import QUALITIES, PointCodec
 from drivers.profile_types import Accuracy, Check, Group, Point, Profile
-from drivers.read_plan import ReadBlock, plan_reads
+from drivers.protocol import DeviceProtocol, GroupPlan
 from drivers.reading import Quality, Reading
 
 # A dead device is noticed within 1 s: without any exchange for this long its values are unknown.
@@ -26,7 +28,8 @@ class DeviceSpec:
     """What the engine must know of a device.
 
     `id` is the name that readings are asked by, `profile` a profile's id or the path of its file,
-    `target` is `tcp://HOST:PORT` or `serial:///dev/NAME?baud=9600`, `unit` the Modbus unit.
+    `target` is an address of the profile's protocol, `tcp://HOST:PORT` or
+    `serial:///dev/NAME?baud=9600` for Modbus, `unit` the Modbus unit.
     `ct_ratio` and `pt_ratio` are primary over secondary of the instrument transformers.
     `timeout_ms` is how long an answer may take, the profile's time when None.
     """
@@ -99,23 +102,21 @@ class PolledGroup:
     """A group of one device: its reads and its newest sample, which is replaced, never changed."""
 
     def __init__(
-        self, profile: Profile, group: Group, every_s: float, codecs: list[PointCodec]
+        self, plan: GroupPlan, group: Group, every_s: float, codecs: list[PointCodec]
     ) -> None:
-        points = [codec.point for codec in codecs]
-        plan = plan_reads(points, profile.transport)
         self.name = group.name
         self.every_s = every_s
         self.stale_after_s = group.stale_after_s
-        self.blocks = plan.blocks
-        self.points = points
+        self.requests = plan.requests
+        self.points = [codec.point for codec in codecs]
         self.failure: str | None = None
-        self._codec = BlockCodec(codecs, plan.positions)
+        self._plan = plan
         self._facts = [_facts(codec, group.source_s) for codec in codecs]
         self._sample: _Sample | None = None
 
-    def accept(self, data: bytes, wall: float, now: float) -> None:
-        """Take the joined data of a poll; `wall` in Unix seconds, `now` monotonic."""
-        values, qualities = self._codec.decode(data)
+    def accept(self, answers: Sequence[Any], wall: float, now: float) -> None:
+        """Take the answers of a poll; `wall` in Unix seconds, `now` monotonic."""
+        values, qualities = self._plan.decode(answers)
         last = self._sample
         if last is None:
             unknown = np.full(len(values), np.nan)
@@ -182,10 +183,14 @@ class FieldDevice:
     Only the bus owner calls the methods that change it; readers see whole samples.
     """
 
-    def __init__(self, settings: DeviceSpec, profile: Profile, *, serial: bool) -> None:
+    def __init__(
+        self, settings: DeviceSpec, profile: Profile, protocol: DeviceProtocol, *, serial: bool
+    ) -> None:
         self.id = settings.id
         self.unit = settings.unit
         self.profile = profile
+        self.protocol = protocol
+        self.heartbeat = protocol.heartbeat(profile)
         own_s = settings.timeout_ms and settings.timeout_ms / 1000.0
         self.timeout_s = own_s or profile.transport.timeout_s
         self.failure: str | None = None
@@ -199,7 +204,7 @@ class FieldDevice:
             for name, point in profile.points.items()
         }
         self.groups = [
-            _polled_group(profile, group, serial, list(self.codecs.values()))
+            _polled_group(profile, protocol, group, serial, list(self.codecs.values()))
             for group in profile.groups.values()
             if any(point.group == group.name for point in profile.points.values())
         ]
@@ -213,7 +218,7 @@ class FieldDevice:
         self._last_exchange = -math.inf
         if own_s is not None:
             # Its values may be as old as one round of all its reads takes.
-            round_s = own_s * sum(len(group.blocks) for group in self.groups)
+            round_s = own_s * sum(len(group.requests) for group in self.groups)
             for group in self.groups:
                 group.stale_after_s = max(group.stale_after_s, group.every_s + round_s)
 
@@ -222,12 +227,6 @@ class FieldDevice:
         """The shortest interval at which the device is asked anything."""
         fastest = min(group.every_s for group in self.groups)
         return fastest if self.heartbeat_s is None else min(fastest, self.heartbeat_s)
-
-    @property
-    def heartbeat_block(self) -> ReadBlock:
-        """The cheapest read that shows that the device lives."""
-        point = min(self.profile.points.values(), key=lambda point: point.registers)
-        return ReadBlock(point.fc, point.address, point.registers)
 
     @property
     def silence_limit_s(self) -> float:
@@ -328,8 +327,12 @@ class FieldDevice:
 
 
 def _polled_group(
-    profile: Profile, group: Group, serial: bool, codecs: list[PointCodec]
+    profile: Profile,
+    protocol: DeviceProtocol,
+    group: Group,
+    serial: bool,
+    codecs: list[PointCodec],
 ) -> PolledGroup:
     members = [codec for codec in codecs if codec.point.group == group.name]
     every_s = group.serial_every_s if serial else group.every_s
-    return PolledGroup(profile, group, every_s, members)
+    return PolledGroup(protocol.plan(profile, members), group, every_s, members)

@@ -12,8 +12,9 @@ import select
 import struct
 import termios
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import minimalmodbus
 import serial
@@ -23,11 +24,15 @@ from pyModbusTCP.constants import MB_RECV_ERR, MB_SEND_ERR
 from drivers.bus_load import wire_time_s
 from drivers.codec import bytes_to_registers, registers_to_bytes
 from drivers.errors import TransportError
+from drivers.read_plan import ReadBlock
 from drivers.target import SerialTarget, TcpTarget
 
 # Modbus Application Protocol V1.1b3, chapter 6.
 _WRITE_SINGLE = 6
 _WRITE_MULTIPLE = 16
+
+# Gateway path unavailable, gateway target failed: chapter 7. The device itself said nothing.
+_GATEWAY_EXCEPTIONS = (0x0A, 0x0B)
 
 # minimalmodbus has no exception of its own for this answer.
 _OTHER_VALUE_SET = "Wrong write data in the response"
@@ -42,20 +47,13 @@ _LINE_ERRORS = (OSError, termios.error)
 _QUIET_S = 0.02
 
 
-class Transport(Protocol):
-    """What the owner of a bus needs from its wire; all raise TransportError."""
+@dataclass(frozen=True, slots=True)
+class WriteBlock:
+    """One write: `registers`, two bytes each, from `address` on by function `fc`, 6 or 16."""
 
-    def open(self) -> None:
-        """Connect unless connected; the error's `connected` is False."""
-
-    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
-        """`count` registers by function 3 or 4, as 2 * count bytes."""
-
-    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
-        """Write registers by function 6 or 16; what the device made of it, a read must tell."""
-
-    def close(self) -> None:
-        """Disconnect; a no-op when disconnected."""
+    fc: int
+    address: int
+    registers: bytes
 
 
 class _TcpClient(ModbusClient):  # type: ignore[misc]  # pyModbusTCP ships no types
@@ -118,23 +116,26 @@ class TcpTransport:
         if not connected:
             raise TransportError(f"{self._name}: connection refused", connected=False)
 
-    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
-        """See Transport."""
+    def read(self, unit: int, request: ReadBlock, timeout_s: float) -> bytes:
+        """See Transport; the registers as 2 * count bytes."""
+        fc, count = request.fc, request.count
         reply = self._exchange(
-            unit, struct.pack(">BHH", fc, address, count), timeout_s, repeatable=True
+            unit, struct.pack(">BHH", fc, request.address, count), timeout_s, repeatable=True
         )
         if len(reply) != 2 + 2 * count or reply[0] != fc or reply[1] != 2 * count:
             self._client.close()
             raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
         return reply[2:]
 
-    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
+    def write(self, unit: int, request: WriteBlock, timeout_s: float) -> None:
         """See Transport."""
-        request = _write_request(fc, address, registers)
-        reply = self._exchange(unit, request, timeout_s, repeatable=False)
-        if len(reply) != 5 or reply[:3] != request[:3]:
+        pdu = _write_pdu(request)
+        reply = self._exchange(unit, pdu, timeout_s, repeatable=False)
+        if len(reply) != 5 or reply[:3] != pdu[:3]:
             self._client.close()
-            raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
+            raise TransportError(
+                f"{self._name} unit {unit}: malformed reply to function {request.fc}"
+            )
 
     def close(self) -> None:
         """See Transport."""
@@ -161,6 +162,7 @@ class TcpTransport:
             raise TransportError(
                 f"{self._name} unit {unit}: {self._client.last_except_as_txt} (exception {code})",
                 exception_code=code,
+                refused=code not in _GATEWAY_EXCEPTIONS,
             )
         self._client.close()
         raise TransportError(f"{self._name} unit {unit}: {self._client.last_error_as_txt}")
@@ -194,24 +196,26 @@ class SerialTransport:
             raise TransportError(f"{self._path}: {error}", connected=False) from error
         self._instrument = minimalmodbus.Instrument(line, 1)
 
-    def read(self, unit: int, fc: int, address: int, count: int, timeout_s: float) -> bytes:
-        """See Transport."""
+    def read(self, unit: int, request: ReadBlock, timeout_s: float) -> bytes:
+        """See Transport; the registers as 2 * count bytes."""
+        count = request.count
         instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
         try:
-            return registers_to_bytes(instrument.read_registers(address, count, fc))
+            return registers_to_bytes(instrument.read_registers(request.address, count, request.fc))
         except _LINE_ERRORS as error:
             raise self._failure(unit, error) from error
 
-    def write(self, unit: int, fc: int, address: int, registers: bytes, timeout_s: float) -> None:
+    def write(self, unit: int, request: WriteBlock, timeout_s: float) -> None:
         """See Transport."""
-        count = len(registers) // 2
-        instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
-        numbers = bytes_to_registers(registers)
+        numbers = bytes_to_registers(request.registers)
+        instrument = self._prepare(
+            unit, timeout_s + wire_time_s(len(numbers), self._baud, self._framing)
+        )
         try:
-            if fc == _WRITE_SINGLE:
-                instrument.write_register(address, numbers[0], functioncode=_WRITE_SINGLE)
+            if request.fc == _WRITE_SINGLE:
+                instrument.write_register(request.address, numbers[0], functioncode=_WRITE_SINGLE)
             else:
-                instrument.write_registers(address, numbers)
+                instrument.write_registers(request.address, numbers)
         except _LINE_ERRORS as error:
             # A device that sets another value says so in its answer: that is no lost answer.
             if not str(error).startswith(_OTHER_VALUE_SET):
@@ -268,8 +272,10 @@ def _is_pty(path: str) -> bool:
 _DEVICE_FAILURE = 4
 
 
-def _write_request(fc: int, address: int, registers: bytes) -> bytes:
-    if fc == _WRITE_SINGLE:
-        return struct.pack(">BH", fc, address) + registers
+def _write_pdu(request: WriteBlock) -> bytes:
+    registers = request.registers
+    if request.fc == _WRITE_SINGLE:
+        return struct.pack(">BH", request.fc, request.address) + registers
     count = len(registers) // 2
-    return struct.pack(">BHHB", _WRITE_MULTIPLE, address, count, len(registers)) + registers
+    head = struct.pack(">BHHB", _WRITE_MULTIPLE, request.address, count, len(registers))
+    return head + registers

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 from drivers.codec import QUALITIES, BlockCodec, PointCodec, is_float, mask_shift
 from drivers.errors import TransportError
-from drivers.modbus import Transport
 from drivers.profile_types import Condition, Point, Profile
-from drivers.read_plan import plan_reads
+from drivers.protocol import Transport
+from drivers.read_plan import ReadBlock, plan_reads
 from drivers.reading import Quality
-
-# Gateway path unavailable, gateway target failed: Modbus Application Protocol V1.1b3, chapter 7.
-_GATEWAY_EXCEPTIONS = (0x0A, 0x0B)
 
 _FLOAT_BITS = 7.0
 
@@ -46,11 +43,11 @@ def scan(
 def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
     """Whether the unit says anything: an exception to a read is an answer too."""
     try:
-        transport.read(unit, 3, 0, 1, timeout_s)
+        transport.read(unit, ReadBlock(3, 0, 1), timeout_s)
     except TransportError as error:
         if not error.connected:
             raise
-        return error.exception_code is not None and error.exception_code not in _GATEWAY_EXCEPTIONS
+        return error.refused
     return True
 
 
@@ -61,10 +58,7 @@ def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float
         return False
     plan = plan_reads(points, profile.transport)
     try:
-        data = b"".join(
-            transport.read(unit, block.fc, block.address, block.count, timeout_s)
-            for block in plan.blocks
-        )
+        data = b"".join(transport.read(unit, block, timeout_s) for block in plan.blocks)
     except TransportError:
         return False
     codecs = {point.name: PointCodec(point) for point in points}

@@ -29,6 +29,7 @@ from drivers.profile_types import (
     Transport,
     WriteRule,
 )
+from drivers.protocol import DeviceProtocol, protocol_named
 from drivers.units import KNOWN_UNITS
 
 __all__ = [
@@ -122,6 +123,7 @@ def _load_version(path: Path, changed_ns: int) -> Profile:  # noqa: ARG001  (par
         kind=content["kind"],
         path=path,
         description=content.get("description", ""),
+        protocol=content.get("protocol", "modbus"),
         sources=tuple(Source(**entry) for entry in content["sources"]),
         transport=_transport(content["transport"]),
         groups=MappingProxyType(groups),
@@ -160,18 +162,12 @@ def _transport(entry: Mapping[str, Any]) -> Transport:
 
 
 def _point(name: str, document: ProfileDocument) -> Point:
-    defaults = document.content.get("defaults", {})
     entry = document.content["points"][name]
-    settings: dict[str, Any] = {}
-    for key in ("fc", "type", "order", "group"):
-        settings[key] = entry.get(key, defaults.get(key, "ABCD" if key == "order" else None))
-        if settings[key] is None:
-            raise document.error(("points", name), f"{key!r} is given neither here nor in defaults")
+    settings = _placed(name, document)
     absent = entry.get("absent", document.content.get("absent", {}).get(settings["type"], []))
     bounds = entry.get("range")
     return Point(
         name=name,
-        address=entry["addr"],
         unit=entry["unit"],
         scale=float(entry.get("scale", 1.0)),
         offset=float(entry.get("offset", 0.0)),
@@ -188,6 +184,29 @@ def _point(name: str, document: ProfileDocument) -> Point:
     )
 
 
+def _protocol(document: ProfileDocument) -> DeviceProtocol:
+    try:
+        return protocol_named(document.content["protocol"])
+    except ProfileError as error:
+        raise document.error(("protocol",), str(error)) from error
+
+
+def _placed(name: str, document: ProfileDocument) -> dict[str, Any]:
+    """Where the point is: its group, and its register or what its protocol calls a place."""
+    defaults = document.content.get("defaults", {})
+    entry = document.content["points"][name]
+    modbus = document.content.get("protocol", "modbus") == "modbus"
+    settings: dict[str, Any] = {}
+    for key in ("fc", "type", "order", "group") if modbus else ("group",):
+        settings[key] = entry.get(key, defaults.get(key, "ABCD" if key == "order" else None))
+        if settings[key] is None:
+            raise document.error(("points", name), f"{key!r} is given neither here nor in defaults")
+    if modbus:
+        return settings | {"address": entry["addr"]}
+    document.check(("points", name, "at"), _protocol(document).point_schema)
+    return settings | {"address": 0, "fc": 0, "type": "", "order": "", "at": entry["at"]}
+
+
 def _accuracy(entry: Mapping[str, float] | None) -> Accuracy | None:
     if entry is None:
         return None
@@ -202,6 +221,8 @@ def _write_rule(entry: Mapping[str, Any] | None, register_type: str) -> WriteRul
     if entry is None:
         return None
     low, high = entry["range"]
+    if not register_type:
+        return WriteRule(float(low), float(high), 0)
     usual_fc = 6 if register_count(register_type) == 1 else 16
     return WriteRule(float(low), float(high), entry.get("fc", usual_fc))
 
@@ -210,7 +231,7 @@ def _sentinels(entry: Any, register_type: str) -> tuple[float, ...]:
     """Raw numbers as the type gives them; NaN is left out, for floats it always means absent."""
     entries: list[Any] = entry if isinstance(entry, list) else [entry]
     numbers = [number for number in entries if number != "nan" and not math.isnan(number)]
-    if is_float(register_type):
+    if not register_type or is_float(register_type):
         return tuple(float(number) for number in numbers)
     bits = 16 * register_count(register_type)
     signed = register_type.startswith("i")
@@ -246,12 +267,9 @@ def _check_points(profile: Profile, document: ProfileDocument) -> None:
     """What a schema cannot say about points."""
     for point in profile.points.values():
         place = ("points", point.name)
-        faults = (
-            _unit_fault(point),
-            _width_fault(point, profile),
-            _interval_fault(point),
-            _write_fault(point),
-        )
+        faults = [_unit_fault(point), _group_fault(point, profile), _interval_fault(point)]
+        if profile.protocol == "modbus":
+            faults += [_width_fault(point, profile), _write_fault(point)]
         for key, reason in filter(None, faults):
             raise document.error((*place, key), reason)
 
@@ -263,9 +281,13 @@ def _unit_fault(point: Point) -> tuple[str, str] | None:
     return None
 
 
-def _width_fault(point: Point, profile: Profile) -> tuple[str, str] | None:
+def _group_fault(point: Point, profile: Profile) -> tuple[str, str] | None:
     if point.group not in profile.groups:
         return "group", f"no group {point.group!r} (there are: {', '.join(profile.groups)})"
+    return None
+
+
+def _width_fault(point: Point, profile: Profile) -> tuple[str, str] | None:
     if point.address + point.registers > 0x10000:
         return "addr", f"a {point.type} at {point.address} ends after the last register"
     if point.registers > profile.transport.max_regs:
@@ -280,6 +302,8 @@ def _interval_fault(point: Point) -> tuple[str, str] | None:
         return "range", "the lower bound is not below the upper"
     if point.accuracy is not None and point.accuracy.pct_range and point.range is None:
         return "accuracy", "pct_range needs a range"
+    if point.write is not None and point.write.low > point.write.high:
+        return "write", "the lower bound is above the upper"
     return None
 
 
@@ -288,8 +312,6 @@ def _write_fault(point: Point) -> tuple[str, str] | None:
         return None
     if point.fc != 3:
         return "write", "only holding registers (fc 3) can be written"
-    if point.write.low > point.write.high:
-        return "write", "the lower bound is above the upper"
     if point.write.fc == 6 and point.registers > 1:
         return "write", f"fc 6 writes one register, a {point.type} needs fc 16"
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,15 @@ class ProfileDocument:
         steps = list(place)
         where = "/".join(str(step) for step in steps) or "top level"
         return ProfileError(f"{self.path}:{self._line(steps)}: {where}: {reason}")
+
+    def check(self, place: Sequence[str | int], schema: Mapping[str, Any]) -> None:
+        """Raise a ProfileError unless what stands at `place` is as `schema` says."""
+        found: Any = self.content
+        for step in place:
+            found = found[step]
+        error = best_match(Draft202012Validator(schema).iter_errors(found))
+        if error is not None:
+            raise self.error([*place, *error.absolute_path], _reason(error))
 
     def _checked(self, content: object) -> dict[str, Any]:
         error = best_match(profile_validator().iter_errors(content))
@@ -143,6 +152,8 @@ def _child(node: yaml.Node | None, step: str | int, line: int) -> tuple[yaml.Nod
 
 def _reason(error: ValidationError) -> str:
     """What is wrong in one line; a number that YAML read as text is a trap worth naming."""
+    if error.validator == "not" and not error.validator_value:
+        return "a device of this protocol has no such member"
     wants_number = error.validator == "type" and error.validator_value == "number"
     if wants_number and isinstance(error.instance, str):
         return f"{error.instance!r} is text, not a number (YAML wants 3.6e+6, not 3.6e6)"

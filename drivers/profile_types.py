@@ -24,7 +24,7 @@ class Source:
 class Transport:
     """How the device is reached and what its Modbus side can take; times in seconds."""
 
-    modes: tuple[str, ...]
+    modes: tuple[str, ...] = ()
     baud: tuple[int, ...] = (9600,)
     framing: str = "8N1"
     port: int = 502
@@ -73,7 +73,8 @@ class WriteRule:
 class Point:
     """One quantity. Value = raw * scale + offset, in `unit` (UCUM); `range` in that unit.
 
-    `absent` are raw numbers that mean: no value. `address` is the PDU address.
+    `absent` are raw numbers that mean: no value. `address` (of the PDU), `fc`, `type` and `order`
+    place it in a Modbus device; in one of another protocol `at` does, and they mean nothing.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Point:
     write: WriteRule | None = None
     redfish: str | None = None
     note: str | None = None
+    at: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def registers(self) -> int:
@@ -159,6 +161,7 @@ class Profile:
     groups: Mapping[str, Group]
     points: Mapping[str, Point]
     description: str = ""
+    protocol: str = "modbus"
     identify: tuple[Condition, ...] = ()
     checks: tuple[Check, ...] = ()
     golden: tuple[Golden, ...] = ()

@@ -9,13 +9,15 @@ from typing import Literal
 
 from drivers.errors import WriteRefusedError
 from drivers.field_device import FieldDevice
-from drivers.profile_types import Point, WriteRule
+from drivers.profile_types import Point
 from drivers.reading import Reading
 
 WriteStatus = Literal["accepted", "not_set", "comm_error"]
 
 # Conversions between units round in the last digits; a bound is not meant to that accuracy.
 _ROUNDING = 1e-9
+# The rounding of an IEEE 754 single, as which most devices hold a set point.
+_SINGLE = 2.0**-23
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class PendingWrite:
 
     def __init__(self, device: FieldDevice, point: str, value: float) -> None:
         self.device = device
-        self.rule = _checked_rule(device, point, value)
+        _check(device, point, value)
         self.point: Point = device.profile.points[point]
         self.requested = value
-        self.registers = device.codecs[point].encode(value)
+        self.request = device.protocol.write_request(device.codecs[point], value)
         self._claimed = threading.Lock()
         self._done = threading.Event()
         self._result: WriteResult | None = None
@@ -73,16 +75,15 @@ class PendingWrite:
     def judge(self, reading: Reading) -> tuple[WriteStatus, str | None]:
         """Whether a read-back equals what was written, within the register's resolution."""
         codec = self.device.codecs[self.point.name]
-        written, _ = codec.decode(self.registers)
-        if reading.value is None or written is None:
+        if reading.value is None:
             return "not_set", f"the read-back is {reading.quality}"
-        tolerance = codec.resolution() / 2.0 + _ROUNDING * max(1.0, abs(written))
-        if abs(reading.value - written) <= tolerance:
+        tolerance = codec.resolution() / 2.0 + _SINGLE * max(1.0, abs(self.requested))
+        if abs(reading.value - self.requested) <= tolerance:
             return "accepted", None
         return "not_set", f"the device holds {reading.value:g} {reading.unit}"
 
 
-def _checked_rule(device: FieldDevice, name: str, value: float) -> WriteRule:
+def _check(device: FieldDevice, name: str, value: float) -> None:
     where = f"{device.id}/{name}"
     point = device.profile.points.get(name)
     if point is None:
@@ -96,4 +97,3 @@ def _checked_rule(device: FieldDevice, name: str, value: float) -> WriteRule:
     slack = _ROUNDING * max(abs(low), abs(high))
     if not low - slack <= value <= high + slack:
         raise WriteRefusedError(f"{where}: {value:g} is outside {low:g} to {high:g} {codec.unit}")
-    return point.write

@@ -20,8 +20,9 @@ import pytest
 
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TransportError
-from drivers.modbus import SerialTransport, TcpTransport
+from drivers.modbus import SerialTransport, TcpTransport, WriteBlock
 from drivers.profile import load_profile
+from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
 from drivers.simulation import ModbusTcpServer, SimulatedDevice
 from drivers.target import SerialTarget, TcpTarget
@@ -76,9 +77,9 @@ def test_a_hung_up_line_is_a_transport_error() -> None:
     os.close(master)
     for _ in range(2):
         with pytest.raises(TransportError):
-            transport.read(1, 3, 0, 1, 0.1)
+            transport.read(1, ReadBlock(3, 0, 1), 0.1)
     with pytest.raises(TransportError):
-        transport.write(1, 6, 0, b"\0\1", 0.1)
+        transport.write(1, WriteBlock(6, 0, b"\0\1"), 0.1)
 
 
 class _HangingUp:
@@ -149,9 +150,9 @@ def test_a_write_is_never_sent_twice() -> None:
     """A connection that ends after a write was sent fails the write, however often it was used."""
     device = _HangingUp(deaf=True)
     transport = TcpTransport(TcpTarget("127.0.0.1", device.port))
-    transport.read(1, 3, 0, 2, 0.3)
+    transport.read(1, ReadBlock(3, 0, 2), 0.3)
     with pytest.raises(TransportError):
-        transport.write(1, 6, 0, b"\0\1", 0.3)
+        transport.write(1, WriteBlock(6, 0, b"\0\1"), 0.3)
     transport.close()
     device.close()
     assert [request[1] for request in device.requests] == [3, 6]
@@ -161,9 +162,9 @@ def test_a_write_finds_a_connection_that_ended_before() -> None:
     """When the peer hung up while nothing was going on, a write goes over a new connection."""
     device = _HangingUp()
     transport = TcpTransport(TcpTarget("127.0.0.1", device.port))
-    transport.read(1, 3, 0, 2, 0.3)
+    transport.read(1, ReadBlock(3, 0, 2), 0.3)
     time.sleep(0.05)
-    transport.write(1, 6, 0, b"\0\1", 0.3)
+    transport.write(1, WriteBlock(6, 0, b"\0\1"), 0.3)
     transport.close()
     device.close()
     assert (device.connections, [request[1] for request in device.requests]) == (2, [3, 6])
@@ -201,7 +202,7 @@ def test_devices_of_different_patience_share_a_connection(serve_tcp: ServeTcp) -
     client: Any = transport._client
     ports = set()
     for unit, timeout_s in ((1, 0.3), (2, 1.5), (1, 0.3)):
-        transport.read(unit, 3, 0, 1, timeout_s)
+        transport.read(unit, ReadBlock(3, 0, 1), timeout_s)
         ports.add(client._sock.getsockname()[1])
     transport.close()
     assert len(ports) == 1
