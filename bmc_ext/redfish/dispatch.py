@@ -13,6 +13,7 @@ import orjson
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
+from bmc_ext.redfish.query import Query, apply_query, parse_query
 from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
 from drivers.errors import DriverError
 
@@ -94,14 +95,50 @@ class Dispatcher:
             raise RedfishError(405, f"{request.path} does not take {request.method}")
         privilege, handler = resource.handlers[method]
         _authorise(request, privilege)
-        _check_query(request)
+        query = _query(resource, request)
         _check_media_type(request)
         asked = dataclasses.replace(request, params=params)
         if method not in _CONDITIONAL:
-            return _annotate(handler(self.context, asked), resource, asked)
+            answer = _annotate(handler(self.context, asked), resource, asked)
+            return answer if query is None else self._queried(query, answer, request)
         with resource.changing:
             self._check_if_match(resource, asked)
             return _annotate(handler(self.context, asked), resource, asked)
+
+    def _queried(self, query: Query, answer: Response, request: Request) -> Response:
+        """The answer as its query wants it; its entity tag is that of the whole resource."""
+        if answer.status != 200 or not isinstance(answer.body, dict):
+            return answer
+
+        def read(path: str) -> dict[str, Any] | None:
+            return self._read(path, request)
+
+        return Response(200, apply_query(query, answer.body, read, self._excerpt), answer.headers)
+
+    def _read(self, path: str, request: Request) -> dict[str, Any] | None:
+        """The resource at `path` as this client would get it; None where it would be refused."""
+        found = self.registry.find(path)
+        privilege, handler = (found and found[0].handlers.get("GET")) or (OPEN, None)
+        if found is None or handler is None:
+            return None
+        resource, params = found
+        asked = dataclasses.replace(
+            request, method="GET", path=path, params=params, query={}, headers={}, raw_query=""
+        )
+        try:
+            _authorise(asked, privilege)
+            answer = _annotate(handler(self.context, asked), resource, asked)
+        except (DcpiError, DriverError):
+            return None
+        return answer.body if isinstance(answer.body, dict) and answer.status == 200 else None
+
+    def _excerpt(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What an excerpt shows of a resource; all of one that has none (DSP0266 7.3.6)."""
+        found = self.registry.find(str(body.get("@odata.id")))
+        shown = found[0].excerpt if found is not None else frozenset()
+        if not shown:
+            return body
+        return {k: v for k, v in body.items() if k.partition("@")[0] in shown or k == "@odata.id"}
 
     def _check_if_match(self, resource: Resource, request: Request) -> None:
         """A change with If-Match goes through only while the resource is as the client saw it."""
@@ -130,11 +167,14 @@ def _authorise(request: Request, privilege: str) -> None:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 
 
-def _check_query(request: Request) -> None:
-    """An unsupported `$` parameter is 501, any other unknown one is ignored (DSP0266 7.3)."""
-    for name in request.query:
-        if name.startswith("$") or name in ("only", "excerpt"):
-            raise RedfishError(501, f"the query parameter {name} is not supported")
+def _query(resource: Resource, request: Request) -> Query | None:
+    """The query of a request; messages and plain documents take none."""
+    if not request.query:
+        return None
+    query = parse_query(request.method, request.query)
+    if query is not None and resource.schema is None and "{host:path}" not in resource.uri:
+        raise RedfishError(501, "query parameters of Redfish are not supported on a plain document")
+    return query
 
 
 def _check_media_type(request: Request) -> None:

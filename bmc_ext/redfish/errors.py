@@ -51,7 +51,10 @@ _RESOLUTION_OF_STATUS = {
 
 
 class RedfishError(DcpiError):
-    """A refusal with its HTTP status, text, and the JSON Pointer of the property at fault."""
+    """A refusal with its HTTP status, text, and the JSON Pointer of the property at fault.
+
+    `message` is its key in the Base registry, the usual one of the status when empty.
+    """
 
     def __init__(
         self,
@@ -60,19 +63,23 @@ class RedfishError(DcpiError):
         property_path: str = "",
         *,
         headers: dict[str, str] | None = None,
+        message: str = "",
     ) -> None:
         super().__init__(text)
         self.status = status
+        self.message = message
         self.property_path = property_path
         self.headers = headers or {}
 
 
-def error_body(status: int, text: str, property_path: str = "") -> dict[str, Any]:
+def error_body(
+    status: int, text: str, property_path: str = "", message: str = ""
+) -> dict[str, Any]:
     """The `error` object with one ExtendedInfo message naming the property where there is one."""
-    key = _MESSAGE_OF_STATUS.get(status, "GeneralError")
-    if status == 400 and not property_path:
+    key = message or _MESSAGE_OF_STATUS.get(status, "GeneralError")
+    if status == 400 and not property_path and not message:
         key = "MalformedJSON" if "JSON" in text else "GeneralError"
-    message: dict[str, Any] = {
+    details: dict[str, Any] = {
         "@odata.type": "#Message.v1_2_1.Message",
         "MessageId": f"{_REGISTRY}.{key}",
         "Message": text,
@@ -81,22 +88,23 @@ def error_body(status: int, text: str, property_path: str = "") -> dict[str, Any
         "Resolution": _RESOLUTION_OF_STATUS.get(status, "None."),
     }
     if property_path:
-        message["RelatedProperties"] = [f"#{property_path}"]
+        details["RelatedProperties"] = [f"#{property_path}"]
     return {
         "error": {
             "code": f"{_REGISTRY}.{key}",
             "message": text,
-            "@Message.ExtendedInfo": [message],
+            "@Message.ExtendedInfo": [details],
         }
     }
 
 
 def error_response(error: Exception) -> Response:
     """The answer to an exception; what is not ours is 500 without its text."""
-    if isinstance(error, RedfishError | HostError):
-        headers = error.headers if isinstance(error, RedfishError) else {}
-        body = error_body(error.status, str(error), error.property_path)
-        return Response(error.status, body, headers)
+    if isinstance(error, RedfishError):
+        body = error_body(error.status, str(error), error.property_path, error.message)
+        return Response(error.status, body, error.headers)
+    if isinstance(error, HostError):
+        return Response(error.status, error_body(error.status, str(error), error.property_path))
     if isinstance(error, MessageError):
         return Response(400, error_body(400, str(error), error.property_path))
     for kind, status in (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,14 +23,15 @@ class Resource:
 
     `schema` is the type without `#`, such as `DcpiService.v1_0_0.DcpiService`; None for plain
     documents and message endpoints. `volatile` names the members that are readings: they do not
-    enter the ETag (design, decision 4). `hot` resources are answered without a thread; methods
-    in `costly` run argon2 and wait in a queue of their own. Who changes one holds `changing` from
-    the look at its entity tag to the change.
+    enter the ETag (design, decision 4); `excerpt` those that an excerpt shows. `hot` resources are
+    answered without a thread; methods in `costly` run argon2 and wait in a queue of their own. Who
+    changes one holds `changing` from the look at its entity tag to the change.
     """
 
     uri: str
     schema: str | None = None
     volatile: frozenset[str] = frozenset()
+    excerpt: frozenset[str] = frozenset()
     hot: bool = False
     costly: set[str] = field(default_factory=set)
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
@@ -64,11 +64,13 @@ class Routes:
         *,
         schema: str | None = None,
         volatile: Iterable[str] = (),
+        excerpt: Iterable[str] = (),
         hot: bool = False,
     ) -> Callable[[AnyHandler], AnyHandler]:
         """Serve GET and HEAD of `uri` to whoever has `privilege`."""
         resource = self.resources.setdefault(uri, Resource(uri))
         resource.schema, resource.volatile, resource.hot = schema, frozenset(volatile), hot
+        resource.excerpt = frozenset(excerpt)
         return self._handler(uri, "GET", privilege)
 
     def post(
@@ -108,37 +110,66 @@ class Routes:
         return keep
 
 
-def _pattern(uri: str) -> re.Pattern[str]:
-    """`{name}` takes one segment, `{name:path}` all that is left."""
-    escaped = re.sub(r"\\{(\w+):path\\}", r"(?P<\1>.+)", re.escape(uri))
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", escaped))
+class _Node:
+    """A segment of all templates that begin alike: what may follow, and what lives here."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, _Node] = {}
+        self.any: _Node | None = None
+        self.resource: Resource | None = None
+        self.rest: Resource | None = None
+
+    def add(self, segments: Sequence[str], resource: Resource) -> None:
+        """Put a resource where its template leads."""
+        if not segments:
+            self.resource = resource
+        elif segments[0].endswith(":path}"):
+            self.rest = resource
+        elif segments[0].startswith("{"):
+            self.any = self.any or _Node()
+            self.any.add(segments[1:], resource)
+        else:
+            self.named.setdefault(segments[0], _Node()).add(segments[1:], resource)
+
+    def find(self, segments: Sequence[str], at: int) -> Resource | None:
+        """The resource of the path from segment `at` on: names before parameters."""
+        if at == len(segments):
+            return self.resource
+        for node in (self.named.get(segments[at]), self.any if segments[at] else None):
+            found = None if node is None else node.find(segments, at + 1)
+            if found is not None:
+                return found
+        return self.rest
 
 
 class Registry:
-    """All resources; finds the one that a path names. The first template that fits wins."""
+    """All resources; finds the one that a path names, in a time that their number does not change.
+
+    Where several templates fit, the one with a name where the other has a parameter wins.
+    """
 
     def __init__(self, groups: Iterable[Routes]) -> None:
-        self._exact: dict[str, Resource] = {}
-        self._templates: list[tuple[re.Pattern[str], Resource]] = []
-        for routes in groups:
-            for uri, resource in routes.resources.items():
-                if "{" in uri:
-                    self._templates.append((_pattern(uri), resource))
-                else:
-                    self._exact[uri] = resource
+        self._resources = [resource for routes in groups for resource in routes.resources.values()]
+        self._root = _Node()
+        for resource in self._resources:
+            self._root.add(resource.uri.split("/"), resource)
 
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
-        path = path.rstrip("/") or "/"
-        exact = self._exact.get(path)
-        if exact is not None:
-            return exact, {}
-        for pattern, resource in self._templates:
-            match = pattern.fullmatch(path)
-            if match:
-                return resource, match.groupdict()
-        return None
+        segments = (path.rstrip("/") or "/").split("/")
+        resource = self._root.find(segments, 0)
+        return None if resource is None else (resource, _parameters(resource.uri, segments))
 
     def __iter__(self) -> Iterator[Resource]:
-        yield from self._exact.values()
-        yield from (resource for _, resource in self._templates)
+        return iter(self._resources)
+
+
+def _parameters(uri: str, segments: Sequence[str]) -> dict[str, str]:
+    """What stands in a path where the template has `{name}`, or from `{name:path}` on."""
+    found = {}
+    for number, step in enumerate(uri.split("/")):
+        if step.endswith(":path}"):
+            found[step[1:-6]] = "/".join(segments[number:])
+        elif step.startswith("{"):
+            found[step[1:-1]] = segments[number]
+    return found

@@ -6,6 +6,7 @@ from typing import Any
 
 from bmc_ext.redfish import metadata
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.query import FEATURES
 from bmc_ext.redfish.registry import OPEN, Routes
 from bmc_ext.security.identity import LOGIN
 
@@ -30,15 +31,7 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "RedfishVersion": "1.21.0",
         "UUID": context.uuid,
         "Product": "dcpi-bmc",
-        "ProtocolFeaturesSupported": {
-            "ExpandQuery": {
-                "ExpandAll": False, "Levels": False, "Links": False, "NoLinks": False,
-            },
-            "FilterQuery": False,
-            "OnlyMemberQuery": False,
-            "SelectQuery": False,
-            "ExcerptQuery": False,
-        },
+        "ProtocolFeaturesSupported": FEATURES,
         "Chassis": {"@odata.id": f"{ROOT}/Chassis"},
         "Managers": {"@odata.id": f"{ROOT}/Managers"},
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
