@@ -18,6 +18,7 @@ from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
 from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.sampling.corrected_blocks import corrected
 from bmc_ext.sampling.cycles import CycleObserver
@@ -130,6 +131,8 @@ class Service:
             sessions=self.sessions,
             audit=self.audit,
             access=self.access,
+            facility_sensors=facility_sensors(config),
+            device_sensors=DeviceSensors(self.devices),
             host=host,
         )
         self._stopping = threading.Event()

@@ -12,6 +12,7 @@ from bmc_ext.control.commands import Commands
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
@@ -36,6 +37,8 @@ class Context:
     sessions: Sessions
     audit: AuditLog
     access: AccessAudit
+    facility_sensors: Mapping[str, FacilitySensor]
+    device_sensors: DeviceSensors
     host: HostBMC | None = None
 
 

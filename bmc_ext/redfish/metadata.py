@@ -25,6 +25,8 @@ _STANDARD = {
     "Manager": "v1_20_0",
     "ManagerCollection": "",
     "ComputerSystemCollection": "",
+    "Sensor": "v1_13_0",
+    "SensorCollection": "",
     "Message": "v1_2_1",
     "Resource": "v1_0_0",
 }

@@ -57,6 +57,15 @@ class CalibratedEngine:
         sensors = self._channels.get(source_id)
         return None if sensors is None else ChannelCalibrations(sensors)
 
+    @property
+    def device_ids(self) -> tuple[str, ...]:
+        """The ids of all devices."""
+        return self._engine.device_ids
+
+    def readings(self, device_id: str) -> dict[str, Reading]:
+        """All points of a device, corrected; KeyError names an unknown device."""
+        return {point: self.reading(device_id, point) for point in self._engine.readings(device_id)}
+
     def reading(self, device_id: str, point: str) -> Reading:
         """The newest reading, corrected; KeyError names an unknown device or point."""
         raw = self._engine.reading(device_id, point)

@@ -16,7 +16,14 @@ class EngineLike(Protocol):
 
 
 class FieldDevices(EngineLike, Protocol):
-    """Field devices that can be written too."""
+    """Field devices that can be listed and written too."""
+
+    @property
+    def device_ids(self) -> tuple[str, ...]:
+        """The ids of all devices."""
+
+    def readings(self, device_id: str) -> dict[str, Reading]:
+        """The latest readings of all points of a device; KeyError for an unknown one."""
 
     def write(
         self, device_id: str, point: str, value: float, *, timeout_s: float = 0.8

@@ -26,6 +26,7 @@ TYPES = [
     "DcpiPowerEvents",
     "DcpiPowerHistory",
     "DcpiPowerRealtime",
+    "DcpiSensor",
     "DcpiService",
     "DcpiServiceRoot",
     "DcpiThermalStatus",

@@ -13,6 +13,7 @@ from bmc_ext.redfish.resources import (
     power_events,
     power_history,
     power_realtime,
+    sensor,
     service_root,
     session,
     thermal_status,
@@ -24,6 +25,6 @@ def all_resources() -> Registry:
     """Everything that is served; the host's catch-all comes last."""
     files = (
         service_root, session, account, collections, dcpi_service, power_realtime, power_history,
-        power_events, thermal_status, grid_status, workload, message_face, host,
+        power_events, thermal_status, sensor, grid_status, workload, message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

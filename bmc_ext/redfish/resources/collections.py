@@ -57,6 +57,7 @@ def own_chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "Name": context.config.facility.name,
         "ChassisType": "Zone",
         "Status": {"State": "Enabled", "Health": "OK"},
+        "Sensors": {"@odata.id": f"{CHASSIS}/{OWN_ID}/Sensors"},
         "Links": {"ManagedBy": [{"@odata.id": f"{MANAGERS}/{OWN_ID}"}]},
         "Oem": {
             "DCPI": {
