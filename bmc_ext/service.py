@@ -119,10 +119,12 @@ class Service:
             engine=self.devices,
             sink=sink,
         )
+        self.registry = all_resources()
         self.context = Context(
             config=config,
             clock=self.clock,
             uuid=_identity(config.state_dir),
+            types=(*self.registry.types, *(() if host is None else host.types)),
             snapshots=self.collector.store,
             history=self.collector.history,
             events=self.events,
@@ -182,7 +184,7 @@ class Service:
 
     def front(self, requests: Lane, passwords: Lane) -> Front:
         """The ASGI application over these parts."""
-        dispatcher = Dispatcher(all_resources(), self.context)
+        dispatcher = Dispatcher(self.registry, self.context)
         return Front(
             dispatcher,
             create_app(dispatcher),

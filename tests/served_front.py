@@ -43,6 +43,7 @@ class OneSystem:
     def __init__(self) -> None:
         self.color = "Off"
         self.writes = 0
+        self.types = ("ComputerSystem.v1_0_0.ComputerSystem",)
 
     def members(self, collection: str) -> tuple[str, ...]:
         """One system and nothing else."""

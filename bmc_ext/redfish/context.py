@@ -24,11 +24,15 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of the service that the Redfish face shows and commands."""
+    """The parts of the service that the Redfish face shows and commands.
+
+    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`.
+    """
 
     config: Config
     clock: Clock
     uuid: str
+    types: tuple[str, ...]
     snapshots: SnapshotStore
     history: History
     events: PowerEvents

@@ -173,7 +173,8 @@ def _query(resource: Resource, request: Request) -> Query | None:
         return None
     query = parse_query(request.method, request.query)
     if query is not None and resource.schema is None and "{host:path}" not in resource.uri:
-        raise RedfishError(501, "query parameters of Redfish are not supported on a plain document")
+        text = "query parameters of Redfish are not supported on a plain document"
+        raise RedfishError(501, text, message="QueryNotSupported")
     return query
 
 
@@ -203,13 +204,22 @@ def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
     body = _annotated(response.body, resource, request)
     if "@odata.id" not in body:
         return response
-    headers = {"ETag": etag(body, resource.volatile), **response.headers}
+    headers = {
+        "ETag": etag(body, resource.volatile),
+        "Link": f"<{json_schema_uri(str(body.get('@odata.type')))}>; rel=describedby",
+        **response.headers,
+    }
     tag = headers["ETag"]
     if request.method in ("GET", "HEAD") and not resource.volatile:
         known = request.headers.get("if-none-match", "")
         if known == "*" or tag in [part.strip() for part in known.split(",")]:
             return Response(304, None, headers)
     return Response(200, {**body, "@odata.etag": tag}, headers)
+
+
+def json_schema_uri(odata_type: str) -> str:
+    """Where the JSON Schema of a type such as `#Sensor.v1_13_0.Sensor` is found."""
+    return f"/redfish/v1/JsonSchemas/{odata_type.lstrip('#').rpartition('.')[0]}"
 
 
 def _finish(

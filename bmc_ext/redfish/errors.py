@@ -30,7 +30,6 @@ _MESSAGE_OF_STATUS = {
     415: "UnsupportedMediaType",
     428: "PreconditionRequired",
     500: "InternalError",
-    501: "QueryNotSupported",
     503: "ServiceTemporarilyUnavailable",
 }
 
@@ -45,7 +44,7 @@ _RESOLUTION_OF_STATUS = {
     413: "Send a smaller body.",
     415: "Send application/json.",
     431: "Send fewer or shorter header fields.",
-    501: "Leave the query parameter out.",
+    501: "Leave out what is not supported.",
     503: "Try again later.",
 }
 

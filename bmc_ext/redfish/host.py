@@ -27,6 +27,10 @@ class HostError(DcpiError):
 class HostBMC(Protocol):
     """A host BMC: it answers all of /redfish/v1 that the extension does not own."""
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of what it serves, such as `ComputerSystem.v1_13_0.ComputerSystem`."""
+
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`."""
 

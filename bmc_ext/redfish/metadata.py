@@ -10,37 +10,23 @@ from bmc_ext.redfish.errors import RedfishError
 
 _PUBLISHED = "http://redfish.dmtf.org/schemas/v1"
 
-_STANDARD = {
-    "ServiceRoot": "v1_17_0",
-    "SessionService": "v1_1_9",
-    "Session": "v1_7_2",
-    "SessionCollection": "",
-    "AccountService": "v1_15_1",
-    "ManagerAccount": "v1_12_1",
-    "ManagerAccountCollection": "",
-    "Role": "v1_3_3",
-    "RoleCollection": "",
-    "Chassis": "v1_25_2",
-    "ChassisCollection": "",
-    "Manager": "v1_20_0",
-    "ManagerCollection": "",
-    "ComputerSystemCollection": "",
-    "Sensor": "v1_13_0",
-    "SensorCollection": "",
-    "Message": "v1_2_1",
-    "Resource": "v1_0_0",
-}
-"""The standard schemas that our own resources use, with the version of each."""
+_EMBEDDED = ("Message.v1_2_1.Message", "Resource.v1_0_0.Resource")
+"""Types that stand inside other resources."""
 
 
 @functools.cache
-def document() -> bytes:
-    """The metadata document (DSP0266 8.4.1)."""
+def document(types: tuple[str, ...]) -> bytes:
+    """The metadata document (DSP0266 8.4.1) of resources of these types, and of our own schemas."""
+    own = set(own_schemas())
+    spaces: dict[str, set[str]] = {}
+    for name in (*types, *_EMBEDDED):
+        spaces.setdefault(f"{name.partition('.')[0]}_v1.xml", set()).update(_namespaces(name))
     references = [
-        _reference(f"{_PUBLISHED}/{name}_v1.xml", _namespaces(name, version))
-        for name, version in _STANDARD.items()
+        _reference(f"{_PUBLISHED}/{file}", sorted(names))
+        for file, names in sorted(spaces.items())
+        if file not in own
     ]
-    for file in own_schemas():
+    for file in sorted(own):
         text = schemas.path(f"redfish/{file}").read_text(encoding="utf-8")
         namespaces = re.findall(r'<Schema [^>]*Namespace="([^"]+)"', text)
         references.append(_reference(f"/redfish/v1/schema/{file}", namespaces))
@@ -57,11 +43,29 @@ def document() -> bytes:
     ).encode()
 
 
+def json_schema_names(types: tuple[str, ...]) -> list[str]:
+    """Names of the JSON Schemas of these types, such as `Sensor.v1_13_0`."""
+    return sorted({name.rpartition(".")[0] for name in types})
+
+
+def published_json_schema(name: str) -> str:
+    """Where DMTF publishes a JSON Schema."""
+    return f"{_PUBLISHED}/{name}.json"
+
+
 def own_schemas() -> list[str]:
     """File names of the CSDL that we publish."""
     return sorted(
         entry.name for entry in schemas.path("redfish").iterdir() if entry.name.endswith(".xml")
     )
+
+
+def own_json_schema(name: str) -> bytes | None:
+    """The JSON Schema of one of our own types; None for a type that is not ours."""
+    try:
+        return schemas.path(f"redfish/{name}.json").read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def schema(file: str) -> bytes:
@@ -71,8 +75,9 @@ def schema(file: str) -> bytes:
     return schemas.path(f"redfish/{file}").read_bytes()
 
 
-def _namespaces(name: str, version: str) -> list[str]:
-    return [name, f"{name}.{version}"] if version else [name]
+def _namespaces(name: str) -> set[str]:
+    """`Sensor` and `Sensor.v1_13_0` of `Sensor.v1_13_0.Sensor`."""
+    return {name.partition(".")[0], name.rpartition(".")[0]}
 
 
 def _reference(uri: str, namespaces: list[str]) -> str:

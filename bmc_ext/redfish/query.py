@@ -69,11 +69,15 @@ def parse_query(method: str, parameters: Mapping[str, str]) -> Query | None:
     known = {name: value for name, value in parameters.items() if name in _KNOWN}
     for name in parameters:
         if name.startswith("$") and name not in _KNOWN:
-            raise RedfishError(501, f"the query parameter {name} is not supported")
+            text = f"the query parameter {name} is not supported"
+            raise RedfishError(501, text, message="QueryNotSupported")
     if not known:
         return None
     if method not in ("GET", "HEAD"):
         raise _wrong("QueryNotSupportedOnOperation", f"{method} takes no query parameters")
+    for name in ("only", "excerpt"):
+        if known.get(name):
+            raise _wrong("QueryParameterValueError", f"{name} takes no value")
     if "only" in known and len(known) > 1:
         raise _wrong("QueryCombinationInvalid", "only stands alone")
     kind, levels = _expand(known.get("$expand"))

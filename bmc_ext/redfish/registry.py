@@ -160,6 +160,11 @@ class Registry:
         resource = self._root.find(segments, 0)
         return None if resource is None else (resource, _parameters(resource.uri, segments))
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of all resources, in alphabetical order."""
+        return tuple(sorted({found.schema for found in self._resources if found.schema}))
+
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._resources)
 

@@ -44,6 +44,7 @@ _BODY_TIMEOUT_S = 10.0
 _DISCARDED_BODIES = 16  # of the largest size that is taken; whoever sends more is cut off
 _LINGER_S = 5.0
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ODATA_VERSIONS = (b"4.0", b"4")  # DSP0266 7.1
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
 _ABOUT_BODY = (b"content-length", b"content-type")
@@ -142,8 +143,14 @@ class Front:
         method = scope["method"]
         if method not in _READING and is_foreign(headers):
             return refusal(403, _FOREIGN)
+        if headers.get(b"odata-version", b"4.0").strip() not in _ODATA_VERSIONS:
+            return refusal(412, "the header OData-Version names none but 4.0")
         identity: Identity | None = None
-        if not self._dispatcher.is_open(method, path):
+        if self._dispatcher.is_open(method, path):
+            # Who may see what $expand gathers behind an open resource is asked all the same.
+            if scope["query_string"]:
+                identity = await self._authenticator.identify(headers, _client(scope))
+        else:
             identity = await self._authenticator.identify(headers, _client(scope))
             if identity is None:
                 return refusal(401, "authentication is needed, or the credentials are wrong")

@@ -7,9 +7,11 @@ heads of any length and queues any number of requests behind one another.
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -112,7 +114,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request and close: nothing after it can be told apart."""
-        status, text = self._refused or (400, msg)
+        unknown = isinstance(sys.exc_info()[1], httptools.HttpParserInvalidMethodError)
+        status, text = self._refused or ((501, "the method is unknown") if unknown else (400, msg))
         status, headers, body = refusal(status, text)
         headers = [*headers, (b"content-length", str(len(body)).encode())]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]

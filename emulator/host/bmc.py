@@ -22,7 +22,7 @@ from emulator.host.machines import (
     HostSystem,
     check_machines,
 )
-from emulator.host.mending import mend
+from emulator.host.mending import TYPES, mend
 from emulator.host.routes import COLLECTIONS, ROOT, Route, find
 from emulator.host.store import HostStore, Section
 from emulator.host.sushy import SushyApp
@@ -69,6 +69,11 @@ class SushyHost:
         self._settings = Section(self._store)
         self._settings.make_permanent(None, "manager")
         self._next_power_change_s = self._app.power.settle()
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of what it serves."""
+        return TYPES
 
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""

@@ -9,6 +9,19 @@ from emulator.host.routes import BOOT_ENABLED, BOOT_MODES, BOOT_TARGETS, RESET_T
 
 Body = dict[str, Any]
 
+TYPES = (
+    "Chassis.v1_7_0.Chassis",
+    "ComputerSystem.v1_13_0.ComputerSystem",
+    "EthernetInterface.v1_0_2.EthernetInterface",
+    "EthernetInterfaceCollection.EthernetInterfaceCollection",
+    "Manager.v1_3_1.Manager",
+    "SecureBoot.v1_1_0.SecureBoot",
+    "Thermal.v1_3_0.Thermal",
+    "VirtualMedia.v1_4_0.VirtualMedia",
+    "VirtualMediaCollection.VirtualMediaCollection",
+)
+"""What sushy-tools' bodies say that they are; a test reads them."""
+
 
 def mend(body: Body, is_served: Callable[[str], bool]) -> Body:
     """The body without dead links, wrong names and placeholders; changes it in place.

@@ -63,3 +63,16 @@ def test_the_tag_of_a_sensor_does_not_follow_its_reading(bmc: Running) -> None:
     while (then := bmc.ask("GET", uri)).body["Reading"] == first.body["Reading"]:
         pass
     assert then.headers["etag"] == first.headers["etag"]
+
+
+def test_every_resource_names_a_json_schema_that_can_be_found(bmc: Running) -> None:
+    """The Link header leads to a JsonSchemaFile, ours or one that DMTF publishes."""
+    for uri in (f"{SENSORS}/Facility_Power", "/redfish/v1/dcpi", "/redfish/v1/Systems"):
+        link = bmc.ask("GET", uri).headers["link"]
+        assert link.endswith("; rel=describedby")
+        file = bmc.get(link.partition(">")[0].lstrip("<"))
+        location = file["Location"][0]
+        if "Uri" in location:
+            assert bmc.get(location["Uri"])["$schema"]
+        else:
+            assert location["PublicationUri"].startswith("http://redfish.dmtf.org/schemas/v1/")

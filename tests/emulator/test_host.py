@@ -81,6 +81,7 @@ def test_every_link_of_every_body_is_answered(host: SushyHost) -> None:
     """A crawl from the three collections meets no dead link and no mockup leftovers."""
     todo = [f"{ROOT}/{name}" for name in ("Systems", "Chassis", "Managers")]
     seen: set[str] = set()
+    types: set[str] = set()
     while todo:
         path = todo.pop()
         if path not in seen:
@@ -89,9 +90,12 @@ def test_every_link_of_every_body_is_answered(host: SushyHost) -> None:
             assert body["@odata.id"] == path
             assert "@Redfish.Copyright" not in str(body)
             assert "HealthRollUp" not in str(body)
+            types.add(body["@odata.type"].removeprefix("#"))
             todo += [link.partition("#")[0] for link in _links(body)]
     assert {path.split("/")[3] for path in seen} == {"Systems", "Chassis", "Managers"}
     assert len(seen) == 13
+    collections = {f"{name}Collection" for name in ("ComputerSystem", "Chassis", "Manager")}
+    assert types == {*host.types, *(f"{name}.{name}" for name in collections)}
 
 
 def test_the_members_are_the_machines_that_were_configured(tmp_path: Path) -> None:

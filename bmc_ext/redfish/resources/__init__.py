@@ -9,6 +9,7 @@ from bmc_ext.redfish.resources import (
     dcpi_service,
     grid_status,
     host,
+    json_schema_file,
     message_face,
     power_events,
     power_history,
@@ -24,7 +25,8 @@ from bmc_ext.redfish.resources import (
 def all_resources() -> Registry:
     """Everything that is served; the host's catch-all comes last."""
     files = (
-        service_root, session, account, collections, dcpi_service, power_realtime, power_history,
-        power_events, thermal_status, sensor, grid_status, workload, message_face, host,
+        service_root, json_schema_file, session, account, collections, dcpi_service,
+        power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
+        message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

@@ -65,7 +65,6 @@ def sensor(context: Context, request: Request) -> dict[str, Any]:
         "Id": name,
         "Name": f"{device} {point}",
         "Implementation": "PhysicalSensor",
-        "DeviceName": device,
         **_reading(quantity, value),
     }
 

@@ -8,7 +8,6 @@ from bmc_ext.redfish import metadata
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.query import FEATURES
 from bmc_ext.redfish.registry import OPEN, Routes
-from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
 
@@ -36,6 +35,7 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "Managers": {"@odata.id": f"{ROOT}/Managers"},
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
+        "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
         "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
         "Oem": {
             "DCPI": {
@@ -70,12 +70,5 @@ def _is_link(value: object) -> bool:
 @routes.get(f"{ROOT}/$metadata", OPEN)
 def metadata_document(context: Context, request: Request) -> Response:  # noqa: ARG001
     """The OData metadata document: references to every schema that is served."""
-    return Response(200, metadata.document(), {"Content-Type": "application/xml; charset=utf-8"})
-
-
-@routes.get("/redfish/v1/schema/{file}", LOGIN)
-def schema_file(context: Context, request: Request) -> Response:  # noqa: ARG001
-    """The CSDL of one of our own types."""
-    return Response(
-        200, metadata.schema(request.params["file"]), {"Content-Type": "application/xml"}
-    )
+    content = {"Content-Type": "application/xml; charset=utf-8"}
+    return Response(200, metadata.document(context.types), content)

@@ -183,10 +183,24 @@ def test_headers_that_must_be_there_once(front: Served, headers: bytes) -> None:
 
 def test_what_is_no_http_is_a_redfish_error(front: Served) -> None:
     """A request that the parser refuses gets an error body with the common headers."""
-    answer = front.raw(b"FOO /redfish/v1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = front.raw(b"GET /redfish/v1 SMTP\r\nHost: x\r\n\r\n")
     assert status(answer) == 400
     assert b"odata-version: 4.0" in answer
     assert b"ExtendedInfo" in answer
+
+
+def test_an_unknown_method_is_not_implemented(front: Served) -> None:
+    """A method that HTTP does not have is 501, as DSP0266 asks, not a bad request."""
+    answer = front.raw(b"FOO /redfish/v1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert status(answer) == 501
+    assert b"ExtendedInfo" in answer
+
+
+@pytest.mark.parametrize(("version", "expected"), [(b"4.0", 200), (b"4.1", 412), (b"x", 412)])
+def test_another_version_of_odata_is_refused(front: Served, version: bytes, expected: int) -> None:
+    """DSP0266 7.1: a version that is not served fails the precondition."""
+    ask = b"GET /redfish/v1 HTTP/1.1\r\nHost: x\r\nOData-Version: " + version + b"\r\n\r\n"
+    assert status(front.raw(ask)) == expected
 
 
 def test_connections_are_bounded(front: Served) -> None:
