@@ -255,8 +255,12 @@ void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
 /* transform.c */
 void dcpi_transform(scratch *work, double weight_sum, fold_result *result);
 
+/* leaks.c */
+/* Takes what the orders from the second on leave in the track's segments off. */
+void dcpi_take_leaks_off(const dcpi_window *window, const fold_result *folded, scratch *work);
+
 /* steadiness.c */
-void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
+void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, scratch *work,
                      fold_result *folded);
 
 /* power.c */

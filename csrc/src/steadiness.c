@@ -24,6 +24,8 @@ static const double NOISE_STRAY = 7;
 static const double BOX_ERROR = 0.5;
 /* Leaks of the orders add up at random to less than so many times their root sum of squares. */
 static const double LEAKS_PEAK = 3;
+/* So much of them is left when they are taken off, and less than so much is not worth it. */
+static const double LEAKS_LEFT = 0.02, LEAKS_LEAST = 1e-5;
 /* A step of the magnitude by 1 % two milliseconds from the window's end; in a root sum of squares
  * over the boxes, as are phase steps of currents. Those of voltages are no frequency:
  * there it is 0.03 degrees or 3 mHz. */
@@ -106,10 +108,47 @@ WIDER_CLONES static void sum_orders(const eight *re, const eight *im, int32_t h_
     sums->quiet = least[kept - 1];
 }
 
-static double noise_variance(const fold_result *folded, const order_sums *sums, int lane) {
+/* The square of what is none of the orders. */
+static double left_square(const fold_result *folded, const order_sums *sums, int lane) {
     double ac_square = folded->means.square[lane] - square(folded->means.first[lane]);
-    double left = ac_square / square(folded->unit[lane]) - (double)sums->explained[lane];
-    return fmin(fmax(left, 0), (double)sums->quiet[lane] / QUARTILE * folded->span.length / 3);
+    return fmax(ac_square / square(folded->unit[lane]) - (double)sums->explained[lane], 0);
+}
+
+static double noise_variance(const fold_result *folded, const order_sums *sums, int lane) {
+    double quiet = (double)sums->quiet[lane] / QUARTILE * folded->span.length / 3;
+    return fmin(left_square(folded, sums, lane), quiet);
+}
+
+static double leaks_of(const order_sums *sums, int lane, double fundamental) {
+    return LEAKS_PEAK * sqrt((double)sums->leaks[lane]) / fundamental;
+}
+
+static double fundamental_of(const fold_result *folded, int lane) {
+    double re = (double)folded->re[LANES + lane], im = (double)folded->im[LANES + lane];
+    return sqrt(re * re + im * im);
+}
+
+/* Mostly nothing moves enough to be judged, whatever leaks. */
+static int leaks_may_be_seen(const dcpi_window *window, const fold_result *folded,
+                             const stray_shapes *strays, const order_sums *sums) {
+    for (int channel = 0; channel < 2 * window->phases; channel++) {
+        int lane = channel_lane(window, channel);
+        double fundamental = fundamental_of(folded, lane);
+        if (fundamental > 0 && leaks_of(sums, lane, fundamental) > LEAKS_LEAST &&
+            ((double)strays->largest[lane] > STEP_LEAST ||
+             sqrt(strays->boxes) * (double)strays->jump[lane] > JUMP_LEAST))
+            return 1;
+    }
+    return 0;
+}
+
+/* Of what a box still has of the orders: of those that were taken off, and of those above, which
+ * only their square tells of. */
+static double box_error_of(const fold_result *folded, const order_sums *sums, int lane, double box,
+                           double fundamental) {
+    double above = sqrt(2 * left_square(folded, sums, lane)) * leak(REACHABLE_SHARE, box);
+    return BOX_ERROR / square(box) + LEAKS_LEFT * leaks_of(sums, lane, fundamental) +
+           LEAKS_PEAK * above / fundamental;
 }
 
 /* One sample off by x in mid window adds 2 sqrt(2) x / length to each of 49 orders. */
@@ -181,14 +220,12 @@ static int is_near_half_rate(const fold_result *folded, const order_sums *sums, 
 
 static steady_verdict verdict_of(const channel_level *level, const fold_result *folded,
                                  const stray_shapes *strays, const order_sums *sums, int lane) {
-    double re = (double)folded->re[LANES + lane], im = (double)folded->im[LANES + lane];
-    double fundamental = sqrt(re * re + im * im), box = 2 * folded->segments.length;
+    double fundamental = fundamental_of(folded, lane), box = 2 * folded->segments.length;
     steady_verdict verdict = {0};
     verdict.uneven = is_uneven(level, folded->means.square[lane], folded->means.first[lane]);
     if (!(fundamental > 0))
         return verdict;
-    double box_error =
-        BOX_ERROR / square(box) + LEAKS_PEAK * sqrt((double)sums->leaks[lane]) / fundamental;
+    double box_error = box_error_of(folded, sums, lane, box, fundamental);
     double noise =
         NOISE_STRAY * sqrt(2 * noise_variance(folded, sums, lane) / box) / fundamental + box_error;
     double burst =
@@ -199,7 +236,7 @@ static steady_verdict verdict_of(const channel_level *level, const fold_result *
     return verdict;
 }
 
-void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const scratch *work,
+void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, scratch *work,
                      fold_result *folded) {
     float shares[DCPI_ORDERS] = {0}, bends[DCPI_ORDERS] = {0};
     stray_shapes strays;
@@ -209,6 +246,10 @@ void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, const
     sum_orders((const eight *)(const void *)folded->re, (const eight *)(const void *)folded->im,
                folded->h_max, shares, bends, &sums);
     dcpi_strays(window, folded, work, &strays);
+    if (leaks_may_be_seen(window, folded, &strays, &sums)) {
+        dcpi_take_leaks_off(window, folded, work);
+        dcpi_strays(window, folded, work, &strays);
+    }
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         folded->verdict[channel] = (steady_verdict){0};
         if (!is_void(levels + channel % window->phases))
