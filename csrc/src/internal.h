@@ -259,6 +259,12 @@ void dcpi_transform(scratch *work, double weight_sum, fold_result *result);
 /* Takes what the orders from the second on leave in the track's segments off. */
 void dcpi_take_leaks_off(const dcpi_window *window, const fold_result *folded, scratch *work);
 
+/* near_half.c */
+/* Whether a tone of at least this mean square, in V^2 or A^2, stands beyond the reachable share of
+ * the rate and is no order of the line. */
+int dcpi_has_tone_near_half(const dcpi_window *window, int channel, const channel_level *level,
+                            double frequency_hz, double least_square);
+
 /* steadiness.c */
 void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, scratch *work,
                      fold_result *folded);

@@ -22,8 +22,9 @@ static const double JUMP_NOISE_SHARE = 0.3;
 static const double NOISE_STRAY = 7;
 /* The box's error with n samples a period is below this over n^2. */
 static const double BOX_ERROR = 0.5;
-/* Leaks of the orders add up at random to less than so many times their root sum of squares. */
-static const double LEAKS_PEAK = 3;
+/* Leaks of the orders add up at random to less than so many times their root sum of squares; those
+ * of orders above the 50th, which may be sharp pulses in phase, to less than this. */
+static const double LEAKS_PEAK = 3, PULSES_PEAK = 6;
 /* So much of them is left when they are taken off, and less than so much is not worth it. */
 static const double LEAKS_LEFT = 0.02, LEAKS_LEAST = 1e-5;
 /* A step of the magnitude by 1 % two milliseconds from the window's end; in a root sum of squares
@@ -37,9 +38,9 @@ static const double BURST_DISTORTION = 0.001;
 static const double BURST_JUMP = 0.006;
 /* Hann-weighted and plain mean square differ by a sixth at most where nothing moves. */
 static const double UNEVEN_SHARE = 0.5;
-/* A tone from 0.43 of the rate on bends by so much of its square; less than so much of it is noise
- * or rounding. */
-static const double NEAR_HALF_BEND = 14.5, NEAR_HALF_SHARE = 0.001;
+/* Noise bends by six times its square, a tone from 0.39 of the rate on by more than this; less than
+ * so much of the wave is noise or rounding, and so is what holds less of what is no order. */
+static const double NEAR_HALF_BEND = 10, NEAR_HALF_SHARE = 0.001, TONE_SHARE_LEAST = 0.2;
 /* What the highest orders leave of themselves at low rates, where their mirror images are near. */
 static const double MIRROR_SHARE = 0.02;
 /* Quartile of an exponential distribution over its mean: ln(4/3). */
@@ -148,7 +149,7 @@ static double box_error_of(const fold_result *folded, const order_sums *sums, in
                            double fundamental) {
     double above = sqrt(2 * left_square(folded, sums, lane)) * leak(REACHABLE_SHARE, box);
     return BOX_ERROR / square(box) + LEAKS_LEFT * leaks_of(sums, lane, fundamental) +
-           LEAKS_PEAK * above / fundamental;
+           PULSES_PEAK * above / fundamental;
 }
 
 /* One sample off by x in mid window adds 2 sqrt(2) x / length to each of 49 orders. */
@@ -205,21 +206,27 @@ static void judge(const stray_shapes *strays, int lane, double noise, double ste
     verdict->smears = leaps || is_burst || largest > LARGE_STRAY;
 }
 
-/* Whether what is no order stands close to half the rate, by its second differences: those of noise
- * are six times its square, those of a tone at half the rate sixteen times. */
-static int is_near_half_rate(const fold_result *folded, const order_sums *sums, int lane,
-                             double fundamental) {
+/* Whether what is no order stands close to half the rate. Its second differences mostly tell that
+ * it does not. */
+static int is_near_half_rate(const dcpi_window *window, int channel, const channel_level *level,
+                             const fold_result *folded, const order_sums *sums) {
+    int lane = channel_lane(window, channel);
     double unit_square = square(folded->unit[lane]), explained = (double)sums->explained[lane];
-    double ac_square = folded->means.square[lane] - square(folded->means.first[lane]);
-    double left = ac_square / unit_square - explained;
+    double left = left_square(folded, sums, lane);
     double bent = folded->bend_square[lane] / unit_square - (double)sums->bent[lane];
-    double harmonics = fmax(explained - square(fundamental), 0);
+    double harmonics = fmax(explained - square(fundamental_of(folded, lane)), 0);
     double least = square(NEAR_HALF_SHARE) * explained + square(MIRROR_SHARE) * harmonics;
-    return left > least && bent > NEAR_HALF_BEND * left;
+    if (left <= least || bent <= NEAR_HALF_BEND * left)
+        return 0;
+    least = fmax(square(NEAR_HALF_SHARE) * explained, TONE_SHARE_LEAST * left);
+    return dcpi_has_tone_near_half(window, channel, level, folded->frequency_hz,
+                                   least * unit_square);
 }
 
-static steady_verdict verdict_of(const channel_level *level, const fold_result *folded,
-                                 const stray_shapes *strays, const order_sums *sums, int lane) {
+static steady_verdict verdict_of(const dcpi_window *window, int channel, const channel_level *level,
+                                 const fold_result *folded, const stray_shapes *strays,
+                                 const order_sums *sums) {
+    int lane = channel_lane(window, channel);
     double fundamental = fundamental_of(folded, lane), box = 2 * folded->segments.length;
     steady_verdict verdict = {0};
     verdict.uneven = is_uneven(level, folded->means.square[lane], folded->means.first[lane]);
@@ -231,7 +238,7 @@ static steady_verdict verdict_of(const channel_level *level, const fold_result *
     double burst =
         burst_distortion((double)strays->burst_square[lane], folded->span.length, fundamental);
     judge(strays, lane, noise, noise + STEP_ERRORS * box_error, burst, &verdict);
-    if (!verdict.flags && is_near_half_rate(folded, sums, lane, fundamental))
+    if (!verdict.flags && is_near_half_rate(window, channel, level, folded, sums))
         verdict.flags |= DCPI_NEAR_HALF_RATE;
     return verdict;
 }
@@ -253,7 +260,7 @@ void dcpi_steadiness(const dcpi_window *window, const phase_level *levels, scrat
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         folded->verdict[channel] = (steady_verdict){0};
         if (!is_void(levels + channel % window->phases))
-            folded->verdict[channel] = verdict_of(channel_of(window, levels, channel), folded,
-                                                  &strays, &sums, channel_lane(window, channel));
+            folded->verdict[channel] = verdict_of(
+                window, channel, channel_of(window, levels, channel), folded, &strays, &sums);
     }
 }
