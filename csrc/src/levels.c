@@ -4,9 +4,13 @@
 #include "internal.h"
 
 /* A converter that clips stands still while the wave would go on. In a run of r equal samples at
- * the extreme a parabola in steps of q falls by at most 9 q over r samples on either side, and a
- * fourth-order flat top by 82 q; beyond a hundred steps it was cut. */
-enum { CLIP_STEPS = 100, CLIP_RUN_MIN = 3 };
+ * the extreme a parabola in steps of q falls by at most q to either end; by 4 q to twice as far
+ * from its middle and 9 q to three times, a fourth-order flat top by 16 q and 82 q. Beyond, with
+ * what rounding adds, it was cut. */
+enum { CLIP_NEAR_STEPS = 18, CLIP_FAR_STEPS = 100, CLIP_RUN_MIN = 3 };
+
+/* Noise of a step or two brings one run of three about in 10^5 windows. */
+enum { CLIP_LEAST = 6 };
 
 /* Gaps between samples are multiples of the converter's step, of which the smallest gap itself is
  * hardly ever more than this. */
@@ -81,13 +85,41 @@ static int is_lattice(const double *values, int32_t count, double step, double p
     return 1;
 }
 
-/* The converter's step by samples from all over the window; 0 when they stand on no lattice. */
-static double converter_step(const dcpi_window *window, int channel, double peak, scratch *work) {
-    double *values = work->search.sorted, smallest = DBL_MAX;
-    int32_t stride = (window->samples + SORTED_MAX - 1) / SORTED_MAX;
+/* Samples from all over the window. */
+static int32_t gather_all_over(const dcpi_window *window, int channel, double *values) {
+    int32_t stride = (window->samples + SORTED_MAX / 2 - 1) / (SORTED_MAX / 2);
     int32_t count = window->samples / stride;
     for (int32_t k = 0; k < count; k++)
         values[k] = sample_at(window, channel, k * stride);
+    return count;
+}
+
+/* The distinct ones of those before and behind a place, where a wave that stands at an extreme goes
+ * from step to step; one sampled in time with its period repeats few values elsewhere. */
+static int32_t gather_about(const dcpi_window *window, int channel, int32_t place, double *values) {
+    int32_t count = 0;
+    for (int32_t side = -1; side <= 1; side += 2) {
+        double last = sample_at(window, channel, place);
+        for (int32_t at = place, end = count + SORTED_MAX / 4;
+             at >= 0 && at < window->samples && count < end; at += side) {
+            double value = sample_at(window, channel, at);
+            if (value != last)
+                values[count++] = last = value;
+        }
+    }
+    return count;
+}
+
+/* The converter's step by samples about one at an extreme and all over the window; 0 when they
+ * stand on no lattice. */
+static double converter_step(const dcpi_window *window, int channel, double extreme, double peak,
+                             scratch *work) {
+    double *values = work->search.sorted, smallest = DBL_MAX;
+    int32_t place = 0;
+    while (place < window->samples - 1 && sample_at(window, channel, place) != extreme)
+        place++;
+    int32_t count = gather_about(window, channel, place, values);
+    count += gather_all_over(window, channel, values + count);
     sort(values, count);
     for (int32_t k = 1; k < count; k++)
         if (values[k] > values[k - 1])
@@ -98,10 +130,11 @@ static double converter_step(const dcpi_window *window, int channel, double peak
     return 0;
 }
 
-/* Whether the wave would have gone on beyond the run [first, first + length). */
-static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t length,
-                  double step) {
-    int32_t before = first - length, after = first + 2 * length - 1;
+/* How far the wave falls within `away` samples from the run [first, first + length), on the side
+ * where it does so less. */
+static double fall_beside(const dcpi_window *window, int channel, int32_t first, int32_t length,
+                          int32_t away) {
+    int32_t before = first - away, after = first + length - 1 + away;
     double level = sample_at(window, channel, first);
     double fall_before = DBL_MAX, fall_after = DBL_MAX;
     if (before >= 0)
@@ -109,7 +142,15 @@ static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t
     if (after < window->samples)
         fall_after = fabs(level - sample_at(window, channel, after));
     double fall = fall_before < fall_after ? fall_before : fall_after;
-    return fall < DBL_MAX && fall > CLIP_STEPS * step;
+    return fall < DBL_MAX ? fall : 0;
+}
+
+/* Whether the wave would have gone on beyond the run. */
+static int is_cut(const dcpi_window *window, int channel, int32_t first, int32_t length,
+                  double step) {
+    double near = fall_beside(window, channel, first, length, (length - 1) / 2);
+    double far = fall_beside(window, channel, first, length, length - 1);
+    return near > CLIP_NEAR_STEPS * step || far > CLIP_FAR_STEPS * step;
 }
 
 static int32_t clipped_at(const dcpi_window *window, int channel, double level, double step) {
@@ -149,11 +190,15 @@ static void judge_converter(const dcpi_window *window, int channel, const phase_
     if (!may_be_coarse && !has_run)
         return;
     double raw_peak = fmax(fabs(extent->low), fabs(extent->high));
-    double step = converter_step(window, channel, raw_peak, work);
+    /* Single precision has steps of its own. */
+    double step = fmax(converter_step(window, channel, extent->high, raw_peak, work),
+                       (double)FLT_EPSILON * raw_peak);
     if (ends_far_from_zero(&correction, extent->high, level->peak))
         level->clipped += clipped_at(window, channel, extent->high, step);
     if (ends_far_from_zero(&correction, extent->low, level->peak))
         level->clipped += clipped_at(window, channel, extent->low, step);
+    if (level->clipped < CLIP_LEAST)
+        level->clipped = 0;
     double range = extent->high - extent->low;
     level->coarse =
         may_be_coarse && range < (COARSE_STEPS - 0.5) * step && range > (SQUARE_STEPS + 0.5) * step;
