@@ -22,6 +22,10 @@ static const double NOMINAL_SHARE = 0.15;
 /* A voltage of less than a third of the strongest one may be a dead phase's pick-up. */
 static const double STRONG_SHARE = 0.1;
 
+/* A step in the voltage's magnitude turns the fold's frequency by up to 0.1 Hz, and the track that
+ * this one is judged by with it: the second time it is good to microhertz. */
+enum { STEPPED_FOLDS_MAX = 2 };
+
 static int is_misaligned(const void *base, int is_float32) {
     size_t size = is_float32 ? sizeof(float) : sizeof(double);
     return (uintptr_t)base % size != 0;
@@ -158,20 +162,31 @@ static line steadier_line(const dcpi_window *window, const phase_level *levels, 
     return *from;
 }
 
+static void fold_and_judge(const dcpi_window *window, const phase_level *levels, const line *from,
+                           int is_exact, scratch *work, fold_result *folded) {
+    dcpi_fold(window, levels, from->source, from->frequency_hz, is_exact, work, folded);
+    dcpi_steadiness(window, levels, work, folded);
+}
+
 /* The fold with the best frequency that the window has. */
 static void fold_line(const dcpi_window *window, const phase_level *levels, line *from,
                       scratch *work, fold_result *folded) {
-    dcpi_fold(window, levels, from->source, from->frequency_hz, work, folded);
-    dcpi_steadiness(window, levels, work, folded);
-    if (!folded->verdict[from->source].jumps)
-        return;
-    line other = steadier_line(window, levels, from, folded, work);
-    if (other.source == from->source)
-        return;
-    if (other.verdict == LINE_FOUND)
-        *from = other;
-    dcpi_fold(window, levels, from->source, from->frequency_hz, work, folded);
-    dcpi_steadiness(window, levels, work, folded);
+    fold_and_judge(window, levels, from, 0, work, folded);
+    if (folded->verdict[from->source].jumps) {
+        line other = steadier_line(window, levels, from, folded, work);
+        if (other.source != from->source) {
+            if (other.verdict == LINE_FOUND)
+                *from = other;
+            fold_and_judge(window, levels, from, 0, work, folded);
+        }
+    }
+    for (int folds = 0; folds < STEPPED_FOLDS_MAX && folded->verdict[from->source].slope != 0;
+         folds++) {
+        double box_s = 2 * folded->segments.length / window->sample_rate_hz;
+        double change_hz = folded->verdict[from->source].slope / (TWO_PI * box_s);
+        from->frequency_hz = folded->frequency_hz + change_hz;
+        fold_and_judge(window, levels, from, 1, work, folded);
+    }
 }
 
 static uint32_t frequency_flags(const dcpi_window *window, const fold_result *folded) {

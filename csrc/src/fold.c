@@ -295,14 +295,14 @@ static void silence(const dcpi_window *window, const phase_level *levels, fold_r
 }
 
 void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
-               double frequency_hz, scratch *work, fold_result *result) {
+               double frequency_hz, int is_exact, scratch *work, fold_result *result) {
     lane_scaling scaling = dcpi_scaling(window, levels);
     fold_pass pass;
     result->frequency_hz = frequency_hz;
     for (int folds = 0; folds < FOLDS_MAX; folds++) {
         result->folded_hz = result->frequency_hz;
         pass = fold_once(window, levels, &scaling, source, result->folded_hz, work);
-        double change_hz = correction_hz(window, &pass);
+        double change_hz = is_exact ? 0 : correction_hz(window, &pass);
         result->frequency_hz += change_hz;
         if (fabs(change_hz) < FOLDED_GOOD_ENOUGH_HZ)
             break;

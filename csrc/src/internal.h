@@ -147,6 +147,7 @@ typedef struct {
     int uneven;     /* the window's edges differ from its middle: present or not, it moves */
     int jumps;      /* the phase makes a step, so that its slope is no frequency */
     int smears;     /* the fundamental leaks into the harmonics, or they have no one phase */
+    double slope;   /* of the phase beside a step of the magnitude, rad a box; else 0 */
 } steady_verdict;
 
 /* Hann-weighted means over whole periods; V and A, lane by lane. */
@@ -244,13 +245,19 @@ void dcpi_strays(const dcpi_window *window, const fold_result *folded, const scr
 /* jump.c */
 /* Whether a step explains what the phase of a lane does, beside a ramp of its frequency, or its
  * magnitude. `least` is a root sum of squares over the boxes, relative to the fundamental, and
- * `noise` what noise hardly ever exceeds. */
-int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise);
-int dcpi_magnitude_steps(const stray_shapes *strays, int lane, double least, double noise);
+ * `noise` what noise hardly ever exceeds. `place` becomes where it stands best, in boxes. */
+int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise,
+                     double *place);
+int dcpi_magnitude_steps(const stray_shapes *strays, int lane, double least, double noise,
+                         double *place);
+/* Of the phase, in rad a box, by the boxes that a step at that place leaves alone; NaN where they
+ * are too few or off one line by more than the tolerance, in rad. */
+double dcpi_slope_beside(const stray_shapes *strays, int lane, double place, double tolerance);
 
 /* fold.c */
+/* A frequency that is not exact is improved by the source. */
 void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
-               double frequency_hz, scratch *work, fold_result *result);
+               double frequency_hz, int is_exact, scratch *work, fold_result *result);
 
 /* transform.c */
 void dcpi_transform(scratch *work, double weight_sum, fold_result *result);

@@ -13,6 +13,11 @@ enum { TRIED_A_BOX = 8, TRIED_FINELY = 4 };
  * rises above its bound: 16 of its 98 variances are expected. A step of half the bound must stand
  * alone, as harmonics that move with it look like noise. */
 static const double REST_SHARE = 0.06, NOISE_REST = 0.25, NOISE_SHARE = 0.5;
+/* So much farther off than half a box a step leaves a box alone. */
+static const double BESIDE = 0.6;
+/* A line explains any two boxes, and of less than a fifth of the fundamental the phase is noise. */
+enum { BESIDE_MIN = 4 };
+static const double BESIDE_MAGNITUDE = 0.2;
 /* A mean, a parabola, a place and a height explain any four boxes. */
 enum { BOXES_MIN = 5, TERMS_MAX = 3 };
 /* A step that a trend explains but for this much stands at the window's very end. */
@@ -102,8 +107,8 @@ static double explained_by(const step_search *search, double place, int directio
     return size > SIZE_LEAST ? square(found) / size : 0;
 }
 
-static int is_step(const stray_shapes *strays, int lane, int direction, double least,
-                   double noise) {
+static int is_step(const stray_shapes *strays, int lane, int direction, double least, double noise,
+                   double *place_found) {
     step_search search;
     if (strays->boxes < BOXES_MIN)
         return 0;
@@ -117,9 +122,12 @@ static int is_step(const stray_shapes *strays, int lane, int direction, double l
         best = found > explained ? place : best;
         explained = fmax(explained, found);
     }
+    *place_found = best;
     for (int32_t k = -TRIED_FINELY; k <= TRIED_FINELY; k++) {
         double place = best + (double)k / (TRIED_FINELY * TRIED_A_BOX);
-        explained = fmax(explained, explained_by(&search, place, direction, 1));
+        double found = explained_by(&search, place, direction, 1);
+        *place_found = found > explained ? place : *place_found;
+        explained = fmax(explained, found);
     }
     double size = sqrt(explained), rest = REST_SHARE * explained;
     if (size > noise)
@@ -127,10 +135,40 @@ static int is_step(const stray_shapes *strays, int lane, int direction, double l
     return size > least + NOISE_SHARE * noise && all - explained < rest;
 }
 
-int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise) {
-    return is_step(strays, lane, ACROSS, least, noise);
+int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise,
+                     double *place) {
+    return is_step(strays, lane, ACROSS, least, noise, place);
 }
 
-int dcpi_magnitude_steps(const stray_shapes *strays, int lane, double least, double noise) {
-    return is_step(strays, lane, ALONG, least, noise);
+int dcpi_magnitude_steps(const stray_shapes *strays, int lane, double least, double noise,
+                         double *place) {
+    return is_step(strays, lane, ALONG, least, noise, place);
+}
+
+double dcpi_slope_beside(const stray_shapes *strays, int lane, double place, double tolerance) {
+    double at[TRACK_SEGMENTS_MAX], phase[TRACK_SEGMENTS_MAX], mean_at = 0, mean_phase = 0;
+    double square_sum = 0, product_sum = 0;
+    int32_t count = 0;
+    for (int32_t k = 0; k < strays->boxes; k++) {
+        double along = 1 + (double)strays->rows[ALONG][k][lane];
+        if (fabs((double)strays->place[k] - place) < BESIDE || along < BESIDE_MAGNITUDE)
+            continue;
+        at[count] = (double)strays->place[k];
+        phase[count] = atan2((double)strays->rows[ACROSS][k][lane], along);
+        mean_at += at[count];
+        mean_phase += phase[count++];
+    }
+    if (count < BESIDE_MIN)
+        return NAN;
+    mean_at /= count;
+    mean_phase /= count;
+    for (int32_t k = 0; k < count; k++) {
+        square_sum += square(at[k] - mean_at);
+        product_sum += (at[k] - mean_at) * (phase[k] - mean_phase);
+    }
+    double slope = product_sum / square_sum;
+    for (int32_t k = 0; k < count; k++)
+        if (fabs(phase[k] - mean_phase - slope * (at[k] - mean_at)) > tolerance)
+            return NAN;
+    return slope;
 }

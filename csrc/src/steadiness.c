@@ -31,6 +31,10 @@ static const double LEAKS_LEFT = 0.02, LEAKS_LEAST = 1e-5;
  * over the boxes, as are phase steps of currents. Those of voltages are no frequency:
  * there it is 0.03 degrees or 3 mHz. */
 static const double STEP_LEAST = 0.001, JUMP_LEAST = 0.0003;
+/* A spike looks like so much noise that it would pass. */
+static const double BESIDE_NOISE_MAX = 0.0005;
+/* So near the window's end, in boxes, a step leaves enough of it alone. */
+static const double END_BOXES = 0.5;
 /* So many boxes' errors may add up to look like a step. */
 static const double STEP_ERRORS = 3;
 /* A transient that adds this much to the distortion, and one that moves the frequency by 5 mHz. */
@@ -171,17 +175,46 @@ static double roundness(const stray_shapes *strays, int lane) {
 }
 
 /* Sought only where enough moves. */
-static int steps(const stray_shapes *strays, int lane, double noise) {
+static int steps(const stray_shapes *strays, int lane, double noise, double *place) {
     double least = STEP_LEAST + noise / 2;
     return (double)strays->largest[lane] > least &&
-           dcpi_magnitude_steps(strays, lane, least, noise);
+           dcpi_magnitude_steps(strays, lane, least, noise, place);
+}
+
+/* Beside a step, or where what moves stands at the window's end, the phase goes on: its slope there
+ * is the frequency that the whole window's phasor does not tell. */
+static void judge_beside(const stray_shapes *strays, int lane, double place, double noise,
+                         steady_verdict *verdict) {
+    double tolerance = JUMP_LEAST + fmin(noise / 2, BESIDE_NOISE_MAX);
+    double slope = dcpi_slope_beside(strays, lane, place, tolerance);
+    verdict->jumps = isnan(slope);
+    verdict->slope = verdict->jumps ? 0 : slope;
+}
+
+static double first_end(const stray_shapes *strays) {
+    return (double)strays->place[0] - 0.5;
+}
+
+static double last_end(const stray_shapes *strays) {
+    return (double)strays->place[strays->boxes - 1] + 0.5;
+}
+
+static void judge_without_ends(const stray_shapes *strays, int lane, double noise,
+                               steady_verdict *verdict) {
+    judge_beside(strays, lane, first_end(strays), noise, verdict);
+    if (verdict->jumps)
+        judge_beside(strays, lane, last_end(strays), noise, verdict);
+}
+
+static int is_at_end(const stray_shapes *strays, double place) {
+    return place < first_end(strays) + END_BOXES || place > last_end(strays) - END_BOXES;
 }
 
 /* The largest movement is at least the mean one. */
-static int leaps_a_little(const stray_shapes *strays, int lane, double noise) {
+static int leaps_a_little(const stray_shapes *strays, int lane, double noise, double *place) {
     double least = lane < LANE_CURRENT ? JUMP_LEAST : STEP_LEAST + noise / 2;
     return sqrt(strays->boxes) * (double)strays->jump[lane] > least &&
-           dcpi_phase_steps(strays, lane, least, noise);
+           dcpi_phase_steps(strays, lane, least, noise, place);
 }
 
 static void judge(const stray_shapes *strays, int lane, double noise, double step_noise,
@@ -193,8 +226,9 @@ static void judge(const stray_shapes *strays, int lane, double noise, double ste
     int stray = largest > UNSTEADY_STRAY + noise;
     int turns = stray && is_line && is_turning && jump > TURN_STRAY + noise;
     /* Of a step at the window's end little but its mirror image is left, which turns the phase. */
-    int is_step = steps(strays, lane, step_noise);
-    int is_jump = !is_step && !is_burst && leaps_a_little(strays, lane, step_noise);
+    double place;
+    int is_step = steps(strays, lane, step_noise, &place);
+    int is_jump = !is_step && !is_burst && leaps_a_little(strays, lane, step_noise, &place);
     if (is_burst || is_step || is_jump || (stray && (is_line || largest > LARGE_STRAY)))
         verdict->flags |= DCPI_NON_STATIONARY;
     if (largest > TONE_STRAY + noise && !is_line && !is_step && !is_jump)
@@ -202,8 +236,13 @@ static void judge(const stray_shapes *strays, int lane, double noise, double ste
     if (!(verdict->flags & DCPI_NON_STATIONARY))
         return;
     int leaps = jump > JUMP_STRAY + JUMP_NOISE_SHARE * noise;
-    verdict->jumps = is_jump || turns || leaps || burst > BURST_JUMP;
     verdict->smears = leaps || is_burst || largest > LARGE_STRAY;
+    if (is_step)
+        judge_beside(strays, lane, place, step_noise, verdict);
+    else
+        verdict->jumps = is_jump || turns || leaps || burst > BURST_JUMP;
+    if (!is_step && verdict->jumps && (!is_jump || is_at_end(strays, place)))
+        judge_without_ends(strays, lane, step_noise, verdict);
 }
 
 /* Whether what is no order stands close to half the rate. Its second differences mostly tell that
