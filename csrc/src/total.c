@@ -30,6 +30,10 @@ static void components(const fold_result *folded, int first_lane, double rms[3])
     }
 }
 
+/* Three voltages in phase have no positive sequence but noise, over which nothing is a percentage.
+ */
+static const double POSITIVE_SHARE_MIN = 0.1;
+
 /* IEC 61000-4-30:2015 5.7: u2 and u0 over the positive sequence. */
 static void fill_sequences(const fold_result *folded, dcpi_total *total, uint32_t *flags) {
     double v[3], i[3];
@@ -45,6 +49,8 @@ static void fill_sequences(const fold_result *folded, dcpi_total *total, uint32_
         *flags |= DCPI_REVERSED_SEQUENCE;
         return;
     }
+    if (v[1] < POSITIVE_SHARE_MIN * v[0])
+        return;
     total->u2_percent = 100 * ratio(v[2], v[1]);
     total->u0_percent = 100 * ratio(v[0], v[1]);
 }

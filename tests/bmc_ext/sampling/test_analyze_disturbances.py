@@ -31,7 +31,7 @@ def mains(rms: float = 230.0, *, frequency_hz: float = 50.0, envelope: object = 
 @pytest.mark.parametrize("volts", [50, -200, 1000])
 @pytest.mark.parametrize("at", [3, 640, 705, 1270])
 def test_a_transient_of_one_sample_is_no_distortion(volts: float, at: int) -> None:
-    """A spike voids the distortion that it would feign, and a large one the frequency."""
+    """A spike voids the distortion that it would feign, and a large one amid the window f."""
     voltage = mains()
     voltage[:, at] += volts
     result = analyze(voltage, mains(16), RATE_HZ)
@@ -40,7 +40,7 @@ def test_a_transient_of_one_sample_is_no_distortion(volts: float, at: int) -> No
         assert math.isnan(phase.thd_v_percent)
         assert np.isnan(phase.v_harmonics_rms[2:]).all()
         assert phase.thd_i_percent == pytest.approx(math.hypot(2, 3), abs=0.01)
-    if abs(volts) >= 200:
+    if abs(volts) >= 200 and at in (640, 705):
         assert math.isnan(result.frequency_hz)
     else:
         assert result.frequency_hz == pytest.approx(50, abs=0.005)
@@ -119,18 +119,24 @@ def test_a_ramp_of_the_frequency_is_no_jump(hz_per_s: float) -> None:
 
 
 def test_interharmonics_far_off_leave_the_frequency_known() -> None:
-    """Two tones of 0.5 % anywhere: the frequency is known, within a millihertz unless flagged."""
+    """Two tones of 0.5 % anywhere: f is known, within a millihertz unless flagged.
+
+    It is given up where a tone beats so slowly with the fundamental that it looks like a step.
+    """
     rng = np.random.default_rng(4)
-    errors_hz = []
+    errors_hz, unknown = [], 0
     for _ in range(200):
         frequency_hz = rng.uniform(45, 65)
         voltage = mains(frequency_hz=frequency_hz)
         for tone_hz in rng.uniform(10, 2500, 2):
             voltage += 1.6 * np.cos(2 * np.pi * (tone_hz * TIME_S + rng.random()))
         result = analyze(voltage, voltage, RATE_HZ)
-        assert not math.isnan(result.frequency_hz)
+        if math.isnan(result.frequency_hz):
+            assert Flag.NON_STATIONARY in result.flags
+            unknown += 1
         if not result.flags:
             errors_hz.append(abs(result.frequency_hz - frequency_hz))
+    assert unknown <= 4
     assert len(errors_hz) > 150
     assert np.percentile(errors_hz, 98) < 1e-3
 
