@@ -18,6 +18,10 @@ static const double BESIDE = 0.6;
 /* A line explains any two boxes, and of less than a fifth of the fundamental the phase is noise. */
 enum { BESIDE_MIN = 4 };
 static const double BESIDE_MAGNITUDE = 0.2;
+/* Noise is a step but for so small a rest once in a million windows: boxes overlap, so that each
+ * has 1.4 freedoms, of which a mean, a parabola and a step take 5.2; the logarithm is twice that of
+ * the chance. */
+static const double CHANCE_LOG = -27.6, FREEDOMS_A_BOX = 1.4, FREEDOMS_TAKEN = 5.2;
 /* A mean, a parabola, a place and a height explain any four boxes. */
 enum { BOXES_MIN = 5, TERMS_MAX = 3 };
 /* A step that a trend explains but for this much stands at the window's very end. */
@@ -132,7 +136,11 @@ static int is_step(const stray_shapes *strays, int lane, int direction, double l
     double size = sqrt(explained), rest = REST_SHARE * explained;
     if (size > noise)
         rest += NOISE_REST * square(noise);
-    return size > least + NOISE_SHARE * noise && all - explained < rest;
+    if (size > least + NOISE_SHARE * noise && all - explained < rest)
+        return 1;
+    /* Orders that jump along look like noise; that there is none the boxes tell themselves. */
+    double by_chance = exp(CHANCE_LOG / (FREEDOMS_A_BOX * search.boxes - FREEDOMS_TAKEN));
+    return size > least && all - explained < fmin(by_chance, REST_SHARE) * explained;
 }
 
 int dcpi_phase_steps(const stray_shapes *strays, int lane, double least, double noise,
