@@ -53,7 +53,7 @@ class Flag(IntFlag):
     """A wave over less than 32 steps of the converter, without noise to blur them: magnitudes are
     some percent off, and the distortion is the converter's."""
     NEAR_HALF_RATE = 2048
-    """0.1 % or more that is no order stands above about 0.43 of the sample rate: it may be the
+    """0.2 % or more that is no order stands above 0.49 of the sample rate: it may be the
     mirror image of something beyond half the rate, which nothing can tell from it. Orders hold."""
 
     @property

@@ -137,7 +137,7 @@ def test_a_coarse_converter_clips_too(bits: int) -> None:
 
 @pytest.mark.parametrize("share", [-0.4, -0.1, 0.01, 0.1])
 def test_a_step_of_all_voltages_leaves_the_frequency_known(share: float) -> None:
-    """A dip or a tap moves no phase: f is that beside it, within half a millihertz, in 9 of 10 windows."""
+    """A dip or a tap moves no phase: f is that beside it, in 9 of 10 windows, within 0.5 mHz."""
     rng = np.random.default_rng(16)
     known = 0
     for at_s in np.tile([0.0006, 0.031, 0.05, 0.0815, 0.0994], 8):
