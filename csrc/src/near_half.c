@@ -38,11 +38,26 @@ static double blackman_harris(double turns) {
     return 0.35875 - 0.48829 * c + 0.14128 * c_two - 0.01168 * c_three;
 }
 
+/* Samples of the middle `length`, from `start` of them on, weighted and every other one turned
+ * over; the sum of their weights. */
+static double load_turned(const dcpi_window *window, int channel, const channel_level *level,
+                          int32_t length, int32_t start, int32_t count, float *turned) {
+    double samples[BLOCK], weight_sum = 0;
+    dcpi_read_block(window, channel, (window->samples - length) / 2 + start, count, samples);
+    for (int32_t n = 0; n < count; n++) {
+        double weight = blackman_harris((start + n + 0.5) / length);
+        double value = (samples[n] - level->raw_mean) / level->raw_peak;
+        weight_sum += weight;
+        turned[n] = (float)(value * (n % 2 ? -weight : weight));
+    }
+    return weight_sum;
+}
+
 /* Mean squares of tones at multiples of STEP_BINS below half the rate, in V^2 or A^2. */
 static void tone_squares(const dcpi_window *window, int channel, const channel_level *level,
                          int32_t length, int first_tone, double *squares) {
     tone_sums turn, sums = {{0}, {0}};
-    float by_re[TONES], by_im[TONES];
+    float by_re[TONES], by_im[TONES], turned[BLOCK] = {0};
     double weight_sum = 0;
     for (int k = 0; k < TONES; k++) {
         double angle = TWO_PI * (first_tone + k) * STEP_BINS / length;
@@ -51,18 +66,9 @@ static void tone_squares(const dcpi_window *window, int channel, const channel_l
         turn.re[k] = 1;
         turn.im[k] = 0;
     }
-    int32_t first = (window->samples - length) / 2;
     for (int32_t start = 0; start < length; start += BLOCK) {
         int32_t count = length - start < BLOCK ? length - start : BLOCK;
-        double samples[BLOCK];
-        float turned[BLOCK];
-        dcpi_read_block(window, channel, first + start, count, samples);
-        for (int32_t n = 0; n < count; n++) {
-            double weight = blackman_harris((start + n + 0.5) / length);
-            weight_sum += weight;
-            turned[n] = (float)((samples[n] - level->raw_mean) / level->raw_peak *
-                                (n % 2 ? -weight : weight));
-        }
+        weight_sum += load_turned(window, channel, level, length, start, count, turned);
         add_tones(turned, count, by_re, by_im, &turn, &sums);
     }
     double unit = level->gain * level->raw_peak / weight_sum;
