@@ -92,7 +92,7 @@ class SampledValuesSource:
         assembler = self._assembler
         if assembler is None:
             raise TransportError(f"{self._name}: not open")
-        deadline = time.monotonic() + timeout_s
+        deadline, has_looked = time.monotonic() + timeout_s, False
         while True:
             for block in self._blocks:
                 self._heard_at = time.monotonic()
@@ -102,11 +102,15 @@ class SampledValuesSource:
             now = time.monotonic()
             if now - self._heard_at > _SILENCE_S:
                 raise TransportError(f"{self._name}: {self._why_silent(assembler)}")
-            if now > deadline:
+            if has_looked and now > deadline:
                 return None
-            frames = self._frames.read(deadline - now)
+            frames, has_looked = self._frames.read(max(0.0, deadline - now)), True
             if frames is not None:
                 self._blocks = assembler.blocks(frames)
+
+    def fileno(self) -> int:
+        """Of the frames' source, for a poll."""
+        return self._frames.fileno()
 
     def close(self) -> None:
         """Stop listening."""

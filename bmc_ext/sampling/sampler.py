@@ -16,7 +16,9 @@ from bmc_ext.sampling.channel_calibration import (
     Confidence,
 )
 from bmc_ext.sampling.grid import CutWindow
+from bmc_ext.sampling.shared_reader import PolledSource, SharedReader
 from bmc_ext.sampling.timeline import TimeBase, Timeline
+from bmc_ext.sampling.window_batch import Setting, WindowBatch
 from drivers.errors import DriverError
 from drivers.waveforms.block import Block, Samples, WaveformSource
 
@@ -87,6 +89,9 @@ class Sampler:
     system's have moved apart, which opens it again; the rate and phase of another one are measured
     against the system clock (see Timeline). `calibration` corrects the channels that have a
     certificate.
+
+    With a `reader` the source, if it can be polled, is read in the reader's thread, together with
+    those of other samplers; the sampler's own only opens it and waits.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Sampler:
         clock: Clock | None = None,
         observers: Sequence[BlockObserver] = (),
         calibration: ChannelCalibrations | None = None,
+        reader: SharedReader | None = None,
     ) -> None:
         self.feed_id = feed_id
         self._source = source
@@ -107,6 +113,9 @@ class Sampler:
         self._calibration = calibration
         self._nominal_hz = nominal_hz
         self._clock: Clock = clock or SystemClock()
+        self._reader = reader
+        self._batch: WindowBatch | None = None  # while the reader reads
+        self._timeline: Timeline | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
@@ -177,25 +186,47 @@ class Sampler:
         self._connected = True
         self._lag_ns = None
         timeline = Timeline(self.feed_id, source.sample_rate_hz, source.epoch_ns)
+        self._timeline = timeline
         for observer in self._observers:
             observer.begin(source)
         try:
-            while not self._stopping.is_set():
-                block = source.read(_READ_TIMEOUT_S)
-                if block is None:
-                    continue
-                self._observe(block)
-                for cut in timeline.cut(block):
-                    self._deliver(cut, timeline.time_base(cut))
-                    if cut.samples is None or timeline.is_measured:
-                        continue
-                    if self._has_stepped(cut.window_id):
-                        return
-                self._tell_time(timeline, block)
+            self._read(source)
         except DriverError:
             for cut in timeline.flush():
                 self._deliver(cut, timeline.time_base(cut))
             raise
+
+    def _read(self, source: WaveformSource) -> None:
+        if self._reader is not None and isinstance(source, PolledSource):
+            self._batch = self._reader.batch
+            try:
+                self._reader.follow(self, source)
+            finally:
+                self._batch = None
+            return
+        while not self._stopping.is_set():
+            block = source.read(_READ_TIMEOUT_S)
+            if block is not None and not self.take(block):
+                return
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the source is to be read no more."""
+        return self._stopping.is_set()
+
+    def take(self, block: Block) -> bool:
+        """The source's next block, from who reads it; False when it is to be opened again."""
+        timeline = self._timeline
+        assert timeline is not None, "the source is open"
+        self._observe(block)
+        for cut in timeline.cut(block):
+            self._deliver(cut, timeline.time_base(cut))
+            if cut.samples is None or timeline.is_measured:
+                continue
+            if self._has_stepped(cut.window_id):
+                return False
+        self._tell_time(timeline, block)
+        return True
 
     def _observe(self, block: Block) -> None:
         for observer in self._observers:
@@ -228,7 +259,31 @@ class Sampler:
         return True
 
     def _deliver(self, cut: CutWindow, time_base: TimeBase) -> None:
-        analysis, confidence, flags = self._analyse(cut, time_base.sample_rate_hz)
+        batch = self._batch
+        if batch is None:
+            self._finish(cut, time_base, *self._analyse(cut, time_base.sample_rate_hz))
+            return
+        if cut.samples is None or self._calibration is not None:
+            found = self._analyse(cut, time_base.sample_rate_hz)
+            batch.add_finished(lambda _: self._finish(cut, time_base, *found))
+            return
+        setting = Setting(
+            time_base.sample_rate_hz, self._nominal_hz, tuple(self._source.skew_s)
+        )
+        batch.add(lambda analysis: self._finish_shared(cut, time_base, analysis), cut.samples, setting)
+
+    def _finish_shared(self, cut: CutWindow, time_base: TimeBase, analysis: Analysis | None) -> None:
+        flags = cut.flags if analysis is not None else (*cut.flags, "unusable")
+        self._finish(cut, time_base, analysis, NO_CONFIDENCE, flags)
+
+    def _finish(
+        self,
+        cut: CutWindow,
+        time_base: TimeBase,
+        analysis: Analysis | None,
+        confidence: Confidence,
+        flags: tuple[str, ...],
+    ) -> None:
         window = Window(
             feed_id=self.feed_id,
             window_id=cut.window_id,

@@ -38,5 +38,8 @@ class CapturedFrameSource(Protocol):
     def read(self, timeout_s: float) -> Frames | None:
         """The next frames, or None when none came in time; raises TransportError on loss."""
 
+    def fileno(self) -> int:
+        """Readable when there are frames, and until they are given back by the next read."""
+
     def close(self) -> None:
         """Release what `open` took; harmless when nothing is open."""

@@ -102,6 +102,12 @@ class SampledValuesSocket:
             self._lent += 1
         return Frames(self._ring, self._spans, count) if count else None
 
+    def fileno(self) -> int:
+        """Of the socket: readable until the frames that were read last are given back."""
+        if self._socket is None:
+            raise TransportError(f"{self.name}: not open")
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close the socket; the ring goes when nobody looks at it any more."""
         if self._socket is not None:

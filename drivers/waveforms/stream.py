@@ -88,7 +88,10 @@ class StreamSource:
         self._heard_at = time.monotonic()
 
     def read(self, timeout_s: float) -> Block | None:
-        """The next block, or None; raises TransportError on loss, silence or a broken frame."""
+        """The next block, or None; raises TransportError on loss, silence or a broken frame.
+
+        With a time-out of 0 it never waits.
+        """
         if self._connection is None:
             raise TransportError(f"{self._peer}: not open")
         if timeout_s != self._timeout_s:
@@ -112,6 +115,12 @@ class StreamSource:
             claims_utc=not self._is_free,
         )
 
+    def fileno(self) -> int:
+        """Of the connection, for a poll; raises TransportError when there is none."""
+        if self._connection is None:
+            raise TransportError(f"{self._peer}: not open")
+        return self._connection.fileno()
+
     def close(self) -> None:
         """Close the connection, if any."""
         if self._connection is not None:
@@ -131,8 +140,9 @@ class StreamSource:
 
     def _fill(self, connection: socket.socket, target: memoryview) -> bool:
         """Receive into `target` from where the last call stopped; False when time ran out."""
+        flags = socket.MSG_WAITALL if self._timeout_s else socket.MSG_DONTWAIT
         try:
-            count = connection.recv_into(target[self._filled :], 0, socket.MSG_WAITALL)
+            count = connection.recv_into(target[self._filled :], 0, flags)
         except BlockingIOError:
             if time.monotonic() - self._heard_at > SILENCE_S:
                 raise TransportError(f"{self._peer}: silent for {SILENCE_S:g} s") from None

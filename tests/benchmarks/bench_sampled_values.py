@@ -30,6 +30,7 @@ from rich.table import Table
 
 from bmc_ext.sampling.sampled_values import Assembler, Survey
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
+from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
 from drivers.waveforms.captured_frames import NO_VLAN, SPAN, Frames
 from drivers.waveforms.sampled_values import SampledValues, pair_data_set
@@ -140,6 +141,7 @@ def cpu_s() -> float:
 def live(streams: int, seconds: int) -> dict[str, float]:
     """Follow so many streams for so long."""
     windows: list[Window] = []
+    reader = SharedReader()
     with wire(streams) as interface:
         samplers = [
             Sampler(
@@ -149,6 +151,7 @@ def live(streams: int, seconds: int) -> dict[str, float]:
                     SampledValues(stream=f"MU{k:03}", appid=0x4000 + k, rate_hz=RATE_HZ),
                 ),
                 windows.append,
+                reader=reader,
             )
             for k in range(streams)
         ]  # fmt: skip

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bmc_ext.clock import WINDOW_NS
+from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
 from drivers.waveforms.stream import StreamSource
 
@@ -160,9 +161,16 @@ def measure(feeds: int, seconds: int, rate_hz: int, block_ms: int, busy: bool) -
     """Run it; the figures."""
     tallies = [Tally() for _ in range(feeds)]
     stopping = threading.Event()
+    reader = SharedReader()
     with generator(rate_hz, block_ms) as port:
         samplers = [
-            Sampler(f"feed_{n}", StreamSource("127.0.0.1", port), tally.take, nominal_hz=50.0)
+            Sampler(
+                f"feed_{n}",
+                StreamSource("127.0.0.1", port),
+                tally.take,
+                nominal_hz=50.0,
+                reader=reader,
+            )
             for n, tally in enumerate(tallies)
         ]
         first = time.time_ns() // WINDOW_NS + 1 + round(RAMP_UP_S * 1e9) // WINDOW_NS
