@@ -23,6 +23,7 @@ from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.sampling.corrected_blocks import corrected
 from bmc_ext.sampling.cycles import CycleObserver
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
+from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
@@ -87,6 +88,7 @@ class Service:
             config, self.devices, self.state, self.clock, time_bound=self.timekeeper
         )
         self.events = PowerEvents(config, self.state, self.clock)
+        reader = SharedReader()
         self.samplers = [
             Sampler(
                 source.id,
@@ -95,6 +97,7 @@ class Service:
                 nominal_hz=feed.nominal_hz,
                 clock=self.clock,
                 calibration=calibration,
+                reader=reader,
                 observers=[
                     *corrected(self.events.observers(source.id), calibration),
                     CycleObserver(

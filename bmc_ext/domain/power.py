@@ -72,7 +72,7 @@ class FeedValues:
     sample_rate_hz: float | None = None
     rate_error: float | None = None
     time_error_s: float | None = None
-    phases: tuple[PhaseValues, ...] = ()
+    phases: Sequence[PhaseValues] = ()
     p_uncertainty_w: float | None = None
     q_uncertainty_var: float | None = None
     conditions: tuple[Condition, ...] = ()

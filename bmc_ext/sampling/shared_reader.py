@@ -6,7 +6,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from bmc_ext.sampling.window_batch import WindowBatch
@@ -14,7 +14,7 @@ from drivers.waveforms.block import Block, WaveformSource
 
 _LOOK_S = 0.2
 """Each source is looked at so often though it sends nothing: it may be lost, or to be stopped."""
-_PAUSE_S = 1e-3
+_PAUSE_S = 2e-3
 """What arrives within it is read in one turn; events tell of their samples that much later."""
 _MOST_BLOCKS = 64
 """Of one source in a turn: one that has much to catch up does not hold up the others."""
@@ -93,8 +93,9 @@ class SharedReader:
             now_s = time.monotonic()
             if now_s - looked_s >= _LOOK_S:
                 looked_s, ready = now_s, list(members)
-            self._turn(members[descriptor] for descriptor in ready if descriptor in members)
-            for over in [entry for entry in members.values() if entry.is_over]:
+            turn = [members[descriptor] for descriptor in ready if descriptor in members]
+            self._turn(turn)
+            for over in [entry for entry in turn if entry.is_over]:
                 poll.unregister(over.descriptor)
                 del members[over.descriptor]
                 over.done.set()
@@ -114,7 +115,7 @@ class SharedReader:
             members[entry.descriptor] = entry
         return True
 
-    def _turn(self, ready: Iterable[_Followed]) -> None:
+    def _turn(self, ready: Sequence[_Followed]) -> None:
         for entry in ready:
             try:
                 entry.is_over = not _read(entry)

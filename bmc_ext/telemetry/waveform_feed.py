@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import overload
 
 from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues
@@ -74,7 +75,7 @@ class WaveformFeed:
             return self._unknown(window, Quality.OUT_OF_RANGE, flags, p_mean_w)
         self._measured_at = window.window_id / WINDOWS_PER_SECOND
         values = self._values(window, analysis, p_w, flags)
-        return values, _record(window.window_id, values, p_mean_w)
+        return values, _record(window.window_id, values, p_mean_w, analysis.phases)
 
     def missing(self, window_id: int, monotonic_s: float) -> FeedValues:
         """What to show for a window that did not come; it counts once the next one is here."""
@@ -126,12 +127,7 @@ class WaveformFeed:
             sample_rate_hz=window.sample_rate_hz,
             rate_error=window.rate_error,
             time_error_s=window.time_error_s,
-            phases=tuple(
-                _phase(f"L{number}", phase, confidence)
-                for number, (phase, confidence) in enumerate(
-                    zip(analysis.phases, window.confidence.phases, strict=False), 1
-                )
-            ),
+            phases=_Phases(analysis.phases, window.confidence.phases),
             p_uncertainty_w=window.confidence.p_uncertainty_w,
             q_uncertainty_var=window.confidence.q_uncertainty_var,
             conditions=window.confidence.conditions,
@@ -164,7 +160,9 @@ class WaveformFeed:
         )
 
 
-def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord:
+def _record(
+    window_id: int, values: FeedValues, p_mean_w: float, phases: Sequence[PhaseAnalysis]
+) -> WindowRecord:
     return WindowRecord(
         window_id=window_id,
         quality=values.quality,
@@ -174,12 +172,42 @@ def _record(window_id: int, values: FeedValues, p_mean_w: float) -> WindowRecord
         s_va=values.s_va,
         pf=values.pf,
         frequency_hz=values.frequency_hz,
-        v_rms_v=tuple([phase.v_rms_v for phase in values.phases]),
-        i_rms_a=tuple([phase.i_rms_a for phase in values.phases]),
+        v_rms_v=tuple([_known(phase.v_rms) for phase in phases]),
+        i_rms_a=tuple([_known(phase.i_rms) for phase in phases]),
         energy_import_j=values.energy_import_j,
         energy_export_j=values.energy_export_j,
         registers=values.registers,
     )
+
+
+class _Phases(Sequence[PhaseValues]):
+    """The phases of one window, made when one is asked for: most windows are never shown."""
+
+    __slots__ = ("_analysed", "_confidence", "_made")
+
+    def __init__(
+        self, analysed: Sequence[PhaseAnalysis], confidence: Sequence[PhaseConfidence]
+    ) -> None:
+        self._analysed, self._confidence = analysed, confidence
+        self._made: tuple[PhaseValues, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._analysed)
+
+    @overload
+    def __getitem__(self, index: int) -> PhaseValues: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[PhaseValues, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> PhaseValues | tuple[PhaseValues, ...]:
+        if self._made is None:
+            pairs = zip(self._analysed, self._confidence, strict=False)
+            self._made = tuple(
+                _phase(f"L{number}", phase, confidence)
+                for number, (phase, confidence) in enumerate(pairs, 1)
+            )
+        return self._made[index]
 
 
 def _phase(name: str, phase: PhaseAnalysis, confidence: PhaseConfidence) -> PhaseValues:

@@ -42,9 +42,8 @@ _MIN_FRAME_BYTES = 96
 """Header of a frame in the ring (48) and its data at least, aligned to 16."""
 
 _BLOCK = struct.Struct("=8xIII")  # status, number of frames, offset of the first
-_FRAME = struct.Struct("=IIIIIIHHII")
-"""Distance of the next, s, ns, captured size, true size, status, offset of the data, offset of the
-network header, hash, VLAN tag."""
+_FRAME = struct.Struct("=4I4xIH6xI")
+"""Distance of the next, s, ns, captured size, status, offset of the data, VLAN tag."""
 
 
 class SampledValuesSocket:
@@ -157,7 +156,7 @@ class SampledValuesSocket:
         _, frames, offset = _BLOCK.unpack_from(ring, start)
         at = start + offset
         for _ in range(frames):
-            step, s, ns, size, _, status, mac, _, _, tag = _FRAME.unpack_from(ring, at)
+            step, s, ns, size, status, mac, tag = _FRAME.unpack_from(ring, at)
             vlan = tag & 0xFFF if status & _TP_STATUS_VLAN_VALID else NO_VLAN
             where = count * SPAN.size
             SPAN.pack_into(self._spans, where, s * 1_000_000_000 + ns, at + mac, size, vlan, 0)
