@@ -23,8 +23,8 @@ from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.sampling.corrected_blocks import corrected
 from bmc_ext.sampling.cycles import CycleObserver
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
-from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
+from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lab_pki import ensure_lab_certificate

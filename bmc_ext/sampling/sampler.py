@@ -267,12 +267,14 @@ class Sampler:
             found = self._analyse(cut, time_base.sample_rate_hz)
             batch.add_finished(lambda _: self._finish(cut, time_base, *found))
             return
-        setting = Setting(
-            time_base.sample_rate_hz, self._nominal_hz, tuple(self._source.skew_s)
+        setting = Setting(time_base.sample_rate_hz, self._nominal_hz, tuple(self._source.skew_s))
+        batch.add(
+            lambda analysis: self._finish_shared(cut, time_base, analysis), cut.samples, setting
         )
-        batch.add(lambda analysis: self._finish_shared(cut, time_base, analysis), cut.samples, setting)
 
-    def _finish_shared(self, cut: CutWindow, time_base: TimeBase, analysis: Analysis | None) -> None:
+    def _finish_shared(
+        self, cut: CutWindow, time_base: TimeBase, analysis: Analysis | None
+    ) -> None:
         flags = cut.flags if analysis is not None else (*cut.flags, "unusable")
         self._finish(cut, time_base, analysis, NO_CONFIDENCE, flags)
 

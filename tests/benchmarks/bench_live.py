@@ -32,7 +32,9 @@ from tests.benchmarks.bench_windows import cpu_s, generator
 RAMP_UP_S = 3.0
 
 
-def measure(port: int, feeds: int, seconds: float, *, shared: bool, observed: bool) -> dict[str, object]:
+def measure(
+    port: int, feeds: int, seconds: float, *, shared: bool, observed: bool
+) -> dict[str, object]:
     """Processor time per window of so many feeds."""
     names = [f"feed_{n}" for n in range(feeds)]
     with tempfile.TemporaryDirectory() as folder:

@@ -30,8 +30,8 @@ from rich.table import Table
 
 from bmc_ext.sampling.sampled_values import Assembler, Survey
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
-from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
+from bmc_ext.sampling.shared_reader import SharedReader
 from drivers.waveforms.captured_frames import NO_VLAN, SPAN, Frames
 from drivers.waveforms.sampled_values import SampledValues, pair_data_set
 from drivers.waveforms.sampled_values_socket import SampledValuesSocket

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bmc_ext.clock import WINDOW_NS
-from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.sampling.sampler import Sampler, Window
+from bmc_ext.sampling.shared_reader import SharedReader
 from drivers.waveforms.stream import StreamSource
 
 FREQUENCY_HZ = 50.0
