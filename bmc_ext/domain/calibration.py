@@ -191,6 +191,76 @@ def power_uncertainty(
     return math.hypot(p_w * relative_v, p_w * relative_i, q_var * phase_rad)
 
 
+def apparent_uncertainty(s_va: float, *, relative_v: float, relative_i: float) -> float:
+    """Half width in VA of a phase's apparent power: S = V·I, u² = (S·u_V/V)² + (S·u_I/I)².
+
+    JCGM 100:2008, 5.1.2 and 5.1.6 (relative terms of a product).
+    """
+    return s_va * math.hypot(relative_v, relative_i)
+
+
+def power_factor_uncertainty(
+    phases: Sequence[tuple[float, float, float]], half_widths: Sequence[tuple[float, float, float]]
+) -> float | None:
+    """Half width of PF = ΣP / ΣS; of a phase (P, Q, S) and (u_V/V, u_I/I, phase in rad).
+
+    A gain error g of a phase changes P and S alike: ∂PF/∂g = (P - PF·S)/ΣS, nothing for a single
+    phase; a phase error changes P only, ∂PF/∂φ = -Q/ΣS (JCGM 100:2008, 5.1.3). None where S is 0.
+    """
+    total_p, total_s = (math.fsum(phase[k] for phase in phases) for k in (0, 2))
+    if not total_s > 0.0:
+        return None
+    pf = total_p / total_s
+    terms = [
+        math.hypot((p - pf * s) * u_v, (p - pf * s) * u_i, q * phase_rad)
+        for (p, q, s), (u_v, u_i, phase_rad) in zip(phases, half_widths, strict=True)
+    ]
+    return math.hypot(*terms) / total_s
+
+
+def thd_uncertainty(
+    thd_percent: float, *, relative: float, orders: int, samples: int
+) -> float | None:
+    """Half width in percentage points of a THD of `orders` from a window of so many samples.
+
+    The certificate is taken to hold for each order by itself: the harmonics, which may all be wrong
+    alike, and the fundamental are independent, u = √2·THD·u_V/V (JCGM 100:2008, 5.1.6). Beside it
+    white noise of 60 dB may add 130·√(4(H-1)/N)·10^(-60/20) (our own tests' bound). How a sensor's
+    gain falls with the frequency is no part of its certificate.
+    """
+    if orders < 2 or samples < 1:
+        return None
+    noise = 0.13 * math.sqrt(4 * (orders - 1) / samples)
+    return math.hypot(math.sqrt(2.0) * thd_percent * relative, noise)
+
+
+FREQUENCY_NOISE_HZ = 1.3e-3
+"""Largest error of a steady window's frequency at 60 dB of noise, 480 samples or more (measured)."""
+
+
+def frequency_uncertainty(frequency_hz: float, rate_error: float) -> float:
+    """Half width in Hz, k = 2, of a frequency counted with a clock whose rate is right to a bound.
+
+    A bound b without further knowledge is a uniform distribution, u = b/√3 (JCGM 100:2008, 4.3.7).
+    """
+    return math.hypot(FREQUENCY_NOISE_HZ, 2.0 / math.sqrt(3.0) * frequency_hz * rate_error)
+
+
+def vector_uncertainties(
+    p_w: float, q_var: float, u_p: float, u_q: float
+) -> tuple[float, float] | None:
+    """Half widths of S = √(P²+Q²) and of PF = P/S; None where S is 0.
+
+    ∂S/∂P = P/S, ∂S/∂Q = Q/S; ∂PF/∂P = Q²/S³, ∂PF/∂Q = -PQ/S³. P and Q come from the same sensors,
+    how correlated is not known: the terms add as magnitudes (JCGM 100:2008, 5.2.2 note 1).
+    """
+    s_va = math.hypot(p_w, q_var)
+    if not s_va > 0.0:
+        return None
+    u_s = (abs(p_w) * u_p + abs(q_var) * u_q) / s_va
+    return u_s, abs(q_var) * (abs(q_var) * u_p + abs(p_w) * u_q) / s_va**3
+
+
 def root_sum_square(uncertainties: Iterable[float | None]) -> float | None:
     """Of independent terms; None as soon as one is unknown or there is none."""
     squares, count = 0.0, 0

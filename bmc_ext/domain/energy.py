@@ -82,6 +82,12 @@ class EnergyCounter:
         self._time_error_j = known.time_error_j or 0.0
         self._since = known.since_window
         self._last_window = last_window
+        self._counted: int | None = None
+
+    @property
+    def counted_at(self) -> float | None:
+        """Unix time of the end of the newest window that counts; None before the first here."""
+        return None if self._counted is None else (self._counted + 1) / 10
 
     @property
     def registers(self) -> EnergyRegisters:
@@ -135,6 +141,7 @@ class EnergyCounter:
         if p_mean_w is None:
             self._invalid += 1
             return
+        self._counted = self._last_window
         energy_j = p_mean_w * duration_s
         if energy_j >= 0.0:
             self.import_j += energy_j

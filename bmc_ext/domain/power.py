@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bmc_ext.domain.calibration import root_sum_square
+from bmc_ext.domain.calibration import root_sum_square, vector_uncertainties
 from bmc_ext.domain.cycles import NO_CYCLES, FeedCycles
 from bmc_ext.domain.energy import EnergyRegisters, sum_of
 from bmc_ext.domain.quality import worst_quality
@@ -22,7 +22,7 @@ NO_REGISTERS = EnergyRegisters()
 class PhaseValues:
     """One phase; None is unknown. V and A are root mean square over the window, W its mean.
 
-    Uncertainties are half widths in the unit of their value.
+    Uncertainties are half widths in the unit of their value, those of THD in percentage points.
     """
 
     phase: str
@@ -39,18 +39,23 @@ class PhaseValues:
     q_uncertainty_var: float | None = None
     v_uncertainty_v: float | None = None
     i_uncertainty_a: float | None = None
+    s_uncertainty_va: float | None = None
+    pf_uncertainty: float | None = None
+    thd_v_uncertainty_percent: float | None = None
+    thd_i_uncertainty_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedValues:
     """One feed in one window; `quality` is that of its active power, and None is unknown.
 
-    A waveform feed knows nothing unless `quality` is OK; a meter's feed shows whatever else the
-    meter gave. `measured_at` is the Unix time of the window's start or of the meter's read. Power
-    is import positive. Energies are running totals in J; `registers` are known at any quality. The
-    window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
+    A waveform feed knows nothing but its energies unless `quality` is OK; a meter's feed shows
+    whatever else the meter gave. `measured_at` is the Unix time of the window's start or of the meter's read. Power
+    is import positive. Energies are running totals in J; they and `registers` are known at any quality,
+    and `counted_at` is the end of the newest window that is in them, None before the first of this
+    life. The window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
     samples' times are right to `time_error_s`: against the system clock; None for a meter.
-    `p_uncertainty_w` is the half width of `p_w`, `q_uncertainty_var` of `q_var`; `calibrations` are
+    `p_uncertainty_w` is the half width of `p_w`, and so on, in its unit; `calibrations` are
     those of the sensors behind all values.
     A redundant feed shows the vote of its members, whose state `redundancy` holds.
     """
@@ -69,12 +74,16 @@ class FeedValues:
     energy_import_j: float | None = None
     energy_export_j: float | None = None
     registers: EnergyRegisters = NO_REGISTERS
+    counted_at: float | None = None
     sample_rate_hz: float | None = None
     rate_error: float | None = None
     time_error_s: float | None = None
     phases: Sequence[PhaseValues] = ()
     p_uncertainty_w: float | None = None
     q_uncertainty_var: float | None = None
+    s_uncertainty_va: float | None = None
+    pf_uncertainty: float | None = None
+    f_uncertainty_hz: float | None = None
     conditions: tuple[Condition, ...] = ()
     calibrations: tuple[CalibrationState, ...] = ()
     redundancy: Redundancy | None = None
@@ -84,7 +93,10 @@ class FeedValues:
 
 @dataclass(frozen=True, slots=True)
 class TotalValues:
-    """Sum over all feeds; a sum with an unknown term is unknown."""
+    """Sum over all feeds; a sum with an unknown term is unknown.
+
+    `counted_at` is the end of the newest window that all feeds have counted.
+    """
 
     quality: Quality
     p_w: float | None = None
@@ -94,7 +106,11 @@ class TotalValues:
     energy_import_j: float | None = None
     energy_export_j: float | None = None
     registers: EnergyRegisters = NO_REGISTERS
+    counted_at: float | None = None
     p_uncertainty_w: float | None = None
+    q_uncertainty_var: float | None = None
+    s_uncertainty_va: float | None = None
+    pf_uncertainty: float | None = None
 
 
 def add_known(values: Sequence[float | None]) -> float | None:
@@ -112,6 +128,12 @@ def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
     p_w = add_known([feed.p_w for feed in feeds])
     q_var = add_known([feed.q_var for feed in feeds])
     s_va = math.hypot(p_w, q_var) if p_w is not None and q_var is not None else None
+    u_p = root_sum_square(feed.p_uncertainty_w for feed in feeds)
+    u_q = root_sum_square(feed.q_uncertainty_var for feed in feeds)
+    u_s_pf = None
+    if p_w is not None and q_var is not None and u_p is not None and u_q is not None:
+        u_s_pf = vector_uncertainties(p_w, q_var, u_p, u_q)
+    counted = [feed.counted_at for feed in feeds if feed.counted_at is not None]
     return TotalValues(
         quality=worst_quality([feed.quality for feed in feeds]),
         p_w=p_w,
@@ -121,5 +143,9 @@ def total_of(feeds: Sequence[FeedValues]) -> TotalValues:
         energy_import_j=add_known([feed.energy_import_j for feed in feeds]),
         energy_export_j=add_known([feed.energy_export_j for feed in feeds]),
         registers=sum_of([feed.registers for feed in feeds]),
-        p_uncertainty_w=root_sum_square(feed.p_uncertainty_w for feed in feeds),
+        counted_at=min(counted) if counted and len(counted) == len(feeds) else None,
+        p_uncertainty_w=u_p,
+        q_uncertainty_var=u_q,
+        s_uncertainty_va=None if u_s_pf is None else u_s_pf[0],
+        pf_uncertainty=None if u_s_pf is None else u_s_pf[1],
     )

@@ -87,9 +87,12 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "energy_import_mwh": megawatt_hours(total.energy_import_j),
         "energy_export_mwh": megawatt_hours(total.energy_export_j),
         "energy_registers": _registers(
-            total.registers, total.energy_import_j, total.energy_export_j
+            total.registers, total.energy_import_j, total.energy_export_j, total.counted_at
         ),
         "power_uncertainty_mw": mega(total.p_uncertainty_w),
+        "reactive_power_uncertainty_mvar": mega(total.q_uncertainty_var),
+        "apparent_power_uncertainty_mva": mega(total.s_uncertainty_va),
+        "power_factor_uncertainty": total.pf_uncertainty,
         "quality": total.quality,
     }
 
@@ -109,7 +112,9 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
         "displacement_power_factor": feed.dpf,
         "energy_import_mwh": megawatt_hours(feed.energy_import_j),
         "energy_export_mwh": megawatt_hours(feed.energy_export_j),
-        "energy_registers": _registers(feed.registers, feed.energy_import_j, feed.energy_export_j),
+        "energy_registers": _registers(
+            feed.registers, feed.energy_import_j, feed.energy_export_j, feed.counted_at
+        ),
         "time_base": {
             "sample_rate_hz": feed.sample_rate_hz,
             "sample_rate_error_ppm": scaled(feed.rate_error, 1e6),
@@ -117,6 +122,9 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
         },
         "power_uncertainty_mw": mega(feed.p_uncertainty_w),
         "reactive_power_uncertainty_mvar": mega(feed.q_uncertainty_var),
+        "apparent_power_uncertainty_mva": mega(feed.s_uncertainty_va),
+        "power_factor_uncertainty": feed.pf_uncertainty,
+        "frequency_uncertainty_hz": feed.f_uncertainty_hz,
         "warnings": confidence.warnings(feed.conditions),
         "calibrations": confidence.calibrations(feed.calibrations),
         "redundancy": confidence.redundancy(
@@ -128,7 +136,10 @@ def _feed(feed: FeedValues) -> dict[str, Any]:
 
 
 def _registers(
-    registers: EnergyRegisters, import_j: float | None, export_j: float | None
+    registers: EnergyRegisters,
+    import_j: float | None,
+    export_j: float | None,
+    counted_at: float | None,
 ) -> dict[str, Any]:
     since = registers.since_window
     return {
@@ -142,6 +153,7 @@ def _registers(
         "gap_sec": registers.gap_s,
         "time_error_percent": registers.time_error_percent(import_j, export_j),
         "since": moment(scaled(since, WINDOW_S)),
+        "last_counted": moment(counted_at),
     }
 
 
@@ -161,4 +173,8 @@ def _phase(phase: PhaseValues) -> dict[str, Any]:
         "reactive_power_uncertainty_mvar": mega(phase.q_uncertainty_var),
         "voltage_uncertainty_v": phase.v_uncertainty_v,
         "current_uncertainty_a": phase.i_uncertainty_a,
+        "apparent_power_uncertainty_mva": mega(phase.s_uncertainty_va),
+        "power_factor_uncertainty": phase.pf_uncertainty,
+        "voltage_thd_uncertainty_percent": phase.thd_v_uncertainty_percent,
+        "current_thd_uncertainty_percent": phase.thd_i_uncertainty_percent,
     }

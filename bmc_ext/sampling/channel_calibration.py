@@ -7,7 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bmc_ext.domain.calibration import Coefficients, power_uncertainty, root_sum_square
+from bmc_ext.domain.calibration import (
+    Coefficients,
+    apparent_uncertainty,
+    power_factor_uncertainty,
+    power_uncertainty,
+    root_sum_square,
+    thd_uncertainty,
+)
 from bmc_ext.sampling.analysis import ChannelCorrection, Samples, analyze
 from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
@@ -23,12 +30,19 @@ _NEUTRAL = Coefficients(1.0, 0.0, 0.0, 0.0, temperature_known=True)
 
 
 class PhaseConfidence(NamedTuple):
-    """Half widths of one phase's values, k = 2; None is unknown. Q is that of the fundamental."""
+    """Half widths of one phase's values, k = 2; None is unknown. Q is that of the fundamental.
+
+    Those of THD are percentage points.
+    """
 
     p_uncertainty_w: float | None = None
     q_uncertainty_var: float | None = None
     v_uncertainty_v: float | None = None
     i_uncertainty_a: float | None = None
+    s_uncertainty_va: float | None = None
+    pf_uncertainty: float | None = None
+    thd_v_uncertainty_percent: float | None = None
+    thd_i_uncertainty_percent: float | None = None
 
 
 class Confidence(NamedTuple):
@@ -39,6 +53,8 @@ class Confidence(NamedTuple):
     calibrations: tuple[CalibrationState, ...] = ()
     q_uncertainty_var: float | None = None
     phases: tuple[PhaseConfidence, ...] = (PhaseConfidence(),) * _PHASES
+    s_uncertainty_va: float | None = None
+    pf_uncertainty: float | None = None
 
 
 NO_CONFIDENCE = Confidence()
@@ -105,7 +121,8 @@ class ChannelCalibrations:
         tried: list[set[int]] = [set() for _ in sensors]
         while _follow(sensors, tried, analysis):
             analysis, now = attempt()
-        return analysis, _confidence(sensors, now, analysis, unix_s)
+        samples = voltage.shape[-1]
+        return analysis, _confidence(sensors, now, analysis, unix_s, samples)
 
 
 def _now(sensor: SensorCalibration | None) -> Coefficients:
@@ -135,6 +152,7 @@ def _confidence(
     now: Sequence[Coefficients],
     analysis: Analysis,
     unix_s: float,
+    samples: int,
 ) -> Confidence:
     magnitudes = _magnitudes(analysis)
     conditions: list[Condition] = []
@@ -142,11 +160,15 @@ def _confidence(
         if sensor is not None:
             conditions += sensor.conditions(magnitude, known, unix_s)
     count = len(analysis.phases)
-    phases = tuple(
-        _phase_confidence(
+    widths = [
+        _relative(
             phase, (sensors[number], sensors[count + number]), (now[number], now[count + number])
         )
         for number, phase in enumerate(analysis.phases)
+    ]
+    phases = tuple(
+        _phase_confidence(phase, known, samples)
+        for phase, known in zip(analysis.phases, widths, strict=True)
     )
     return Confidence(
         root_sum_square(phase.p_uncertainty_w for phase in phases),
@@ -154,31 +176,78 @@ def _confidence(
         tuple(sensor.state(unix_s) for sensor in sensors if sensor is not None),
         root_sum_square(phase.q_uncertainty_var for phase in phases),
         phases,
+        root_sum_square(phase.s_uncertainty_va for phase in phases),
+        _power_factor(analysis.phases, widths),
     )
 
 
-def _phase_confidence(
+class _Widths(NamedTuple):
+    """Of one phase: half widths in V and A, and of the angle in rad; None is unknown."""
+
+    v: float | None
+    i: float | None
+    phase_rad: float | None
+
+    def relative(self, phase: PhaseAnalysis) -> tuple[float, float, float] | None:
+        """Of V and I as shares of them, and the angle; None as soon as one is unknown."""
+        if self.v is None or self.i is None or self.phase_rad is None:
+            return None
+        if phase.v_rms <= 0.0 or phase.i_rms <= 0.0:
+            return None
+        return self.v / phase.v_rms, self.i / phase.i_rms, self.phase_rad
+
+
+def _relative(
     phase: PhaseAnalysis,
     sensors: tuple[SensorCalibration | None, SensorCalibration | None],
     now: tuple[Coefficients, Coefficients],
-) -> PhaseConfidence:
-    """Of the powers None without both certificates or outside of their ranges."""
+) -> _Widths:
     voltage, current = sensors
     u_v = _magnitude(voltage, now[0], phase.v_rms, phase.v_clipped_samples, phase.flags)
     u_i = _magnitude(current, now[1], phase.i_rms, phase.i_clipped_samples, phase.flags)
-    if voltage is None or current is None or u_v is None or u_i is None:
-        return PhaseConfidence(None, None, u_v, u_i)
-    if phase.v_rms <= 0.0 or phase.i_rms <= 0.0:
-        power = phase.v_rms * u_i + phase.i_rms * u_v + u_v * u_i
-        return PhaseConfidence(power, power, u_v, u_i)
-    own = {
-        "relative_v": u_v / phase.v_rms,
-        "relative_i": u_i / phase.i_rms,
-        "phase_rad": math.hypot(voltage.phase_uncertainty_rad, current.phase_uncertainty_rad),
-    }
-    u_p = power_uncertainty(phase.p_w, phase.q1_var, **own)
-    u_q = power_uncertainty(phase.q1_var, phase.p1_w, **own)
-    return PhaseConfidence(_known(u_p), _known(u_q), u_v, u_i)
+    if voltage is None or current is None:
+        return _Widths(u_v, u_i, None)
+    angle = math.hypot(voltage.phase_uncertainty_rad, current.phase_uncertainty_rad)
+    return _Widths(u_v, u_i, angle)
+
+
+def _phase_confidence(phase: PhaseAnalysis, widths: _Widths, samples: int) -> PhaseConfidence:
+    """Of the powers None without both certificates or outside of their ranges."""
+    u_v, u_i, _ = widths
+    thd_v = _thd(phase.thd_v_percent, u_v, phase.v_rms, phase.h_max, samples)
+    thd_i = _thd(phase.thd_i_percent, u_i, phase.i_rms, phase.h_max, samples)
+    known = widths.relative(phase)
+    if known is not None:
+        own = {"relative_v": known[0], "relative_i": known[1]}
+        u_p = power_uncertainty(phase.p_w, phase.q1_var, **own, phase_rad=known[2])
+        u_q = power_uncertainty(phase.q1_var, phase.p1_w, **own, phase_rad=known[2])
+        u_s = apparent_uncertainty(phase.s_va, **own)
+        u_pf = _power_factor([phase], [widths])
+        return PhaseConfidence(_known(u_p), _known(u_q), u_v, u_i, u_s, u_pf, thd_v, thd_i)
+    if u_v is None or u_i is None:
+        return PhaseConfidence(None, None, u_v, u_i, None, None, thd_v, thd_i)
+    # Of V or I of 0 no share is known.
+    power = phase.v_rms * u_i + phase.i_rms * u_v + u_v * u_i
+    return PhaseConfidence(power, power, u_v, u_i, power, None, thd_v, thd_i)
+
+
+def _power_factor(phases: Sequence[PhaseAnalysis], widths: Sequence[_Widths]) -> float | None:
+    """Half width of ΣP / ΣS; None as soon as a phase's is unknown."""
+    shares = [known.relative(phase) for known, phase in zip(widths, phases, strict=True)]
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares):
+        return None
+    powers = [(phase.p_w, phase.q1_var, phase.s_va) for phase in phases]
+    found = power_factor_uncertainty(powers, known)
+    return None if found is None else _known(found)
+
+
+def _thd(
+    thd_percent: float, u: float | None, rms: float, orders: int, samples: int
+) -> float | None:
+    if u is None or not rms > 0.0 or math.isnan(thd_percent):
+        return None
+    return thd_uncertainty(thd_percent, relative=u / rms, orders=orders, samples=samples)
 
 
 def _magnitude(

@@ -70,6 +70,10 @@ class MeterFeed:
             phases=tuple(_phases(known)),
             p_uncertainty_w=power.uncertainty,
             q_uncertainty_var=known.get(_TOTAL_REACTIVE, _LACKING).uncertainty,
+            s_uncertainty_va=known.get("power.apparent.total", _LACKING).uncertainty,
+            pf_uncertainty=known.get("pf.total", _LACKING).uncertainty,
+            f_uncertainty_hz=known.get("frequency", _LACKING).uncertainty,
+            counted_at=known.get("energy.active.import", _LACKING).measured_at,
             conditions=tuple(entry for reading in known.values() for entry in reading.conditions),
             calibrations=tuple(
                 entry for reading in known.values() for entry in reading.calibrations
@@ -126,6 +130,8 @@ def _phases(known: Mapping[str, Reading]) -> Iterator[PhaseValues]:
             q_uncertainty_var=reactive.uncertainty,
             v_uncertainty_v=voltage.uncertainty,
             i_uncertainty_a=current.uncertainty,
+            s_uncertainty_va=of["power.apparent"].uncertainty,
+            pf_uncertainty=of["pf"].uncertainty,
         )
 
 

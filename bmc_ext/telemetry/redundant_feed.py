@@ -74,8 +74,6 @@ class RedundantFeed:
         values = self._with_energy(values)
         record = meter_record(window_id, values)._replace(
             p_mean_w=p_mean_w,
-            energy_import_j=self._energy.import_j,
-            energy_export_j=self._energy.export_j,
         )
         return values, record
 
@@ -111,13 +109,13 @@ class RedundantFeed:
         self._energy.add(p_mean_w, q_var, WINDOW_S, clock_rate_error)
 
     def _with_energy(self, values: FeedValues) -> FeedValues:
-        """Totals beside a known power; the registers at any quality."""
-        known = values.quality is Quality.OK
+        """The feed's own energies, which stand at any quality; what they lack is counted."""
         return replace(
             values,
-            energy_import_j=self._energy.import_j if known else None,
-            energy_export_j=self._energy.export_j if known else None,
+            energy_import_j=self._energy.import_j,
+            energy_export_j=self._energy.export_j,
             registers=self._energy.registers,
+            counted_at=self._energy.counted_at,
         )
 
     def _values(self, sourced: Mapping[str, Sourced], result: Vote) -> FeedValues:
@@ -170,7 +168,16 @@ def _mean_of(used: Sequence[FeedValues]) -> FeedValues:
     q_var = _mean([values.q_var for values in used])
     s_va = _mean([values.s_va for values in used])
     pf = p_w / s_va if p_w is not None and s_va else None
-    return replace(used[0], p_w=p_w, q_var=q_var, s_va=s_va, pf=pf, q_uncertainty_var=None)
+    return replace(
+        used[0],
+        p_w=p_w,
+        q_var=q_var,
+        s_va=s_va,
+        pf=pf,
+        q_uncertainty_var=None,
+        s_uncertainty_va=None,
+        pf_uncertainty=None,
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import overload
 
+from bmc_ext.domain.calibration import frequency_uncertainty
 from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues
 from bmc_ext.domain.snapshot import TIME_LIMIT_S
-from bmc_ext.sampling import Analysis, PhaseAnalysis
+from bmc_ext.sampling import Analysis, Flag, PhaseAnalysis
 from bmc_ext.sampling.channel_calibration import PhaseConfidence
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.aggregates import WINDOWS_PER_SECOND
@@ -19,6 +20,9 @@ from drivers.reading import Quality
 
 TIME_BOUND = "time-bound"
 """Flag of a window whose samples' times may be off by more than 1 ms against the system clock."""
+
+_UNSTEADY = Flag.NON_STATIONARY | Flag.INTERHARMONIC | Flag.CLIPPED | Flag.COARSE
+"""Flags of windows whose frequency may be off by more than noise explains."""
 
 LOST_S = 0.75
 """A source without a whole window for so long is lost: comm-error within 1 s."""
@@ -74,7 +78,7 @@ class WaveformFeed:
         if p_w is None or p_mean_w is None:
             return self._unknown(window, Quality.OUT_OF_RANGE, flags, p_mean_w)
         self._measured_at = window.window_id / WINDOWS_PER_SECOND
-        values = self._values(window, analysis, p_w, flags)
+        values = self._values(window, analysis, p_w, flags, clock_rate_error)
         return values, _record(window.window_id, values, p_mean_w, analysis.phases)
 
     def missing(self, window_id: int, monotonic_s: float) -> FeedValues:
@@ -106,7 +110,12 @@ class WaveformFeed:
         )
 
     def _values(
-        self, window: Window, analysis: Analysis, p_w: float, flags: tuple[str, ...]
+        self,
+        window: Window,
+        analysis: Analysis,
+        p_w: float,
+        flags: tuple[str, ...],
+        clock_rate_error: float,
     ) -> FeedValues:
         q_var = _known(analysis.total.q1_var)
         return FeedValues(
@@ -124,12 +133,18 @@ class WaveformFeed:
             energy_import_j=self._energy.import_j,
             energy_export_j=self._energy.export_j,
             registers=self._energy.registers,
+            counted_at=self._energy.counted_at,
             sample_rate_hz=window.sample_rate_hz,
             rate_error=window.rate_error,
             time_error_s=window.time_error_s,
             phases=_Phases(analysis.phases, window.confidence.phases),
             p_uncertainty_w=window.confidence.p_uncertainty_w,
             q_uncertainty_var=window.confidence.q_uncertainty_var,
+            s_uncertainty_va=window.confidence.s_uncertainty_va,
+            pf_uncertainty=window.confidence.pf_uncertainty,
+            f_uncertainty_hz=_frequency_uncertainty(
+                analysis, window.rate_error + clock_rate_error
+            ),
             conditions=window.confidence.conditions,
             calibrations=window.confidence.calibrations,
             cycles=self.cycles.at(window.start_ns * 1e-9),
@@ -155,8 +170,17 @@ class WaveformFeed:
     def _empty(
         self, quality: Quality, flags: tuple[str, ...], registers: EnergyRegisters
     ) -> FeedValues:
+        """The energies stand where they stood: what is missing from them is in the registers."""
         return FeedValues(
-            self.feed_id, "waveform", quality, self._measured_at, flags, registers=registers
+            self.feed_id,
+            "waveform",
+            quality,
+            self._measured_at,
+            flags,
+            energy_import_j=self._energy.import_j,
+            energy_export_j=self._energy.export_j,
+            registers=registers,
+            counted_at=self._energy.counted_at,
         )
 
 
@@ -224,6 +248,13 @@ def _phase(name: str, phase: PhaseAnalysis, confidence: PhaseConfidence) -> Phas
         thd_i_percent=_known(phase.thd_i_percent),
         **confidence._asdict(),
     )
+
+
+def _frequency_uncertainty(analysis: Analysis, rate_error: float) -> float | None:
+    """Half width in Hz; None where the window is not that of a steady line."""
+    if analysis.flags & _UNSTEADY or not math.isfinite(analysis.frequency_hz):
+        return None
+    return frequency_uncertainty(analysis.frequency_hz, rate_error)
 
 
 def _displacement_factor(phases: Sequence[PhaseAnalysis]) -> float | None:

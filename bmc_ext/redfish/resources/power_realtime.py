@@ -80,9 +80,12 @@ def _total(total: TotalValues) -> dict[str, Any]:
         "EnergyImportkWh": kilowatt_hours(total.energy_import_j),
         "EnergyExportkWh": kilowatt_hours(total.energy_export_j),
         "EnergyRegisters": _registers(
-            total.registers, total.energy_import_j, total.energy_export_j
+            total.registers, total.energy_import_j, total.energy_export_j, total.counted_at
         ),
         "PowerUncertaintyWatts": total.p_uncertainty_w,
+        "ReactivePowerUncertaintyVAR": total.q_uncertainty_var,
+        "ApparentPowerUncertaintyVA": total.s_uncertainty_va,
+        "PowerFactorUncertainty": total.pf_uncertainty,
         "Quality": total.quality,
     }
 
@@ -103,7 +106,9 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
         "DisplacementPowerFactor": feed.dpf,
         "EnergyImportkWh": kilowatt_hours(feed.energy_import_j),
         "EnergyExportkWh": kilowatt_hours(feed.energy_export_j),
-        "EnergyRegisters": _registers(feed.registers, feed.energy_import_j, feed.energy_export_j),
+        "EnergyRegisters": _registers(
+            feed.registers, feed.energy_import_j, feed.energy_export_j, feed.counted_at
+        ),
         "TimeBase": {
             "SampleRateHz": feed.sample_rate_hz,
             "SampleRateErrorPPM": parts_per_million(feed.rate_error),
@@ -111,6 +116,9 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
         },
         "PowerUncertaintyWatts": feed.p_uncertainty_w,
         "ReactivePowerUncertaintyVAR": feed.q_uncertainty_var,
+        "ApparentPowerUncertaintyVA": feed.s_uncertainty_va,
+        "PowerFactorUncertainty": feed.pf_uncertainty,
+        "FrequencyUncertaintyHz": feed.f_uncertainty_hz,
         "Status": conditioned_status(feed.quality, feed.conditions),
         "Calibrations": calibrations(feed.calibrations),
         "Redundancy": redundancy(feed.redundancy),
@@ -120,7 +128,10 @@ def _feed(feed: FeedValues, name: str) -> dict[str, Any]:
 
 
 def _registers(
-    registers: EnergyRegisters, import_j: float | None, export_j: float | None
+    registers: EnergyRegisters,
+    import_j: float | None,
+    export_j: float | None,
+    counted_at: float | None,
 ) -> dict[str, Any]:
     since = registers.since_window
     return {
@@ -134,6 +145,7 @@ def _registers(
         "GapSeconds": registers.gap_s,
         "TimeErrorPercent": registers.time_error_percent(import_j, export_j),
         "Since": timestamp(None if since is None else since * WINDOW_S),
+        "LastCounted": timestamp(counted_at),
     }
 
 
@@ -153,4 +165,8 @@ def _phase(phase: PhaseValues) -> dict[str, Any]:
         "ReactivePowerUncertaintyVAR": phase.q_uncertainty_var,
         "VoltageUncertaintyVolts": phase.v_uncertainty_v,
         "CurrentUncertaintyAmps": phase.i_uncertainty_a,
+        "ApparentPowerUncertaintyVA": phase.s_uncertainty_va,
+        "PowerFactorUncertainty": phase.pf_uncertainty,
+        "VoltageTHDUncertaintyPercent": phase.thd_v_uncertainty_percent,
+        "CurrentTHDUncertaintyPercent": phase.thd_i_uncertainty_percent,
     }
