@@ -50,13 +50,13 @@ class FeedValues:
     """One feed in one window; `quality` is that of its active power, and None is unknown.
 
     A waveform feed knows nothing but its energies unless `quality` is OK; a meter's feed shows
-    whatever else the meter gave. `measured_at` is the Unix time of the window's start or of the meter's read. Power
-    is import positive. Energies are running totals in J; they and `registers` are known at any quality,
-    and `counted_at` is the end of the newest window that is in them, None before the first of this
-    life. The window was analysed at `sample_rate_hz`, whose relative error `rate_error` bounds, and its
-    samples' times are right to `time_error_s`: against the system clock; None for a meter.
-    `p_uncertainty_w` is the half width of `p_w`, and so on, in its unit; `calibrations` are
-    those of the sensors behind all values.
+    whatever else the meter gave. `measured_at` is the Unix time of the window's start or of the
+    meter's read. Power is import positive. Energies are running totals in J; they and `registers`
+    are known at any quality, and `counted_at` is the end of the newest window that is in them, None
+    before the first of this life. The window was analysed at `sample_rate_hz`, whose relative error
+    `rate_error` bounds, and its samples' times are right to `time_error_s`: against the system
+    clock; None for a meter. `p_uncertainty_w` is the half width of `p_w`, and so on, in the unit of
+    the value; `calibrations` are those of the sensors behind all values.
     A redundant feed shows the vote of its members, whose state `redundancy` holds.
     """
 

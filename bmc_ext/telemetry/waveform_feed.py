@@ -143,7 +143,7 @@ class WaveformFeed:
             s_uncertainty_va=window.confidence.s_uncertainty_va,
             pf_uncertainty=window.confidence.pf_uncertainty,
             f_uncertainty_hz=_frequency_uncertainty(
-                analysis, window.rate_error + clock_rate_error
+                analysis, window.rate_error + clock_rate_error, window.samples
             ),
             conditions=window.confidence.conditions,
             calibrations=window.confidence.calibrations,
@@ -250,11 +250,11 @@ def _phase(name: str, phase: PhaseAnalysis, confidence: PhaseConfidence) -> Phas
     )
 
 
-def _frequency_uncertainty(analysis: Analysis, rate_error: float) -> float | None:
+def _frequency_uncertainty(analysis: Analysis, rate_error: float, samples: int) -> float | None:
     """Half width in Hz; None where the window is not that of a steady line."""
     if analysis.flags & _UNSTEADY or not math.isfinite(analysis.frequency_hz):
         return None
-    return frequency_uncertainty(analysis.frequency_hz, rate_error)
+    return frequency_uncertainty(analysis.frequency_hz, rate_error, samples)
 
 
 def _displacement_factor(phases: Sequence[PhaseAnalysis]) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,56 @@ def test_two_waveform_sources_of_one_feed(tmp_path: Path) -> None:
             ("ReactivePowerUncertaintyVAR", "reactive_power_uncertainty_mvar", 1e6),
             ("VoltageUncertaintyVolts", "voltage_uncertainty_v", 1.0),
             ("CurrentUncertaintyAmps", "current_uncertainty_a", 1.0),
+            ("ApparentPowerUncertaintyVA", "apparent_power_uncertainty_mva", 1e6),
+            ("PowerFactorUncertainty", "power_factor_uncertainty", 1.0),
+            ("VoltageTHDUncertaintyPercent", "voltage_thd_uncertainty_percent", 1.0),
+            ("CurrentTHDUncertaintyPercent", "current_thd_uncertainty_percent", 1.0),
         ):
             assert told_phase[word] * scale == pytest.approx(phase[name], rel=1e-3)
+    for phase in body["Phases"]:
+        expected = phase["ApparentPowerVA"] * 0.001 * 2**0.5
+        assert phase["ApparentPowerUncertaintyVA"] == pytest.approx(expected)
+    assert 0.7e-3 <= body["FrequencyUncertaintyHz"] < 0.1
+    assert 0.7e-3 <= message["frequency_uncertainty_hz"] < 0.1
+    # Of the mean of two only the active power's is known.
+    assert (body["ApparentPowerUncertaintyVA"], body["PowerFactorUncertainty"]) == (None, None)
+
+
+def test_energies_stand_while_the_source_is_lost(tmp_path: Path) -> None:
+    """Both faces: power is null, energy reads on as of the last window, the gap is counted."""
+    (tmp_path / "calibrations").mkdir()
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(source(0.0, 1.0))
+        text = (
+            "feeds:\n  - id: f\n    rated_power_w: 1.0e+5\n    nominal_hz: 50\n"
+            f"    waveform: {{type: stream, port: {port}}}\n"
+        )
+        with service(tmp_path, text) as bmc:
+            wait_for(lambda: feed(bmc).get("EnergyImportkWh"), 10.0, "energy")
+            stack.close()
+            wait_for(lambda: feed(bmc)["Quality"] == "comm-error", 5.0, "loss")
+            body, message = feed(bmc), bmc.get("/dcpi/power/realtime")["feeds"][0]
+            later = wait_for(
+                lambda: (
+                    now
+                    if (now := feed(bmc))["EnergyRegisters"]["GapSeconds"]
+                    > body["EnergyRegisters"]["GapSeconds"] + 0.5
+                    else None
+                ),
+                5.0,
+                "a longer gap",
+            )
+    assert (body["PowerWatts"], message["power_mw"]) == (None, None)
+    assert body["EnergyImportkWh"] > 0.0
+    assert message["energy_import_mwh"] * 1000 == pytest.approx(body["EnergyImportkWh"])
+    assert later["EnergyImportkWh"] == body["EnergyImportkWh"]
+    registers = body["EnergyRegisters"]
+    assert registers["GapSeconds"] > 0.0
+    assert registers["LastCounted"] == message["energy_registers"]["last_counted"]
+    assert later["EnergyRegisters"]["LastCounted"] == registers["LastCounted"]
+    counted = datetime.fromisoformat(registers["LastCounted"])
+    measured = datetime.fromisoformat(body["MeasuredAt"])
+    assert (counted - measured).total_seconds() == pytest.approx(0.1)
 
 
 def test_an_event_has_the_corrected_power(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from bmc_ext.domain.calibration import (
     Calibration,
     TemperatureEffect,
     Uncertainty,
+    frequency_noise,
 )
+from bmc_ext.sampling import analyze
 from bmc_ext.sampling.channel_calibration import CHANNELS, ChannelCalibrations, Confidence
 from bmc_ext.sampling.results import Analysis
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
@@ -142,6 +144,75 @@ def test_every_phase_has_its_own_uncertainties() -> None:
         assert phase.i_uncertainty_a == pytest.approx(0.1)
     assert len(confidence.phases) == len(analysis.phases)
     assert confidence.q_uncertainty_var == pytest.approx(3**0.5 * expected, rel=0.02)
+
+
+def test_what_is_computed_from_both_has_uncertainties_of_its_own() -> None:
+    """Drawn sensors on unequal phases scatter as S and PF say, of each phase and in total."""
+    rng = np.random.default_rng(5)
+    current = wave(100.0, LAG_RAD)
+    current[1] *= 0.3
+    current[2] = wave(150.0, -1.1)[2]
+    analysis, confidence = read(all_plain(), wave(230.0), current)
+    errors = rng.normal(size=(2, 20_000, 3, 2)) * [0.5e-3, 0.25e-3]
+    gain = (1 + errors[0, :, :, 0]) * (1 + errors[1, :, :, 0])
+    s_va = gain * [phase.s_va for phase in analysis.phases]
+    phi = np.radians([phase.phi1_deg for phase in analysis.phases])
+    p_w = s_va * np.cos(phi + errors[:, :, :, 1].sum(axis=0))
+    assert confidence.s_uncertainty_va == pytest.approx(2 * s_va.sum(axis=1).std(), rel=0.02)
+    pf = p_w.sum(axis=1) / s_va.sum(axis=1)
+    assert confidence.pf_uncertainty == pytest.approx(2 * pf.std(), rel=0.02)
+    for k, phase in enumerate(confidence.phases):
+        assert phase.s_uncertainty_va == pytest.approx(2 * s_va[:, k].std(), rel=0.02)
+        assert phase.pf_uncertainty == pytest.approx(2 * (p_w / s_va)[:, k].std(), rel=0.02)
+
+
+def test_a_thd_is_as_sure_as_its_channel_and_the_noise_allow() -> None:
+    """Orders that are wrong by themselves scatter so; noise of 60 dB stays within the rest."""
+    rng = np.random.default_rng(6)
+    within = (CalibratedRange(0.0, 1e4, Uncertainty(pct_reading=10.0)),)
+    fifth = np.cos(2 * np.pi * 5 * 50.2 * np.arange(SAMPLES) / RATE_HZ)
+    current = wave(100.0) + 20.0 * math.sqrt(2) * fifth
+    _, confidence = read(ChannelCalibrations({"IA": sensor("IA", within)}), wave(230.0), current)
+    known = confidence.phases[0].thd_i_uncertainty_percent
+    assert known is not None
+    harmonic, fundamental = 1 + rng.normal(size=(2, 20_000)) * 0.05
+    assert known == pytest.approx(2 * (20 * harmonic / fundamental).std(), rel=0.03)
+    assert confidence.phases[0].thd_v_uncertainty_percent is None
+    assert confidence.phases[1].thd_i_uncertainty_percent is None
+    exact = (CalibratedRange(0.0, 1e4, Uncertainty()),)
+    channels = ChannelCalibrations({"VA": sensor("VA", exact)})
+    for _ in range(50):
+        noisy = wave(230.0) + rng.normal(size=(3, 1280)) * 0.23
+        analysis, confidence = read(channels, noisy, wave(100.0))
+        bound = confidence.phases[0].thd_v_uncertainty_percent
+        assert bound is not None
+        assert analysis.phases[0].thd_v_percent < bound < 0.06
+
+
+@pytest.mark.parametrize(("rate_hz", "samples"), [(4800, 480), (12800, 1280)])
+def test_the_frequencys_noise_is_what_is_said(rate_hz: int, samples: int) -> None:
+    """The frequencies of 400 windows at 60 dB scatter so, k = 2."""
+    rng = np.random.default_rng(8)
+    errors = []
+    for _ in range(400):
+        hz, turn = rng.uniform(43.0, 68.0), rng.uniform()
+        turns = hz * np.arange(samples) / rate_hz + turn - np.arange(3)[:, None] / 3
+        volts = 325.0 * np.cos(2 * np.pi * turns) + rng.normal(size=(3, samples)) * 0.23
+        errors.append(analyze(volts, volts, rate_hz).frequency_hz - hz)
+    assert frequency_noise(samples) == pytest.approx(2 * np.std(errors), rel=0.15)
+
+
+def test_without_current_only_the_factor_is_unknown() -> None:
+    """Of no current no share is known: S is sure to what the channels may show, PF is no number."""
+    flat = Uncertainty(absolute=0.5)
+    channels = all_plain(IA=sensor("IA", (CalibratedRange(0.0, 1e4, flat),)))
+    current = wave(100.0)
+    current[0] = 0.0
+    _, confidence = read(channels, wave(230.0), current)
+    first = confidence.phases[0]
+    assert first.s_uncertainty_va == pytest.approx(230.0 * 0.5, rel=2e-3)
+    assert (first.pf_uncertainty, first.thd_i_uncertainty_percent) == (None, None)
+    assert confidence.pf_uncertainty is None
 
 
 def test_a_clipped_channel_is_not_sure_of_itself() -> None:

@@ -146,7 +146,7 @@ def test_a_late_feed_is_unknown_but_counted(
     clock.pass_(0.002)
     a, b = _due(collector).feeds
     assert (a.quality, b.quality) == (Quality.OK, Quality.STALE)
-    assert (b.p_w, b.energy_import_j, b.phases) == (None, None, ())
+    assert (b.p_w, b.energy_import_j, b.phases) == (None, 0.0, ())
     snapshot = collector.store.latest()
     assert snapshot is not None
     assert (snapshot.total.quality, snapshot.total.p_w) == (Quality.STALE, None)

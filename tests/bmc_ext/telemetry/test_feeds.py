@@ -81,8 +81,47 @@ def test_not_a_number_is_unknown(feed: WaveformFeed, make_window: MakeWindow) ->
     broken = make_window("a", 3, math.nan)
     values, record = feed.take(broken, 0.1)
     assert values.quality is record.quality is Quality.OUT_OF_RANGE
-    assert (values.p_w, values.energy_import_j, values.phases) == (None, None, ())
+    assert (values.p_w, values.energy_import_j, values.phases) == (None, before, ())
     assert feed.take(make_window("a", 4, 0.0), 0.1)[0].energy_import_j == before
+
+
+def test_energies_stand_in_a_gap_and_say_since_when(
+    feed: WaveformFeed, make_window: MakeWindow
+) -> None:
+    """Torn, void and missing windows leave the energies readable, as of the last that counted."""
+    first = feed.missing(99, 0.05)
+    assert (first.energy_import_j, first.energy_export_j, first.counted_at) == (1000.0, 10.0, None)
+    whole, _ = feed.take(make_window("a", 100, 1000.0), 0.1)
+    torn, record = feed.take(make_window("a", 101, analysed=False, samples=700), 0.2)
+    void, _ = feed.take(make_window("a", 102, math.nan), 0.3)
+    lost = feed.missing(112, 1.3)
+    assert [values.quality for values in (whole, torn, void, lost)] == [
+        Quality.OK, Quality.STALE, Quality.OUT_OF_RANGE, Quality.COMM_ERROR,
+    ]  # fmt: skip
+    for values in (torn, void, lost):
+        assert values.p_w is None
+        assert (values.energy_import_j, values.energy_export_j) == (1100.0, 10.0)
+        assert values.counted_at == pytest.approx(10.1)
+    assert [values.registers.gap_s for values in (whole, torn, void, lost)] == pytest.approx(
+        [0.0, 0.1, 0.2, 1.2]
+    )
+    assert record.energy_import_j == 1100.0
+    again, _ = feed.take(make_window("a", 113, -1000.0), 1.4)
+    assert (again.energy_export_j, again.counted_at) == (pytest.approx(110.0), pytest.approx(11.4))
+
+
+def test_a_frequency_has_an_uncertainty_where_the_line_is_steady(
+    feed: WaveformFeed, make_window: MakeWindow
+) -> None:
+    """Noise of 60 dB and the bounds of both clocks; none for a window that is not steady."""
+    window = replace(make_window("a", 1), rate_error=40e-6)
+    steady, _ = feed.take(window, 0.1, clock_rate_error=10e-6)
+    assert steady.f_uncertainty_hz == pytest.approx(
+        math.hypot(0.026 / math.sqrt(1280), 50.01 * 50e-6 * 2 / math.sqrt(3))
+    )
+    for flag in (Flag.NON_STATIONARY, Flag.INTERHARMONIC, Flag.CLIPPED, Flag.COARSE):
+        values, _ = feed.take(make_window("a", 2, flags=flag), 0.2)
+        assert (values.frequency_hz, values.f_uncertainty_hz) == (50.01, None)
 
 
 def test_energy_is_counted_without_a_frequency(feed: WaveformFeed, make_window: MakeWindow) -> None:
@@ -102,7 +141,7 @@ def test_registers_stand_beside_the_energy(feed: WaveformFeed, make_window: Make
     assert (registers.missing_windows, registers.since_window) == (2, 100)
     feed.take(make_window("a", 104, analysed=False, samples=700), 0.5)
     torn, record = feed.take(make_window("a", 105, math.nan), 0.6)
-    assert (torn.energy_import_j, torn.registers.missing_windows) == (None, 3)
+    assert torn.registers.missing_windows == 3
     assert torn.registers.invalid_windows == 1
     assert record.registers == torn.registers
     lost = feed.missing(115, 1.6)
