@@ -23,7 +23,14 @@ _RATE_ACCEPTED = 50e-6
 """A measured rate is used once it is known to 50 ppm: the nominal one may be 200 ppm off."""
 
 _RATE_DRIFT_PER_S = 0.5e-6
-"""How fast an old estimate of the rate loses its worth: a crystal drifts by < 0.5 ppm a second."""
+"""How fast an estimate of the rate loses its worth: a crystal drifts by < 0.5 ppm a second.
+
+Its age is that of the points' middle. A drift that sets in at up to 2 ppm/s is within the bound from
+its first second on, by what changes within the points; a faster one after half a minute.
+"""
+
+_CHANGE_SHARE = 2.0
+"""What begins within the points has changed by up to twice as much as from half to half."""
 
 _POINT_S = 0.25  # the earliest arrival of so long is one point of the envelope
 _POINTS = 128  # 32 s: longer sees drift as noise, shorter sees noise as drift
@@ -53,6 +60,7 @@ class SourceClock:
         self._slope = 0.0  # ns late per ns of nominal time
         self._slope_error = MAX_RATE_ERROR
         self._slope_at_s = 0.0
+        self._refuted_error = 0.0  # by an estimate that is no rate to go on with
         self._origin: tuple[int, int] | None = None  # sample index and UTC ns
         self._elapsed_s = 0.0
         self._arrived_s = 0.0
@@ -77,8 +85,12 @@ class SourceClock:
     @property
     def rate_error(self) -> float:
         """Bound on the relative error of `rate_hz` against the system clock."""
-        aged = self._slope_error + _RATE_DRIFT_PER_S * (self._elapsed_s - self._slope_at_s)
-        return min(aged, MAX_RATE_ERROR)
+        return min(max(self._aged_error, self._refuted_error), MAX_RATE_ERROR)
+
+    @property
+    def _aged_error(self) -> float:
+        """What the last estimate that was used is still worth."""
+        return self._slope_error + _RATE_DRIFT_PER_S * (self._elapsed_s - self._slope_at_s)
 
     @property
     def phase_error_s(self) -> float:
@@ -163,12 +175,20 @@ class SourceClock:
         noise_ns = _small(late[:third]) + _small(late[-third:])
         half = len(points) // 2
         # The slope is that of the middle: what changed from half to half has gone on since.
-        change = _envelope_slope(points[half:]) - _envelope_slope(points[:half])
-        error = noise_ns / _NS / baseline_s + abs(change)
-        if error <= min(self.rate_error, _RATE_ACCEPTED) and abs(slope) <= MAX_RATE_ERROR:
+        change = abs(_envelope_slope(points[half:]) - _envelope_slope(points[:half]))
+        noise = noise_ns / _NS / baseline_s
+        error, full = noise + _CHANGE_SHARE * change, len(points) == _POINTS
+        known = min(self._aged_error, MAX_RATE_ERROR)
+        # Once there are all points a drift makes the estimate less sure, but the last one as well.
+        is_better = noise + change <= _RATE_ACCEPTED and noise + change * (not full) <= known
+        if is_better and abs(slope) <= MAX_RATE_ERROR:
             # The phase is that of x = 0: the line must not move where the points are.
             self._phase += (self._slope - slope) * self._elapsed_s * _NS
-            self._slope, self._slope_error, self._slope_at_s = slope, error, self._elapsed_s
+            self._slope, self._slope_error = slope, error
+            self._slope_at_s = float(points[:, 0].mean())
+            self._refuted_error = 0.0
+        elif full:
+            self._refuted_error = abs(slope - self._slope) + error
 
     def _estimate_phase(self) -> None:
         points = np.array(self._recent)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from free_running_adc import BASE_NS, blocks, busy_delay
+from free_running_adc import BASE_NS, Delay, blocks, busy_delay, usual_delay
 
 from bmc_ext.clock import WINDOW_NS
 from bmc_ext.sampling.source_clock import SourceClock
@@ -125,6 +125,32 @@ def test_a_crystal_that_warms_up_is_followed() -> None:
     assert set(np.diff(seen.ids)) == {1}
 
 
+@pytest.mark.parametrize("delay", [usual_delay, busy_delay])
+@pytest.mark.parametrize("ppm_per_s", [0.5, 1.0, 2.0])
+def test_a_drift_is_within_the_bound_of_the_rate(ppm_per_s: float, delay: Delay) -> None:
+    """A minute of drift: what is said of the rate holds, and is not said out of mere caution."""
+
+    def drift_ppm(at_s: float) -> float:
+        return 20.0 + ppm_per_s * min(max(at_s - 60.0, 0.0), 60.0)
+
+    seen = follow(180.0, error_ppm=drift_ppm, delay=delay)
+    assert np.mean(seen.rate_error_ppm(drift_ppm) > seen.rate_bound_ppm) < 0.01
+    assert np.all(seen.rate_bound_ppm[(seen.at_s > 40.0) & (seen.at_s < 60.0)] < 30.0)
+    assert seen.rate_bound_ppm[seen.at_s > 70.0].max() < 40.0 * ppm_per_s + 45.0
+    assert seen.uncovered < 0.01
+
+
+def test_a_drift_beyond_all_crystals_is_not_hidden() -> None:
+    """At 5 ppm/s the rate is no longer followed: the bound says so, after half a minute at most."""
+
+    def drift_ppm(at_s: float) -> float:
+        return 20.0 + 5.0 * min(max(at_s - 60.0, 0.0), 60.0)
+
+    seen = follow(180.0, error_ppm=drift_ppm)
+    is_hidden = seen.rate_error_ppm(drift_ppm) > seen.rate_bound_ppm
+    assert not is_hidden[(seen.at_s < 60.0) | (seen.at_s > 90.0)].any()
+
+
 def test_a_busy_machine_does_not_move_the_grid() -> None:
     """With delays of 1 ms in the mean and stalls of 60 ms it stays within 0.3 ms."""
     seen = follow(120.0, delay=busy_delay)
@@ -139,7 +165,8 @@ def test_long_blocks_and_bursts_are_followed(kinds: dict[str, Any], settled_s: f
     seen = follow(60.0, **kinds)
     assert set(np.diff(seen.ids)) == {1}
     assert np.abs(seen.error_s[seen.at_s > settled_s]).max() < 0.6e-3
-    assert np.all(seen.rate_bound_ppm[seen.at_s > 2 * settled_s] < 50.0)
+    # The middle of so few points is half a minute old, and a crystal may drift by 0.5 ppm/s.
+    assert np.all(seen.rate_bound_ppm[seen.at_s > 2 * settled_s] < 75.0)
 
 
 @pytest.mark.parametrize("step_s", [5e-3, -5e-3, 15e-3])
@@ -176,7 +203,7 @@ def test_a_slew_of_the_clock_is_followed() -> None:
     assert np.nanmax(np.abs(seen.error_s)) < 2.1e-3
     assert np.abs(seen.error_s[seen.at_s > 75.0]).max() < 0.1e-3
     assert seen.uncovered < 0.02
-    assert np.all(seen.rate_error_ppm(lambda _: 200.0)[seen.at_s > 30.0] < 10.0)
+    assert np.all(seen.rate_error_ppm(lambda _: 200.0)[seen.at_s > 30.0] < 15.0)
 
 
 def test_one_stumble_of_the_clock_moves_nothing() -> None:
