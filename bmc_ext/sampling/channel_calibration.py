@@ -72,6 +72,8 @@ class ChannelCalibrations:
     def __init__(self, sensors: Mapping[str, SensorCalibration]) -> None:
         self._sensors = sensors
         self._phases: int | None = None
+        self.frequency_hz: float | None = None
+        """Of the newest window that has one, in Hz."""
 
     def corrections(self, phases: int) -> list[ChannelCorrection]:
         """What the channels need now, in the ranges of the last window: voltages, then currents."""
@@ -121,6 +123,8 @@ class ChannelCalibrations:
         tried: list[set[int]] = [set() for _ in sensors]
         while _follow(sensors, tried, analysis):
             analysis, now = attempt()
+        if not math.isnan(analysis.frequency_hz):
+            self.frequency_hz = analysis.frequency_hz
         samples = voltage.shape[-1]
         return analysis, _confidence(sensors, now, analysis, unix_s, samples)
 

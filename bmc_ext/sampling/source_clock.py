@@ -25,8 +25,8 @@ _RATE_ACCEPTED = 50e-6
 _RATE_DRIFT_PER_S = 0.5e-6
 """How fast an estimate of the rate loses its worth: a crystal drifts by < 0.5 ppm a second.
 
-Its age is that of the points' middle. A drift that sets in at up to 2 ppm/s is within the bound from
-its first second on, by what changes within the points; a faster one after half a minute.
+Its age is that of the points' middle. A drift that sets in at up to 2 ppm/s is within the bound
+from its first second on, by what changes within the points; a faster one after half a minute.
 """
 
 _CHANGE_SHARE = 2.0

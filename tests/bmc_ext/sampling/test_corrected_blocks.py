@@ -136,3 +136,74 @@ def test_the_range_and_the_temperature_are_those_of_the_newest_window() -> None:
     for number, gain in ((0, 3.0), (4, 3.0), (5, 2.0), (14, 2.0)):
         expected = gain * 1.025 * (source.shown[number][1] - 2.5)
         np.testing.assert_allclose(keeper.samples[number][1], expected, rtol=2e-6, atol=1e-4)
+
+
+def test_channels_are_brought_together() -> None:
+    """Phase error, delay and skew of the current: the power is the truth's at PF 0.5, and stays."""
+    lag, lead_rad, late_s, skew_s = math.pi / 3, 0.017, 130e-6, 40e-6
+    ahead_s = lead_rad / (2 * math.pi * 50.0) + late_s + skew_s
+    within = CalibratedRange(0.0, 1e4, Uncertainty(), phase_rad=lead_rad, delay_s=late_s)
+    calibration, keeper = calibrated(within), Powers()
+    calibration.frequency_hz = 50.0
+    observer = CorrectedBlocks(keeper, calibration)
+    source = OnePhase()
+    source.skew_s = (skew_s,)
+    observer.begin(source)
+    for number in range(10):
+        at_s = np.arange(BLOCK * number, BLOCK * (number + 1)) / RATE_HZ
+        volts = np.cos(2 * np.pi * 50.0 * at_s)
+        amperes = np.cos(2 * np.pi * 50.0 * (at_s + ahead_s) - lag)
+        observer.take(Block(BLOCK * number, np.stack((volts, amperes))))
+    assert keeper.mean_w[1:] == pytest.approx([0.25] * 9, rel=3e-4)
+    raw_w = 0.5 * math.cos(lag - 2 * math.pi * 50.0 * ahead_s)
+    assert abs(raw_w / 0.25 - 1) > 0.1  # what would be without
+
+
+class Powers:
+    """Keeps the mean power of each block, and how many samples of it are unknown."""
+
+    def __init__(self) -> None:
+        self.mean_w: list[float] = []
+        self.unknown: list[int] = []
+
+    def begin(self, source: WaveformSource) -> None:
+        """It is the same for all."""
+
+    def take(self, block: Block) -> None:
+        """Of the first phase."""
+        power_w = block.samples[0] * block.samples[1]
+        self.mean_w.append(float(np.nanmean(power_w)))
+        self.unknown.append(int(np.isnan(power_w).sum()))
+
+
+@pytest.mark.parametrize(("delay_s", "unknown"), [(1e-3, 10), (-1e-3, 10), (1.05e-3, 11)])
+def test_what_is_moved_in_from_a_gap_is_unknown(delay_s: float, unknown: int) -> None:
+    """At the start, after lost samples and after a seam, by either sign; otherwise nothing is."""
+    keeper = Powers()
+    within = CalibratedRange(0.0, 1e4, Uncertainty(), delay_s=delay_s)
+    observer = CorrectedBlocks(keeper, calibrated(within))
+    observer.begin(OnePhase())
+    ones = np.ones((2, BLOCK))
+    for first, flags in ((0, ()), (BLOCK, ()), (3 * BLOCK, ()), (4 * BLOCK, ("seam",))):
+        observer.take(Block(first, ones, frozenset(flags)))
+    assert keeper.unknown == [unknown, 0, unknown, unknown]
+    assert keeper.mean_w == [1.0] * 4
+
+
+def test_whole_samples_are_moved_as_they_are() -> None:
+    """Over the borders of blocks shorter than the delay, not a bit changes."""
+
+    class Joined(Keeper):
+        def take(self, block: Block) -> None:
+            self.samples.append(block.samples.copy())
+
+    keeper = Joined()
+    within = CalibratedRange(0.0, 1e4, Uncertainty(), delay_s=30 / RATE_HZ)
+    observer = CorrectedBlocks(keeper, calibrated(within))
+    observer.begin(OnePhase())
+    rows = np.random.default_rng(3).normal(size=(2, 400))
+    for first in range(0, 400, 7):
+        observer.take(Block(first, rows[:, first : first + 7]))
+    joined = np.concatenate(keeper.samples, axis=1)
+    np.testing.assert_array_equal(joined[0], rows[0])
+    np.testing.assert_array_equal(joined[1, 30:], rows[1, :-30])
