@@ -29,6 +29,7 @@ FRAMES = sorted((CSRC / "fuzz" / "corpus" / "sampled_values").iterdir())
 # What makes each fuzzer's inputs, and inputs that are kept.
 FUZZERS: dict[str, tuple[str, list[Path]]] = {
     "analyze": ("window_input.c", []),
+    "cycles": ("cycles_input.c", []),
     "events": ("events_input.c", []),
     "sampled_values": ("frames_input.c", FRAMES),
 }
@@ -114,7 +115,7 @@ def test_any_bytes_end_well(noun: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="clang, for libFuzzer, is not installed")
-@pytest.mark.parametrize("noun", ["analyze", "sampled_values"])
+@pytest.mark.parametrize("noun", FUZZERS)
 def test_what_covers_more_ends_well(noun: str, tmp_path: Path) -> None:
     """libFuzzer, which follows the branches from made and kept inputs on, breaks no promise."""
     corpus = tmp_path / "corpus"
