@@ -61,10 +61,36 @@ class IntervalFrequency:
 
 
 @dataclass(frozen=True, slots=True)
+class SmoothedPhaseValues:
+    """Distortion of one phase in % of the fundamental, as in CyclePhaseValues, of smoothed rms."""
+
+    phase: str
+    thds_v_percent: float | None
+    thdg_v_percent: float | None
+    thds_i_percent: float | None
+    thdg_i_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothedDistortion:
+    """Groups and subgroups of 10/12 cycles through a low-pass of `time_constant_s`, up to `end_s`.
+
+    IEC 61000-4-7:2002 5.5.1, for limits of emission. `is_settled` after five time constants.
+    """
+
+    end_s: float
+    time_constant_s: float
+    is_settled: bool
+    h_max: int
+    phases: tuple[SmoothedPhaseValues, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FeedCycles:
     """The newest of each kind; None where none is recent."""
 
     ten_twelve: CycleInterval | None = None
+    smoothed: SmoothedDistortion | None = None
     three_seconds: CycleInterval | None = None
     ten_minutes: CycleInterval | None = None
     ten_second_frequency: IntervalFrequency | None = None

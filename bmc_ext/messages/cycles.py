@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.clock import iso8601
-from bmc_ext.domain.cycles import CycleInterval, CyclePhaseValues, FeedCycles, IntervalFrequency
+from bmc_ext.domain.cycles import (
+    CycleInterval,
+    CyclePhaseValues,
+    FeedCycles,
+    IntervalFrequency,
+    SmoothedDistortion,
+)
 
 
 def cycle_members(cycles: FeedCycles) -> dict[str, Any]:
-    """The four members of a feed; each null where it is unknown."""
+    """The five members of a feed; each null where it is unknown."""
     return {
         "ten_twelve_cycle": _interval(cycles.ten_twelve),
+        "smoothed_distortion": _smoothed(cycles.smoothed),
         "three_second_aggregate": _interval(cycles.three_seconds),
         "ten_minute_aggregate": _interval(cycles.ten_minutes),
         "ten_second_frequency": _frequency(cycles.ten_second_frequency),
@@ -46,6 +53,27 @@ def _phase(phase: CyclePhaseValues) -> dict[str, Any]:
         "thdg_voltage_percent": phase.thdg_v_percent,
         "thds_current_percent": phase.thds_i_percent,
         "thdg_current_percent": phase.thdg_i_percent,
+    }
+
+
+def _smoothed(smoothed: SmoothedDistortion | None) -> dict[str, Any] | None:
+    if smoothed is None:
+        return None
+    return {
+        "end": iso8601(smoothed.end_s),
+        "time_constant_sec": smoothed.time_constant_s,
+        "settled": smoothed.is_settled,
+        "highest_order": smoothed.h_max,
+        "phases": [
+            {
+                "phase": phase.phase,
+                "thds_voltage_percent": phase.thds_v_percent,
+                "thdg_voltage_percent": phase.thdg_v_percent,
+                "thds_current_percent": phase.thds_i_percent,
+                "thdg_current_percent": phase.thdg_i_percent,
+            }
+            for phase in smoothed.phases
+        ],
     }
 
 

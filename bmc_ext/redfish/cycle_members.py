@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.domain.cycles import CycleInterval, CyclePhaseValues, FeedCycles, IntervalFrequency
+from bmc_ext.domain.cycles import (
+    CycleInterval,
+    CyclePhaseValues,
+    FeedCycles,
+    IntervalFrequency,
+    SmoothedDistortion,
+)
 from bmc_ext.redfish.quantities import timestamp
 
 
 def cycle_members(cycles: FeedCycles) -> dict[str, Any]:
-    """The four members of a feed; each null where it is unknown."""
+    """The five members of a feed; each null where it is unknown."""
     return {
         "TenTwelveCycle": _interval(cycles.ten_twelve),
+        "SmoothedDistortion": _smoothed(cycles.smoothed),
         "ThreeSecondAggregate": _interval(cycles.three_seconds),
         "TenMinuteAggregate": _interval(cycles.ten_minutes),
         "TenSecondFrequency": _frequency(cycles.ten_second_frequency),
@@ -46,6 +53,27 @@ def _phase(phase: CyclePhaseValues) -> dict[str, Any]:
         "VoltageTHDGPercent": phase.thdg_v_percent,
         "CurrentTHDSPercent": phase.thds_i_percent,
         "CurrentTHDGPercent": phase.thdg_i_percent,
+    }
+
+
+def _smoothed(smoothed: SmoothedDistortion | None) -> dict[str, Any] | None:
+    if smoothed is None:
+        return None
+    return {
+        "EndTime": timestamp(smoothed.end_s),
+        "TimeConstantSeconds": smoothed.time_constant_s,
+        "Settled": smoothed.is_settled,
+        "HighestOrder": smoothed.h_max,
+        "Phases": [
+            {
+                "Phase": phase.phase,
+                "VoltageTHDSPercent": phase.thds_v_percent,
+                "VoltageTHDGPercent": phase.thdg_v_percent,
+                "CurrentTHDSPercent": phase.thds_i_percent,
+                "CurrentTHDGPercent": phase.thdg_i_percent,
+            }
+            for phase in smoothed.phases
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""The 1.5 s smoothing of IEC 61000-4-7:2002+A1:2008 5.5.1: a value of its own, beside the groups."""
+"""The 1.5 s smoothing of IEC 61000-4-7:2002 5.5.1: a value of its own, beside the groups."""
 
 from __future__ import annotations
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TypeVar
 
-from bmc_ext.domain.cycles import CycleInterval, CyclePhaseValues, FeedCycles, IntervalFrequency
+from bmc_ext.domain.cycles import (
+    CycleInterval,
+    CyclePhaseValues,
+    FeedCycles,
+    IntervalFrequency,
+    SmoothedDistortion,
+    SmoothedPhaseValues,
+)
 from bmc_ext.sampling.cycle_results import CyclePhase, CycleValues, TenSecondFrequency
+from bmc_ext.sampling.cycle_smoothing import TIME_CONSTANT_S, CycleSmoothing, SmoothedCycles
 from bmc_ext.sampling.cycles import CycleResult, LongAggregate, ShortAggregate, TenTwelveCycle
 
 # Seconds from the end of the newest one: the next is due by then, and has had time to come.
@@ -21,11 +30,17 @@ class CycleFeed:
 
     def __init__(self) -> None:
         self._newest = FeedCycles()
+        self._smoothing = CycleSmoothing()
 
     def take(self, result: CycleResult) -> None:
         """The next value of the feed's `CycleObserver`."""
         if isinstance(result, TenTwelveCycle):
-            self._newest = replace(self._newest, ten_twelve=_interval(result.values))
+            smoothed = self._smoothing.take(result.values)
+            self._newest = replace(
+                self._newest,
+                ten_twelve=_interval(result.values),
+                smoothed=None if smoothed is None else _smoothed(smoothed),
+            )
         elif isinstance(result, ShortAggregate):
             self._newest = replace(self._newest, three_seconds=_interval(result.values))
         elif isinstance(result, LongAggregate):
@@ -40,13 +55,17 @@ class CycleFeed:
         frequency_end_s = -math.inf if frequency is None else frequency.start_s + 10.0
         return FeedCycles(
             _recent(newest.ten_twelve, unix_s - _TEN_TWELVE_S),
+            _recent(newest.smoothed, unix_s - _TEN_TWELVE_S),
             _recent(newest.three_seconds, unix_s - _THREE_SECONDS_S),
             _recent(newest.ten_minutes, unix_s - _TEN_MINUTES_S),
             frequency if frequency_end_s >= unix_s - _TEN_SECONDS_S else None,
         )
 
 
-def _recent(interval: CycleInterval | None, oldest_s: float) -> CycleInterval | None:
+_Ended = TypeVar("_Ended", CycleInterval, SmoothedDistortion)
+
+
+def _recent(interval: _Ended | None, oldest_s: float) -> _Ended | None:
     return interval if interval is not None and interval.end_s >= oldest_s else None
 
 
@@ -77,6 +96,25 @@ def _phase(name: str, phase: CyclePhase) -> CyclePhaseValues:
         thdg_v_percent=_known(phase.voltage.thdg_percent),
         thds_i_percent=_known(phase.current.thds_percent),
         thdg_i_percent=_known(phase.current.thdg_percent),
+    )
+
+
+def _smoothed(found: SmoothedCycles) -> SmoothedDistortion:
+    return SmoothedDistortion(
+        end_s=found.end_ns * 1e-9,
+        time_constant_s=TIME_CONSTANT_S,
+        is_settled=found.settled,
+        h_max=found.h_max,
+        phases=tuple(
+            SmoothedPhaseValues(
+                f"L{number}",
+                _known(phase.voltage.thds_percent),
+                _known(phase.voltage.thdg_percent),
+                _known(phase.current.thds_percent),
+                _known(phase.current.thdg_percent),
+            )
+            for number, phase in enumerate(found.phases, 1)
+        ),
     )
 
 

@@ -155,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     dcpi_cycle_config config = {.phases = data[0] % 5,
                                 .wants_halves = data[0] / 128,
-                                .sample_rate_hz = 950 + 60.0 * data[1],
+                                .sample_rate_hz = 950 + 16.0 * data[1],
                                 .nominal_hz = data[2] % 8 ? (data[2] % 2 ? 50 : 60) : data[2],
                                 .declared_v = data[3] % 2 ? data[3] : 0,
                                 /* Seconds before a 10 min tick. */

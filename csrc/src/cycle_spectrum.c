@@ -5,7 +5,7 @@
  * As in fold.c each sample is spread with a Kaiser-Bessel kernel, here onto 2048 cells of the whole
  * interval, and one transform across the channels follows. A plain sum over a length that is not
  * whole in samples would leak from its two ends, so the ends are blurred by a Blackman-Harris step
- * over 6 to 16 samples: the rectangle's zeros stay where they are, and its images beyond the rate
+ * over 6 to 48 samples: the rectangle's zeros stay where they are, and its images beyond the rate
  * fall below -92 dB for all that is more than a quarter of the rate apart. */
 #include <string.h>
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e.emulator_client import wait_for
 from e2e.test_redundancy import certificate, feed, kinds, service, settled, source
-from e2e.waveform_source import TRUE_W
+from e2e.waveform_source import FREQUENCY_HZ, I_FIFTH, I_RMS, TRUE_W, V_FIFTH
 
 
 def test_two_waveform_sources_of_one_feed(tmp_path: Path) -> None:
@@ -100,6 +100,39 @@ def test_energies_stand_while_the_source_is_lost(tmp_path: Path) -> None:
     counted = datetime.fromisoformat(registers["LastCounted"])
     measured = datetime.fromisoformat(body["MeasuredAt"])
     assert (counted - measured).total_seconds() == pytest.approx(0.1)
+
+
+def test_cycles_of_a_calibrated_feed_are_the_truth(tmp_path: Path) -> None:
+    """A transformer that leads by 20 mrad and shows 97 %: values over 10 cycles on both faces."""
+    within = f"{{from: 0, to: 400, gain: {1 / 0.97}, phase_rad: 0.02, uncertainty: {{pct_reading: 0.1}}}}"
+    for channel in ("IA", "IB", "IC"):
+        certificate(tmp_path / "calibrations", f"f/{channel}", "A", within)
+    with source(0.02, 0.97) as port:
+        text = (
+            "feeds:\n  - id: f\n    rated_power_w: 1.0e+5\n    nominal_hz: 50\n"
+            f"    waveform: {{type: stream, port: {port}}}\n"
+        )
+        with service(tmp_path, text) as bmc:
+
+            def settled_cycles() -> Any:
+                body = feed(bmc)
+                smoothed = body.get("SmoothedDistortion")
+                return body if smoothed and smoothed["Settled"] else None
+
+            body = wait_for(settled_cycles, 25.0, "values over cycles")
+            message = bmc.get("/dcpi/power/realtime")["feeds"][0]
+    cycles, told = body["TenTwelveCycle"], message["ten_twelve_cycle"]
+    assert cycles["PowerWatts"] == pytest.approx(TRUE_W, rel=5e-5)
+    assert told["power_mw"] * 1e6 == pytest.approx(TRUE_W, rel=5e-5)
+    assert cycles["FrequencyHz"] == pytest.approx(FREQUENCY_HZ, rel=2e-4)
+    for phase in cycles["Phases"]:
+        assert phase["CurrentAmps"] == pytest.approx(I_RMS * (1 + I_FIFTH**2) ** 0.5, rel=5e-5)
+        assert phase["CurrentTHDSPercent"] == pytest.approx(100 * I_FIFTH, rel=1e-3)
+    smoothed, told = body["SmoothedDistortion"], message["smoothed_distortion"]
+    assert (smoothed["TimeConstantSeconds"], told["time_constant_sec"]) == (1.5, 1.5)
+    for phase, word in zip(smoothed["Phases"], told["phases"], strict=True):
+        assert phase["CurrentTHDSPercent"] == pytest.approx(100 * I_FIFTH, rel=1e-3)
+        assert word["thds_voltage_percent"] == pytest.approx(100 * V_FIFTH, rel=1e-3)
 
 
 def test_an_event_has_the_corrected_power(tmp_path: Path) -> None:
