@@ -80,8 +80,8 @@ class CycleChannel(NamedTuple):
 
     C_k is the rms of bin k of the discrete Fourier transform over exactly N = 10 or 12 cycles, with
     a rectangular window (IEC 61000-4-7:2002+A1:2008 4.4.1); bin hN is order h. Arrays are indexed
-    by order, NaN above h_max. Not smoothed over 1.5 s as 5.5.1 has it for limits of emission: that is
-    `CycleSmoothing`.
+    by order, NaN above h_max. Not smoothed over 1.5 s as 5.5.1 has it for limits of emission:
+    `CycleSmoothing` does that.
     """
 
     rms: float

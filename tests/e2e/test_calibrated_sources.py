@@ -104,7 +104,8 @@ def test_energies_stand_while_the_source_is_lost(tmp_path: Path) -> None:
 
 def test_cycles_of_a_calibrated_feed_are_the_truth(tmp_path: Path) -> None:
     """A transformer that leads by 20 mrad and shows 97 %: values over 10 cycles on both faces."""
-    within = f"{{from: 0, to: 400, gain: {1 / 0.97}, phase_rad: 0.02, uncertainty: {{pct_reading: 0.1}}}}"
+    known = f"gain: {1 / 0.97}, phase_rad: 0.02, uncertainty: {{pct_reading: 0.1}}"
+    within = f"{{from: 0, to: 400, {known}}}"
     for channel in ("IA", "IB", "IC"):
         certificate(tmp_path / "calibrations", f"f/{channel}", "A", within)
     with source(0.02, 0.97) as port:
