@@ -13,7 +13,7 @@ enum {
     SPECTRUM_BINS = 612,   /* to 50 * 12 + 10, the end of the interharmonics of order 50 */
     SPECTRUM_TAPS = 8,     /* error 1e-7, see cycle_tables.c */
     SPECTRUM_ROWS = 512,   /* of taps, between which they are interpolated */
-    EDGE_MAX = 24,          /* half the width of an interval's blurred edges, at most */
+    EDGE_MAX = 24,         /* half the width of an interval's blurred edges, at most */
     SPLINE_SAMPLES = 2,    /* half the width of a half-cycle's */
     TOTAL_CHANNELS = 2 * DCPI_PHASES_MAX
 };
