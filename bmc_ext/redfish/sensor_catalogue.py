@@ -112,6 +112,7 @@ _FEED_QUANTITIES: tuple[tuple[str, Quantity, str], ...] = (
     ("EnergyImport", ENERGY, "energy_import_j"),
     ("EnergyExport", ENERGY, "energy_export_j"),
 )
+_FEED_UNCERTAINTIES = {"p_w": "p_uncertainty_w", "frequency_hz": "f_uncertainty_hz"}
 _PHASE_QUANTITIES: tuple[tuple[str, Quantity, str, str | None], ...] = (
     ("Power", POWER, "p_w", "p_uncertainty_w"),
     ("Voltage", VOLTAGE, "v_rms_v", "v_uncertainty_v"),
@@ -186,7 +187,7 @@ def _feed(feed_id: str, attribute: str, snapshot: Snapshot) -> SensorValue:
         value,
         _quality(value, feed.quality),
         feed.measured_at,
-        feed.p_uncertainty_w if power else None,
+        getattr(feed, _FEED_UNCERTAINTIES[attribute]) if attribute in _FEED_UNCERTAINTIES else None,
         feed.conditions if power else (),
         feed.calibrations if power else (),
         source_interval_s=WINDOW_S if feed.source == "waveform" else None,
