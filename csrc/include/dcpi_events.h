@@ -78,6 +78,7 @@ typedef struct {
     double threshold_w;
     double half_cycle_ms; /* over which the given power is a sliding mean */
     double power_w[DCPI_TICKS_KEPT];
+    double square_v2[DCPI_TICKS_KEPT]; /* of all voltages, in the same half cycle; NaN: unknown */
     int64_t next_tick;
     int64_t first_tick;   /* since the last restart */
     int64_t window_first; /* what lies before belongs to an event that was reported */
@@ -144,7 +145,7 @@ typedef struct {
     int32_t filled;     /* samples in the cell that is begun */
     int64_t cells_gone; /* cells since the restart that are kept no more */
     int32_t cells;      /* kept */
-    double power_cell[DCPI_CELLS];
+    double power_cell[DCPI_CELLS], square_sum_cell[DCPI_CELLS]; /* without the ripple of DC */
     double volt_cell[DCPI_PHASES_MAX][DCPI_CELLS];
     double ampere_cell[DCPI_PHASES_MAX][DCPI_CELLS];
     double square_cell[DCPI_PHASES_MAX][DCPI_CELLS];

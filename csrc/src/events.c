@@ -201,6 +201,7 @@ static void make_room(dcpi_events *events, int32_t more) {
     int32_t gone = events->cells - kept;
     size_t size = (size_t)(kept + 1) * sizeof(double); /* with the one that is begun */
     memmove(events->power_cell, events->power_cell + gone, size);
+    memmove(events->square_sum_cell, events->square_sum_cell + gone, size);
     for (int32_t k = 0; k < events->config.phases; k++) {
         memmove(events->volt_cell[k], events->volt_cell[k] + gone, size);
         memmove(events->ampere_cell[k], events->ampere_cell[k] + gone, size);
@@ -218,9 +219,12 @@ static void watch_power(dcpi_events *events) {
         if (end > events->cells)
             return;
         /* A frequency that has fallen reaches back before the restart for a tick or two. */
-        double mean = start < 0 ? NAN : dcpi_mean_between(events->power_cell, start, end);
-        dcpi_power_watch_feed(&events->power, events->next_tick, &mean, 1);
-        events->next_tick++;
+        double power = NAN, square = NAN;
+        if (start >= 0) {
+            power = dcpi_mean_between(events->power_cell, start, end);
+            square = dcpi_mean_between(events->square_sum_cell, start, end);
+        }
+        dcpi_power_watch_take_at(&events->power, events->next_tick++, power, square);
     }
 }
 
@@ -270,12 +274,11 @@ static void take_chunk(dcpi_events *events, const dcpi_event_block *block, int32
 /* Samples are missing: the power is unknown meanwhile, as where they are no numbers. What was less
  * than a second before still counts; after a longer gap the power watch begins anew. */
 static void skip_to(dcpi_events *events, int64_t index) {
-    const double unknown = NAN;
     dcpi_voltage_watch_restart(&events->voltage, &events->power.queue);
     begin_at(events, index);
     if (events->next_tick - events->power.next_tick <= DCPI_CHANGE_TICKS)
         while (events->power.next_tick < events->next_tick)
-            dcpi_power_watch_feed(&events->power, events->power.next_tick, &unknown, 1);
+            dcpi_power_watch_take_at(&events->power, events->power.next_tick, NAN, NAN);
 }
 
 static int is_aligned(const void *samples, int is_float32) {

@@ -21,6 +21,11 @@ typedef struct {
     double before_w;
 } dcpi_onset;
 
+/* A tick: W, and the sum of the voltages' mean squares in V^2, NaN where unknown. One that does not
+ * follow the last is after a gap, with which the search begins anew. */
+void dcpi_power_watch_take_at(dcpi_power_watch *watch, int64_t tick, double power_w,
+                              double square_v2);
+
 /* Where the change began, and the power before. */
 dcpi_onset dcpi_find_onset(const dcpi_change *change);
 
@@ -51,6 +56,10 @@ void dcpi_offsets_take(dcpi_events *events, int32_t first, int32_t end, double h
 
 static inline double dcpi_power_at(const dcpi_power_watch *watch, int64_t tick) {
     return watch->power_w[tick & (DCPI_TICKS_KEPT - 1)];
+}
+
+static inline double dcpi_square_at(const dcpi_power_watch *watch, int64_t tick) {
+    return watch->square_v2[tick & (DCPI_TICKS_KEPT - 1)];
 }
 
 /* The oldest tick whose power is known. */

@@ -48,11 +48,15 @@ static void look(dcpi_events *events, double end, double half_cells) {
 /* The ripple of one cell goes; the power of the DC itself stays. */
 static void remove_ripple(dcpi_events *events, int32_t cell) {
     const double *dc = events->offsets.dc;
+    double squares = 0;
     for (int32_t k = 0; k < events->config.phases; k++) {
         double dc_v = dc[k], dc_a = dc[k + DCPI_PHASES_MAX];
-        events->power_cell[cell] -= dc_v * (events->ampere_cell[k][cell] - dc_a) +
-                                    dc_a * (events->volt_cell[k][cell] - dc_v);
+        double volt = events->volt_cell[k][cell] - dc_v;
+        events->power_cell[cell] -=
+            dc_v * (events->ampere_cell[k][cell] - dc_a) + dc_a * volt;
+        squares += events->square_cell[k][cell] - 2 * dc_v * volt;
     }
+    events->square_sum_cell[cell] = squares;
 }
 
 void dcpi_offsets_take(dcpi_events *events, int32_t first, int32_t end, double half_cells) {

@@ -4,6 +4,7 @@
  * of a step or a ramp is known exactly: so the knee is looked for in the mean, by least squares,
  * and not in the momentary power. */
 #include "events_internal.h"
+#include "ramp_fit.h"
 
 /* The power has left its lowest level (highest, for a fall) when it is beyond this share of the
  * threshold: more than flicker, noise and a tap of 1.25 % under 250 MW, which come before a change
@@ -20,7 +21,14 @@ static const double FIT_SHARE = 0.03;
 /* Another duration must fit clearly better than a shorter one, beyond noise of this share. */
 static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.002;
 
-enum { POINTS = 72, COARSE = 25, FINE = 13 };
+/* The same for a step whose phases do not share it alike. */
+static const double RIPPLE_SHARE = 0.3;
+
+/* A voltage's square beyond this share of what it was is a dip, not a tap changer. The power of a
+ * load goes with the voltage's exponent 0 to 2: half of that here, and as much doubt. */
+static const double SWAY_MAX = 0.1, FOLLOW_MAX = 0.75;
+
+enum { COARSE = 25, FINE = 13 };
 /* Ticks before the departure that give the power before: long enough to average flicker, or fewer
  * where they fit better, because a tap changer has moved meanwhile: one period of 8.8 Hz. */
 enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
@@ -30,70 +38,25 @@ static const int REACHES[] = {INT32_MAX, 240, 60, 15};
 /* Durations of the ramp as shares of what was seen of it; the last is not over yet. */
 static const double DURATIONS[] = {0, 0.25, 0.5, 2};
 
-typedef struct {
-    double at[POINTS]; /* ticks after `origin` */
-    double power_w[POINTS];
-    int count;
-    double half_cycle; /* ticks */
-} window;
-
-typedef struct {
-    double onset; /* ticks after the window's origin */
-    double before_w, rise_w;
-    double error; /* sum of squares */
-} fit;
-
 /* The power at a tick, the other way round for a fall. */
 static double upward(const dcpi_change *change, int64_t tick) {
     return change->direction * dcpi_power_at(change->watch, tick);
 }
 
-/* The integral of a ramp from 0 to 1 that begins at 0. */
-static double ramp_integral(double t, double duration) {
-    if (t <= 0)
-        return 0;
-    return t >= duration ? t - 0.5 * duration : 0.5 * t * t / duration;
-}
-
-/* Least squares of a level and a ramp of known place and duration. */
-static fit fit_ramp(const window *seen, double onset, double duration) {
-    double shape[POINTS], s = 0, ss = 0, p = 0, sp = 0, n = seen->count;
-    for (int k = 0; k < seen->count; k++) {
-        double t = seen->at[k] - onset;
-        shape[k] = (ramp_integral(t, duration) - ramp_integral(t - seen->half_cycle, duration)) /
-                   seen->half_cycle;
-        s += shape[k];
-        ss += shape[k] * shape[k];
-        p += seen->power_w[k];
-        sp += shape[k] * seen->power_w[k];
-    }
-    double spread = ss - s * s / n;
-    fit result = {onset, p / n, 0, INFINITY};
-    if (!(spread > 0))
-        return result;
-    result.rise_w = (sp - s * p / n) / spread;
-    result.before_w = (p - result.rise_w * s) / n;
-    if (!(result.rise_w > 0))
-        return result;
-    result.error = 0;
-    for (int k = 0; k < seen->count; k++) {
-        double off = seen->power_w[k] - result.before_w - result.rise_w * shape[k];
-        result.error += off * off;
-    }
-    return result;
-}
-
 /* The best onset for one duration between two ticks: a coarse search and a fine one. */
-static fit search(const window *seen, double from, double to, double now, double duration) {
-    fit best = {from, NAN, 0, INFINITY};
+static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, double duration,
+                       int is_rippled) {
+    dcpi_fit best = {from, NAN, 0, 0, INFINITY};
     double step = (to - from) / (COARSE - 1);
     for (int round = 0; round < 2; round++) {
         int count = round ? FINE : COARSE;
-        double start = round ? best.onset - step : from;
+        double start = round ? best.onset_ms - step : from;
         double stride = round ? 2 * step / (FINE - 1) : step;
         for (int k = 0; k < count; k++) {
             double onset = start + k * stride;
-            fit one = fit_ramp(seen, onset, duration * fmax(now - onset, 0));
+            dcpi_fit one = is_rippled
+                               ? dcpi_fit_rippled_step(seen, onset)
+                               : dcpi_fit_ramp(seen, onset, duration * fmax(-onset, 0));
             if (one.error < best.error)
                 best = one;
         }
@@ -102,16 +65,37 @@ static fit search(const window *seen, double from, double to, double now, double
 }
 
 /* Points from `first` to `last`, thinned out to what fits. */
-static void look(const dcpi_change *change, int64_t first, int64_t last, window *seen) {
-    int64_t stride = (last - first) / (POINTS - 1) + 1;
+static void look(const dcpi_change *change, int64_t first, int64_t last, dcpi_fit_window *seen) {
+    int64_t stride = (last - first) / (DCPI_FIT_POINTS - 1) + 1;
     seen->count = 0;
-    for (int64_t k = last; k >= first && seen->count < POINTS; k -= stride) {
+    for (int64_t k = last; k >= first && seen->count < DCPI_FIT_POINTS; k -= stride) {
         double power = upward(change, k);
         if (isnan(power))
             continue;
-        seen->at[seen->count] = (double)(k - last);
+        seen->at_ms[seen->count] = (double)(k - last);
+        seen->swayed_w[seen->count] = dcpi_square_at(change->watch, k); /* for now */
         seen->power_w[seen->count++] = power;
     }
+}
+
+/* What the voltage does to each of the points, as against before the departure. */
+static void sway(const dcpi_change *change, double departed_ms, dcpi_fit_window *seen) {
+    double sum = 0, largest = 0;
+    int count = 0;
+    for (int k = 0; k < seen->count; k++)
+        if (seen->at_ms[k] <= departed_ms) {
+            sum += seen->swayed_w[k];
+            count++;
+        }
+    double before = sum / fmax(count, 1);
+    seen->is_swayed = before > 0;
+    for (int k = 0; k < seen->count; k++) {
+        double share = 1 - before / seen->swayed_w[k];
+        seen->is_swayed &= fabs(share) <= SWAY_MAX;
+        seen->swayed_w[k] = seen->power_w[k] * share;
+        largest = fmax(largest, fabs(seen->swayed_w[k]));
+    }
+    seen->is_swayed &= largest > NOISE_SHARE * change->watch->threshold_w;
 }
 
 /* The last tick at which the power had not left its extreme. */
@@ -144,35 +128,48 @@ static int64_t departure(const dcpi_change *change) {
     return knee;
 }
 
-static fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {
+/* The best of all durations between two ticks after the last one of the window. */
+static dcpi_fit best_ramp(const dcpi_fit_window *seen, double from, double to, double noise_w) {
+    double floor_w2 = noise_w * noise_w * seen->count;
+    dcpi_fit best = {0, NAN, 0, 0, INFINITY};
+    for (size_t k = 0; k < sizeof DURATIONS / sizeof *DURATIONS; k++) {
+        dcpi_fit one = search(seen, from, to, DURATIONS[k], 0);
+        if (one.error + floor_w2 < BETTER_SHARE * (best.error + floor_w2))
+            best = one;
+    }
+    dcpi_fit one = search(seen, from, to, 0, 1);
+    if (one.error + floor_w2 < RIPPLE_SHARE * (best.error + floor_w2))
+        best = one;
+    return best;
+}
+
+static dcpi_fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {
     const dcpi_power_watch *watch = change->watch;
     double seen_ms = (double)(last - departed);
     int64_t first = departed - base, oldest = dcpi_oldest_tick(watch);
     oldest = oldest > watch->window_first ? oldest : watch->window_first;
-    window seen = {.half_cycle = watch->half_cycle_ms};
+    dcpi_fit_window seen = {.half_cycle_ms = watch->half_cycle_ms};
     look(change, first > oldest ? first : oldest, last, &seen);
+    sway(change, -seen_ms, &seen);
     /* A ramp leaves the level later than it begins, noise may leave it sooner. */
     double from = -seen_ms - fmax(watch->half_cycle_ms + 2, 0.35 * seen_ms);
-    double to = fmin(-0.5, -0.75 * seen_ms + 2);
-    double noise = NOISE_SHARE * watch->threshold_w;
-    double floor_w2 = noise * noise * seen.count;
-    fit best = {0, NAN, 0, INFINITY};
-    for (size_t k = 0; k < sizeof DURATIONS / sizeof *DURATIONS; k++) {
-        fit one = search(&seen, from, to, 0, DURATIONS[k]);
-        if (one.error + floor_w2 < BETTER_SHARE * (best.error + floor_w2))
-            best = one;
+    double to = fmin(-0.5, -0.75 * seen_ms + 2), noise_w = NOISE_SHARE * watch->threshold_w;
+    dcpi_fit best = best_ramp(&seen, from, to, noise_w);
+    if (seen.is_swayed && fabs(best.follow - 0.5) > FOLLOW_MAX) {
+        seen.is_swayed = 0;
+        best = best_ramp(&seen, from, to, noise_w);
     }
-    best.onset += (double)last;
+    best.onset_ms += (double)last;
     best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
     return best;
 }
 
-static fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) {
+static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t last) {
     int64_t base = last - departed;
     base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
-    fit best = fit_from(change, base, departed, last);
+    dcpi_fit best = fit_from(change, base, departed, last);
     if (base > BASE_SHORT) {
-        fit other = fit_from(change, BASE_SHORT, departed, last);
+        dcpi_fit other = fit_from(change, BASE_SHORT, departed, last);
         double noise = NOISE_SHARE * change->watch->threshold_w;
         if (other.error + noise < BETTER_SHARE * (best.error + noise))
             best = other;
@@ -190,10 +187,10 @@ dcpi_onset dcpi_find_onset(const dcpi_change *change) {
         int64_t last = change->now;
         if (last - departed > REACHES[k])
             last = departed + REACHES[k];
-        fit best = fit_until(change, departed, last);
+        dcpi_fit best = fit_until(change, departed, last);
         if (!isfinite(best.error))
             continue;
-        found.onset_ms = best.onset;
+        found.onset_ms = best.onset_ms;
         found.before_w = change->direction * best.before_w;
         double rise_w = fabs(upward(change, last) - low_w);
         if (best.error <= FIT_SHARE * rise_w)

@@ -193,17 +193,6 @@ static void follow(dcpi_power_watch *watch, int64_t tick) {
     }
 }
 
-static void take_tick(dcpi_power_watch *watch, double power_w) {
-    int64_t tick = watch->next_tick++;
-    watch->power_w[tick & (DCPI_TICKS_KEPT - 1)] = power_w;
-    if (watch->direction) {
-        follow(watch, tick);
-    } else {
-        take_in(watch, tick);
-        look_for_change(watch, tick);
-    }
-}
-
 void dcpi_power_watch_restart(dcpi_power_watch *watch) {
     if (watch->direction) {
         watch->event.is_end = watch->event.is_cut = 1;
@@ -212,6 +201,23 @@ void dcpi_power_watch_restart(dcpi_power_watch *watch) {
     watch->direction = 0;
     watch->lows.count = watch->highs.count = 0;
     watch->first_tick = watch->window_first = watch->next_tick;
+}
+
+void dcpi_power_watch_take_at(dcpi_power_watch *watch, int64_t tick, double power_w,
+                              double square_v2) {
+    if (tick != watch->next_tick) {
+        dcpi_power_watch_restart(watch);
+        watch->next_tick = watch->first_tick = watch->window_first = tick;
+    }
+    watch->next_tick++;
+    watch->power_w[tick & (DCPI_TICKS_KEPT - 1)] = isfinite(power_w) ? power_w : NAN;
+    watch->square_v2[tick & (DCPI_TICKS_KEPT - 1)] = square_v2;
+    if (watch->direction) {
+        follow(watch, tick);
+    } else {
+        take_in(watch, tick);
+        look_for_change(watch, tick);
+    }
 }
 
 dcpi_status dcpi_power_watch_init(dcpi_power_watch *watch, double threshold_w, double half_cycle_ms,
@@ -235,12 +241,8 @@ dcpi_status dcpi_power_watch_feed(dcpi_power_watch *watch, int64_t first_tick,
         return DCPI_BAD_POINTER;
     if (count < 0 || first_tick < watch->next_tick || first_tick > (int64_t)1 << 52)
         return DCPI_BAD_BLOCK;
-    if (first_tick != watch->next_tick) {
-        dcpi_power_watch_restart(watch);
-        watch->next_tick = watch->first_tick = watch->window_first = first_tick;
-    }
     for (int32_t k = 0; k < count; k++)
-        take_tick(watch, isfinite(power_w[k]) ? power_w[k] : NAN);
+        dcpi_power_watch_take_at(watch, first_tick + k, power_w[k], NAN);
     return DCPI_OK;
 }
 
