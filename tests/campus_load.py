@@ -79,6 +79,8 @@ class CampusLoad:
                 room = _LOWEST_W - self._level_w, _HIGHEST_W - self._level_w
                 if not room[0] <= change.size_w <= room[1]:
                     continue  # the campus cannot do that
+                if change.start_s + change.duration_s > SCENE_S - QUIET_S:
+                    continue  # cut off it would be a step into the next scene
                 plan += change.size_w * _ramp(t - change.start_s, change.duration_s)
                 self._level_w += change.size_w
                 changes.append(change)

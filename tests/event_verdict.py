@@ -39,10 +39,12 @@ class Verdict:
     def judge(self, scene: Scene, reports: Sequence[Report]) -> None:
         """Take in one scene with the reports whose detection lies in it."""
         self.reports += len(reports)
-        swing_w = swing_within_a_second(scene.power_w)
+        swing_w = swing_within(scene.power_w, SECOND_MS)
+        # Two moments less than a second apart may be known at ms that are a second and one apart.
+        widest_w = swing_within(scene.power_w, SECOND_MS + 1)
         for report in reports:
             at = int((report.detected_s - scene.start_s) * 1000)
-            if swing_w[max(0, at - AFTER_MS) : at + 2].max() <= NEVER_W:
+            if widest_w[max(0, at - AFTER_MS) : at + 2].max() <= NEVER_W:
                 self.false.append(f"{report} in the scene at {scene.start_s} s")
         self._judge_intervals(scene, reports, swing_w)
         self._judge_changes(scene, reports)
@@ -108,8 +110,8 @@ class Verdict:
         return "; ".join(rows)
 
 
-def swing_within_a_second(power_w: Array) -> Array:
-    """The largest change that ends at each ms within the second before: max of |now - then|."""
-    padded = np.concatenate([np.full(SECOND_MS, power_w[0]), power_w])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, SECOND_MS + 1)
+def swing_within(power_w: Array, span_ms: int) -> Array:
+    """The largest change that ends at each ms within the span before: max of |now - then|."""
+    padded = np.concatenate([np.full(span_ms, power_w[0]), power_w])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, span_ms + 1)
     return np.asarray(np.maximum(windows.max(axis=1) - power_w, power_w - windows.min(axis=1)))

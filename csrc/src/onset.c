@@ -19,7 +19,7 @@ enum { DRIFT_MIN = 20 };
 /* How well a ramp must fit, rms, as a share of the rise; otherwise only the beginning is fitted. */
 static const double FIT_SHARE = 0.03;
 /* Another duration must fit clearly better than a shorter one, beyond noise of this share. */
-static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.002;
+static const double BETTER_SHARE = 0.7, NOISE_SHARE = 0.0005;
 
 /* The same for a step whose phases do not share it alike. */
 static const double RIPPLE_SHARE = 0.3;
@@ -28,7 +28,7 @@ static const double RIPPLE_SHARE = 0.3;
  * load goes with the voltage's exponent 0 to 2: half of that here, and as much doubt. */
 static const double SWAY_MAX = 0.1, FOLLOW_MAX = 0.75;
 
-enum { COARSE = 25, FINE = 13 };
+enum { COARSE = 49, FINE = 13 };
 /* Ticks before the departure that give the power before: long enough to average flicker, or fewer
  * where they fit better, because a tap changer has moved meanwhile: one period of 8.8 Hz. */
 enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
@@ -95,7 +95,7 @@ static void sway(const dcpi_change *change, double departed_ms, dcpi_fit_window 
         seen->swayed_w[k] = seen->power_w[k] * share;
         largest = fmax(largest, fabs(seen->swayed_w[k]));
     }
-    seen->is_swayed &= largest > NOISE_SHARE * change->watch->threshold_w;
+    seen->is_swayed &= largest > 4 * NOISE_SHARE * change->watch->threshold_w;
 }
 
 /* The last tick at which the power had not left its extreme. */

@@ -18,8 +18,9 @@ enum { LEVEL_TICKS = 50 };              /* the power reached is a mean over so m
 static const double MADE_SHARE = 0.95;  /* a change is made when so much of it is */
 
 /* When an event is over its onset is looked for again in this share of it, and corrected when it
- * proves to be later by so much: a step at the end of a drift that nearly counted by itself. */
-static const double KNOWN_SHARE = 0.9, LATER_MS = 30;
+ * proves to be later by so much: a step at the end of a drift that nearly counted by itself. So it
+ * is when that share was made in so many half cycles: a step that the mean had not got whole. */
+static const double KNOWN_SHARE = 0.9, LATER_MS = 30, QUICK_HALF_CYCLES = 2;
 
 static int64_t front(const dcpi_extremes *extremes) {
     return extremes->tick[extremes->first];
@@ -102,8 +103,10 @@ static void correct_onset(dcpi_power_watch *watch) {
     dcpi_change change = {watch, watch->direction, watch->from_tick, made_tick(watch, KNOWN_SHARE)};
     if (watch->from_tick < dcpi_oldest_tick(watch) || change.now <= watch->from_tick)
         return;
+    double quick_ms = QUICK_HALF_CYCLES * watch->half_cycle_ms;
+    int is_quick = (double)change.now - watch->event.onset_ms < quick_ms;
     dcpi_onset onset = dcpi_find_onset(&change);
-    if (onset.onset_ms > watch->event.onset_ms + LATER_MS &&
+    if ((is_quick || onset.onset_ms > watch->event.onset_ms + LATER_MS) &&
         onset.onset_ms <= watch->event.detected_ms) {
         watch->event.onset_ms = onset.onset_ms;
         watch->event.before_w = onset.before_w;
