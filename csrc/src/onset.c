@@ -28,7 +28,12 @@ static const double RIPPLE_SHARE = 0.3;
  * load goes with the voltage's exponent 0 to 2: half of that here, and as much doubt. */
 static const double SWAY_MAX = 0.1, FOLLOW_MAX = 0.75;
 
-enum { COARSE = 49, FINE = 13 };
+/* Places that are tried: coarsely, more of them for a ramp of which much was seen, then finely. */
+enum { COARSE = 25, COARSE_LONG = 49, FINE = 9 };
+static const double LONG_MS = 30, FINEST_MS = 0.1;
+/* Ripple is over when the mean has the step whole; it is looked for in so many half cycles. */
+static const double RIPPLE_HALF_CYCLES = 2;
+
 /* Ticks before the departure that give the power before: long enough to average flicker, or fewer
  * where they fit better, because a tap changer has moved meanwhile: one period of 8.8 Hz. */
 enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
@@ -43,25 +48,27 @@ static double upward(const dcpi_change *change, int64_t tick) {
     return change->direction * dcpi_power_at(change->watch, tick);
 }
 
-/* The best onset for one duration between two ticks: a coarse search and a fine one. */
+/* The best onset for one duration between two ticks: a coarse search, and finer ones about it. */
 static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, double duration,
                        int is_rippled) {
     dcpi_fit best = {from, NAN, 0, 0, INFINITY};
-    double step = (to - from) / (COARSE - 1);
-    for (int round = 0; round < 2; round++) {
-        int count = round ? FINE : COARSE;
-        double start = round ? best.onset_ms - step : from;
-        double stride = round ? 2 * step / (FINE - 1) : step;
+    int count = to - from > LONG_MS ? COARSE_LONG : COARSE;
+    double stride = (to - from) / (count - 1);
+    for (;;) {
         for (int k = 0; k < count; k++) {
-            double onset = start + k * stride;
+            double onset = from + k * stride;
             dcpi_fit one = is_rippled
                                ? dcpi_fit_rippled_step(seen, onset)
                                : dcpi_fit_ramp(seen, onset, duration * fmax(-onset, 0));
             if (one.error < best.error)
                 best = one;
         }
+        if (stride < FINEST_MS)
+            return best;
+        from = best.onset_ms - stride;
+        count = FINE;
+        stride *= 2.0 / (FINE - 1);
     }
-    return best;
 }
 
 /* Points from `first` to `last`, thinned out to what fits. */
@@ -137,6 +144,8 @@ static dcpi_fit best_ramp(const dcpi_fit_window *seen, double from, double to, d
         if (one.error + floor_w2 < BETTER_SHARE * (best.error + floor_w2))
             best = one;
     }
+    if (-to > RIPPLE_HALF_CYCLES * seen->half_cycle_ms)
+        return best;
     dcpi_fit one = search(seen, from, to, 0, 1);
     if (one.error + floor_w2 < RIPPLE_SHARE * (best.error + floor_w2))
         best = one;
@@ -151,12 +160,14 @@ static dcpi_fit fit_from(const dcpi_change *change, int64_t base, int64_t depart
     dcpi_fit_window seen = {.half_cycle_ms = watch->half_cycle_ms};
     look(change, first > oldest ? first : oldest, last, &seen);
     sway(change, -seen_ms, &seen);
+    dcpi_fit_prepare(&seen);
     /* A ramp leaves the level later than it begins, noise may leave it sooner. */
     double from = -seen_ms - fmax(watch->half_cycle_ms + 2, 0.35 * seen_ms);
     double to = fmin(-0.5, -0.75 * seen_ms + 2), noise_w = NOISE_SHARE * watch->threshold_w;
     dcpi_fit best = best_ramp(&seen, from, to, noise_w);
     if (seen.is_swayed && fabs(best.follow - 0.5) > FOLLOW_MAX) {
         seen.is_swayed = 0;
+        dcpi_fit_prepare(&seen);
         best = best_ramp(&seen, from, to, noise_w);
     }
     best.onset_ms += (double)last;

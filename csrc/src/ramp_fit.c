@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { COLUMNS = 5 };
+enum { COLUMNS = 3 }; /* of ripple and a ramp */
 
 /* A single phase at a power factor of 0.8 ripples by 1.25 times its power. */
 static const double RIPPLE_MAX = 1.3;
@@ -27,29 +27,71 @@ static void subtract(double *from, double factor, const double *what, int count)
         from[k] -= factor * what[k];
 }
 
-/* The factor of each column, by Gram and Schmidt; the sum of squares that is left, or infinity when
- * a column adds nothing to those before it. */
-static double solve(model *fitted, const dcpi_fit_window *seen, double *factor) {
-    double left[DCPI_FIT_POINTS], upper[COLUMNS][COLUMNS];
+static double mean_of(const double *values, int count) {
+    double sum = 0;
+    for (int k = 0; k < count; k++)
+        sum += values[k];
+    return sum / count;
+}
+
+void dcpi_fit_prepare(dcpi_fit_window *seen) {
+    int points = seen->count;
+    seen->mean_w = mean_of(seen->power_w, points);
+    seen->swayed_mean_w = seen->is_swayed ? mean_of(seen->swayed_w, points) : 0;
+    for (int k = 0; k < points; k++) {
+        seen->left_w[k] = seen->power_w[k] - seen->mean_w;
+        /* Without voltages it is no number. */
+        seen->swing_w[k] = seen->is_swayed ? seen->swayed_w[k] - seen->swayed_mean_w : 0;
+    }
+    seen->swing_w2 = dot(seen->swing_w, seen->swing_w, points);
+    seen->is_swayed = seen->swing_w2 > 0;
+    seen->swing_share =
+        seen->is_swayed ? dot(seen->swing_w, seen->left_w, points) / seen->swing_w2 : 0;
+    subtract(seen->left_w, seen->swing_share, seen->swing_w, points);
+}
+
+/* A column without what a level and the voltage's swing explain of it. */
+static void clear(const dcpi_fit_window *seen, double *column, double *mean, double *swing) {
+    *mean = mean_of(column, seen->count);
+    for (int k = 0; k < seen->count; k++)
+        column[k] -= *mean;
+    *swing = seen->is_swayed ? dot(seen->swing_w, column, seen->count) / seen->swing_w2 : 0;
+    if (seen->is_swayed)
+        subtract(column, *swing, seen->swing_w, seen->count);
+}
+
+/* The factor of each column, by Gram and Schmidt, the last of which is the ramp. No rise or a column
+ * that adds nothing is no fit: the error is infinite. */
+static dcpi_fit solve(model *fitted, const dcpi_fit_window *seen, double onset_ms, double *factor) {
+    dcpi_fit found = {onset_ms, seen->mean_w, 0, seen->swing_share, INFINITY};
+    double left[DCPI_FIT_POINTS], upper[COLUMNS][COLUMNS], mean[COLUMNS], swing[COLUMNS];
     int points = seen->count;
     for (int k = 0; k < points; k++)
-        left[k] = seen->power_w[k];
+        left[k] = seen->left_w[k];
     for (int k = 0; k < fitted->count; k++) {
         double *column = fitted->column[k], whole = dot(column, column, points);
+        clear(seen, column, mean + k, swing + k);
         for (int j = 0; j < k; j++) {
             upper[j][k] = dot(fitted->column[j], column, points) / upper[j][j];
             subtract(column, upper[j][k], fitted->column[j], points);
         }
         upper[k][k] = dot(column, column, points);
         if (!(upper[k][k] > 1e-9 * whole))
-            return INFINITY;
+            return found;
         factor[k] = dot(column, left, points) / upper[k][k];
         subtract(left, factor[k], column, points);
     }
-    for (int k = fitted->count - 1; k >= 0; k--)
+    for (int k = fitted->count - 1; k >= 0; k--) {
         for (int j = k + 1; j < fitted->count; j++)
             factor[k] -= upper[k][j] * factor[j];
-    return dot(left, left, points);
+        found.before_w -= factor[k] * mean[k];
+        found.follow -= factor[k] * swing[k];
+    }
+    found.before_w -= found.follow * seen->swayed_mean_w;
+    found.rise_w = factor[fitted->count - 1];
+    if (found.rise_w > 0)
+        found.error = dot(left, left, points);
+    return found;
 }
 
 /* The integral of a ramp from 0 to 1 that begins at 0. */
@@ -57,15 +99,6 @@ static double ramp_integral(double t, double duration) {
     if (t <= 0)
         return 0;
     return t >= duration ? t - 0.5 * duration : 0.5 * t * t / duration;
-}
-
-/* A level, what the voltage does, and a ramp: always the last column. */
-static int begin(model *fitted, const dcpi_fit_window *seen) {
-    for (int k = 0; k < seen->count; k++) {
-        fitted->column[0][k] = 1;
-        fitted->column[1][k] = seen->swayed_w[k];
-    }
-    return fitted->count = 1 + seen->is_swayed;
 }
 
 static void add_ramp(model *fitted, const dcpi_fit_window *seen, double onset, double duration) {
@@ -89,34 +122,20 @@ static void add_ripple(model *fitted, const dcpi_fit_window *seen, double onset)
     }
 }
 
-static dcpi_fit result(model *fitted, const dcpi_fit_window *seen, double onset, double *factor) {
-    dcpi_fit found = {onset, NAN, 0, 0, INFINITY};
-    double error = solve(fitted, seen, factor), rise = factor[fitted->count - 1];
-    if (!isfinite(error) || !(rise > 0))
-        return found;
-    found.error = error;
-    found.before_w = factor[0];
-    found.follow = seen->is_swayed ? factor[1] : 0;
-    found.rise_w = rise;
-    return found;
-}
-
 dcpi_fit dcpi_fit_ramp(const dcpi_fit_window *seen, double onset_ms, double duration_ms) {
-    model fitted;
-    double factor[COLUMNS] = {0};
-    begin(&fitted, seen);
+    model fitted = {.count = 0};
+    double factor[COLUMNS];
     add_ramp(&fitted, seen, onset_ms, duration_ms);
-    return result(&fitted, seen, onset_ms, factor);
+    return solve(&fitted, seen, onset_ms, factor);
 }
 
 dcpi_fit dcpi_fit_rippled_step(const dcpi_fit_window *seen, double onset_ms) {
-    model fitted;
+    model fitted = {.count = 0};
     double factor[COLUMNS] = {0};
-    int ripple = begin(&fitted, seen);
     add_ripple(&fitted, seen, onset_ms);
     add_ramp(&fitted, seen, onset_ms, 0);
-    dcpi_fit found = result(&fitted, seen, onset_ms, factor);
-    if (hypot(factor[ripple], factor[ripple + 1]) > RIPPLE_MAX * found.rise_w)
+    dcpi_fit found = solve(&fitted, seen, onset_ms, factor);
+    if (hypot(factor[0], factor[1]) > RIPPLE_MAX * found.rise_w)
         found.error = INFINITY;
     return found;
 }

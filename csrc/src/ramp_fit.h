@@ -12,6 +12,10 @@ typedef struct {
     int count;
     int is_swayed; /* whether that is fitted, too */
     double half_cycle_ms;
+    /* Made by dcpi_fit_prepare. */
+    double swing_w[DCPI_FIT_POINTS]; /* swayed_w about its mean */
+    double left_w[DCPI_FIT_POINTS];  /* power_w without what a level and swing_w explain */
+    double mean_w, swayed_mean_w, swing_w2, swing_share;
 } dcpi_fit_window;
 
 typedef struct {
@@ -20,6 +24,9 @@ typedef struct {
     double follow; /* which share of `swayed_w` is in the power */
     double error;  /* sum of squares */
 } dcpi_fit;
+
+/* Once a window is filled, and when `is_swayed` changes: what all of its fits have in common. */
+void dcpi_fit_prepare(dcpi_fit_window *seen);
 
 /* A ramp of known place; its duration 0 is a step. */
 dcpi_fit dcpi_fit_ramp(const dcpi_fit_window *seen, double onset_ms, double duration_ms);

@@ -179,6 +179,35 @@ static void the_half_cycle_follows_the_frequency(void) {
     free(current);
 }
 
+/* A single phase of ten times the threshold and more, until its first window has been read. */
+static void an_unknown_frequency_makes_no_event(void) {
+    static const double lines[] = {47.6, 49, 51.3, 52.4};
+    for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
+        recipe single = PLAIN;
+        single.phases = 1;
+        single.first_share = 1;
+        single.frequency_hz = lines[k];
+        single.before_w = single.after_w = 700e6;
+        double *voltage = rows_of(&single, 0), *current = rows_of(&single, 1);
+        static record seen;
+        dcpi_events_config config = config_of(&single, &seen);
+        seen.count = 0;
+        config.frequency_hz = 50;
+        CHECK(dcpi_events_init(&detector, &config) == DCPI_OK);
+        dcpi_event_block block = {voltage, current, 0, 0, single.samples, 0, 1536}; /* 120 ms */
+        CHECK(dcpi_events_feed(&detector, &block) == DCPI_OK);
+        CHECK(dcpi_events_set_frequency(&detector, lines[k]) == DCPI_OK);
+        block.voltage = voltage + block.samples;
+        block.current = current + block.samples;
+        block.first_index = block.samples;
+        block.samples = single.samples - block.samples;
+        CHECK(dcpi_events_feed(&detector, &block) == DCPI_OK);
+        CHECK(seen.count == 0);
+        free(voltage);
+        free(current);
+    }
+}
+
 static void a_short_gap_hides_no_step(void) {
     static const int32_t gaps[] = {1, 128, 640, 6400}; /* up to 0.5 s */
     for (size_t k = 0; k < sizeof gaps / sizeof *gaps; k++)
@@ -401,6 +430,7 @@ int main(void) {
     RUN(blocks_may_have_any_size);
     RUN(every_rate_gives_the_same_onset);
     RUN(the_half_cycle_follows_the_frequency);
+    RUN(an_unknown_frequency_makes_no_event);
     RUN(a_short_gap_hides_no_step);
     RUN(a_long_gap_is_no_step);
     RUN(a_sample_that_is_no_number_hides_no_step);
