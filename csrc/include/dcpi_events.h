@@ -141,8 +141,7 @@ typedef struct {
     int64_t gaps;       /* how often samples were missing */
     int64_t base_index; /* first sample since the restart */
     int64_t next_tick;
-    int64_t start_tick;         /* of the source */
-    int32_t is_frequency_known; /* else it is the nominal one */
+    int64_t sure_tick; /* before it the frequency may not be the nominal one */
     int32_t samples_per_cell;
     int32_t filled;     /* samples in the cell that is begun */
     int64_t cells_gone; /* cells since the restart that are kept no more */

@@ -71,6 +71,11 @@ static double ticks_at(const dcpi_events *events, double cells) {
            (DCPI_TICK_HZ / events->config.sample_rate_hz);
 }
 
+/* Whether the line frequency may be another than the nominal one. */
+static int is_unsure(const dcpi_events *events) {
+    return events->next_tick < events->sure_tick;
+}
+
 static void open_cell(dcpi_events *events) {
     int32_t cell = events->cells;
     events->power_cell[cell] = 0;
@@ -88,8 +93,9 @@ static void begin_at(dcpi_events *events, int64_t index) {
     events->filled = 0;
     events->offsets.next = 0;
     open_cell(events);
-    /* The first tick with a whole half cycle before it. */
-    events->next_tick = (int64_t)ceil(ticks_at(events, half_cycle_cells(events)));
+    /* The first tick with all that its mean needs. */
+    double needed = half_cycle_cells(events) * (is_unsure(events) ? 1.5 : 1);
+    events->next_tick = (int64_t)ceil(ticks_at(events, needed));
 }
 
 dcpi_status dcpi_events_init(dcpi_events *events, const dcpi_events_config *config) {
@@ -100,6 +106,7 @@ dcpi_status dcpi_events_init(dcpi_events *events, const dcpi_events_config *conf
         return status;
     memset(events, 0, sizeof *events);
     events->config = *config;
+    events->sure_tick = INT64_MAX;
     events->samples_per_cell = (int32_t)ceil(config->sample_rate_hz / DCPI_CELL_RATE_MAX);
     dcpi_power_watch_init(&events->power, config->threshold_w, 500 / config->frequency_hz,
                           config->callback, config->user);
@@ -126,7 +133,7 @@ dcpi_status dcpi_events_set_frequency(dcpi_events *events, double frequency_hz) 
         return DCPI_BAD_NOMINAL;
     int is_other = fabs(frequency_hz / events->config.frequency_hz - 1) > FREQUENCY_JUMP;
     events->config.frequency_hz = frequency_hz;
-    events->is_frequency_known = 1;
+    events->sure_tick = 0;
     events->power.half_cycle_ms = 500 / frequency_hz;
     if (is_other)
         memset(&events->offsets, 0, sizeof events->offsets);
@@ -219,14 +226,12 @@ static void make_room(dcpi_events *events, int32_t more) {
  * nominal frequency 4.7 % of its size, the mean of two of them a quarter of a cycle apart 0.4 %. */
 static double mean_until(const dcpi_events *events, const double *cells, double end) {
     double half_cells = half_cycle_cells(events), start = end - half_cells;
-    int is_unsure = !events->is_frequency_known &&
-                    events->next_tick < events->start_tick + UNSURE_TICKS;
-    double earlier = is_unsure ? 0.5 * half_cells : 0;
+    double earlier = is_unsure(events) ? 0.5 * half_cells : 0;
     /* A frequency that has fallen reaches back before the restart for a tick or two. */
     if (start - earlier < 0)
         return NAN;
     double mean = dcpi_mean_between(cells, start, end);
-    if (!is_unsure)
+    if (earlier == 0)
         return mean;
     return 0.5 * (mean + dcpi_mean_between(cells, start - earlier, end - earlier));
 }
@@ -309,7 +314,8 @@ dcpi_status dcpi_events_feed(dcpi_events *events, const dcpi_event_block *block)
         return DCPI_BAD_BLOCK;
     if (events->next_index < 0) {
         begin_at(events, block->first_index);
-        events->start_tick = events->next_tick;
+        if (events->sure_tick == INT64_MAX)
+            events->sure_tick = events->next_tick + UNSURE_TICKS;
     } else if (block->first_index != events->next_index) {
         events->gaps++;
         skip_to(events, block->first_index);
