@@ -52,8 +52,7 @@ static void remove_ripple(dcpi_events *events, int32_t cell) {
     for (int32_t k = 0; k < events->config.phases; k++) {
         double dc_v = dc[k], dc_a = dc[k + DCPI_PHASES_MAX];
         double volt = events->volt_cell[k][cell] - dc_v;
-        events->power_cell[cell] -=
-            dc_v * (events->ampere_cell[k][cell] - dc_a) + dc_a * volt;
+        events->power_cell[cell] -= dc_v * (events->ampere_cell[k][cell] - dc_a) + dc_a * volt;
         squares += events->square_cell[k][cell] - 2 * dc_v * volt;
     }
     events->square_sum_cell[cell] = squares;

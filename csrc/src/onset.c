@@ -57,9 +57,8 @@ static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, doub
     for (;;) {
         for (int k = 0; k < count; k++) {
             double onset = from + k * stride;
-            dcpi_fit one = is_rippled
-                               ? dcpi_fit_rippled_step(seen, onset)
-                               : dcpi_fit_ramp(seen, onset, duration * fmax(-onset, 0));
+            dcpi_fit one = is_rippled ? dcpi_fit_rippled_step(seen, onset)
+                                      : dcpi_fit_ramp(seen, onset, duration * fmax(-onset, 0));
             if (one.error < best.error)
                 best = one;
         }

@@ -60,8 +60,8 @@ static void clear(const dcpi_fit_window *seen, double *column, double *mean, dou
         subtract(column, *swing, seen->swing_w, seen->count);
 }
 
-/* The factor of each column, by Gram and Schmidt, the last of which is the ramp. No rise or a column
- * that adds nothing is no fit: the error is infinite. */
+/* The factor of each column, by Gram and Schmidt, the last of which is the ramp. No rise or a
+ * column that adds nothing is no fit: the error is infinite. */
 static dcpi_fit solve(model *fitted, const dcpi_fit_window *seen, double onset_ms, double *factor) {
     dcpi_fit found = {onset_ms, seen->mean_w, 0, seen->swing_share, INFINITY};
     double left[DCPI_FIT_POINTS], upper[COLUMNS][COLUMNS], mean[COLUMNS], swing[COLUMNS];

@@ -100,6 +100,50 @@ def test_dc_moves_no_onset() -> None:
     assert events[1].before_w == pytest.approx(250e6, rel=1e-3)
 
 
+def swayed(plan_w: np.ndarray, level_pu: np.ndarray, exponent: float) -> np.ndarray:
+    """Balanced phases at 12.8 kS/s whose load follows a power of the voltage, with 60 dB noise."""
+    turns = 50 * np.arange(plan_w.size) / 12_800 - np.arange(3)[:, None] / 3
+    carrier = np.sqrt(2) * np.cos(2 * np.pi * turns)
+    samples = np.concatenate(
+        [
+            19e3 * level_pu * carrier,
+            plan_w * level_pu ** (exponent - 1) / (3 * 19e3) * carrier,
+        ]
+    )
+    noise = np.random.default_rng(5).standard_normal(samples.shape)
+    scale = np.repeat([19e3, 250e6 / (3 * 19e3)], 3)[:, None]
+    return (samples + 1e-3 * scale * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.7, 2.0])
+@pytest.mark.parametrize("tap_s", [0.98, 1.002, 1.02, 1.1, 1.4])
+def test_a_tap_within_a_ramp_moves_no_onset(tap_s: float, exponent: float) -> None:
+    """A tap of 1.25 % on 200 MW is up to 5 MW: the ramp of 0.6 s still begins within 5 ms."""
+    t = np.arange(2 * 12_800) / 12_800
+    plan_w = 200e6 + 60e6 * np.clip((t - 1) / 0.6, 0, 1)
+    events = shown(opened(), swayed(plan_w, 1 - 0.0125 * (t >= tap_s), exponent))
+    assert [event.is_over for event in events] == [False, True]
+    for event in events:
+        assert event.onset_ns == pytest.approx(EPOCH_NS + 10**9, abs=5_000_000)
+        assert event.before_w == pytest.approx(200e6, rel=0.026)
+
+
+def test_a_step_on_one_phase_has_its_onset() -> None:
+    """It ripples fully: wherever in the cycle it comes, at any angle, its onset is within 2 ms."""
+    t = np.arange(2 * 12_800) / 12_800
+    for angle in (-0.4, 0.0, 0.4):
+        for late_s in np.arange(0, 0.01, 0.00125):
+            samples = wave(12_800, 2, step_s=9).astype(np.float64)
+            turns = 2 * np.pi * 50 * t - angle
+            extra = 80e6 / (19e3 * np.cos(angle)) * np.sqrt(2) * np.cos(turns)
+            samples[3] += extra * (t >= 1 + late_s)
+            events = shown(opened(), samples.astype(np.float32))
+            assert [event.is_over for event in events] == [False, True]
+            for event in events:
+                onset_ns = EPOCH_NS + 10**9 + round(late_s * 1e9)
+                assert event.onset_ns == pytest.approx(onset_ns, abs=2_000_000)
+
+
 def test_dc_makes_no_event() -> None:
     """45 MW are no event, whatever ripple DC adds, nor is the start of a source."""
     t = np.arange(2 * 12_800) / 12_800
