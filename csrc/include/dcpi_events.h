@@ -42,8 +42,8 @@ typedef struct {
     int32_t is_cut;     /* over because samples are missing: how it went on is unknown */
     uint32_t channels;  /* bit k: the voltage of phase k is concerned */
     double onset_ms;    /* where the change began, corrected at the end where its main part proved
-                           to be later; of a voltage event the start of the first Urms(1/2) beyond
-                           the threshold */
+                           to be later, or it was too quick to be seen whole; of a voltage event the
+                           start of the first Urms(1/2) beyond the threshold */
     double detected_ms; /* the last sample that was needed to see it */
     double end_ms;      /* of a power event where 95 % of the change is made; of a voltage event the
                            end of the Urms(1/2) that ended it */
@@ -131,7 +131,7 @@ typedef struct {
     void *user;
 } dcpi_events_config;
 
-/* A detector over one feed, about 85 KB. Private inside; made by dcpi_events_init. */
+/* A detector over one feed, about 100 KB. Private inside; made by dcpi_events_init. */
 typedef struct {
     dcpi_events_config config;
     dcpi_power_watch power;
