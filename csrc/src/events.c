@@ -71,7 +71,7 @@ static double ticks_at(const dcpi_events *events, double cells) {
            (DCPI_TICK_HZ / events->config.sample_rate_hz);
 }
 
-/* Whether the line frequency may be another than the nominal one. */
+/* Whether the line frequency may be another than the nominal one, which matters to one phase. */
 static int is_unsure(const dcpi_events *events) {
     return events->next_tick < events->sure_tick;
 }
@@ -106,7 +106,8 @@ dcpi_status dcpi_events_init(dcpi_events *events, const dcpi_events_config *conf
         return status;
     memset(events, 0, sizeof *events);
     events->config = *config;
-    events->sure_tick = INT64_MAX;
+    /* Several phases together ripple too little to matter. */
+    events->sure_tick = config->phases == 1 ? INT64_MAX : 0;
     events->samples_per_cell = (int32_t)ceil(config->sample_rate_hz / DCPI_CELL_RATE_MAX);
     dcpi_power_watch_init(&events->power, config->threshold_w, 500 / config->frequency_hz,
                           config->callback, config->user);

@@ -335,4 +335,4 @@ def test_a_drifting_source_leaves_no_gap_in_the_sum() -> None:
             assert next_ms in (None, series.first_ms)
             next_ms = series.first_ms + len(series.power_w)
             count += len(series.power_w)
-        assert count - 9985 == pytest.approx(drift * 9000, abs=2)
+        assert count - 9990 == pytest.approx(drift * 9000, abs=2)
