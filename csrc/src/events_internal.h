@@ -14,6 +14,8 @@ typedef struct {
     int direction;    /* 1 up, -1 down */
     int64_t low_tick; /* the extreme that the change is counted from */
     int64_t now;
+    double follow;    /* what is taken out of the power: this share of what the voltage does to a */
+    double square_v2; /* load that follows its square, as against this */
 } dcpi_change;
 
 typedef struct {

@@ -34,6 +34,9 @@ static const double LONG_MS = 30, FINEST_MS = 0.1;
 /* Ripple is over when the mean has the step whole; it is looked for in so many half cycles. */
 static const double RIPPLE_HALF_CYCLES = 2;
 
+/* Where ticks are left out, those so near to the knee are looked at once it is about known. */
+enum { KNEE_TICKS = 20 };
+
 /* Ticks before the departure that give the power before: long enough to average flicker, or fewer
  * where they fit better, because a tap changer has moved meanwhile: one period of 8.8 Hz. */
 enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
@@ -45,13 +48,17 @@ static const double DURATIONS[] = {0, 0.25, 0.5, 2};
 
 /* The power at a tick, the other way round for a fall. */
 static double upward(const dcpi_change *change, int64_t tick) {
-    return change->direction * dcpi_power_at(change->watch, tick);
+    double power = change->direction * dcpi_power_at(change->watch, tick);
+    double square = dcpi_square_at(change->watch, tick);
+    if (change->follow == 0 || !(square > 0))
+        return power;
+    return power * (1 - change->follow * (1 - change->square_v2 / square));
 }
 
 /* The best onset for one duration between two ticks: a coarse search, and finer ones about it. */
 static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, double duration,
                        int is_rippled) {
-    dcpi_fit best = {from, NAN, 0, 0, INFINITY};
+    dcpi_fit best = {from, NAN, 0, 0, 0, INFINITY};
     int count = to - from > LONG_MS ? COARSE_LONG : COARSE;
     double stride = (to - from) / (count - 1);
     for (;;) {
@@ -59,6 +66,7 @@ static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, doub
             double onset = from + k * stride;
             dcpi_fit one = is_rippled ? dcpi_fit_rippled_step(seen, onset)
                                       : dcpi_fit_ramp(seen, onset, duration * fmax(-onset, 0));
+            one.share = duration;
             if (one.error < best.error)
                 best = one;
         }
@@ -70,15 +78,18 @@ static dcpi_fit search(const dcpi_fit_window *seen, double from, double to, doub
     }
 }
 
-/* Points from `first` to `last`, thinned out to what fits. */
-static void look(const dcpi_change *change, int64_t first, int64_t last, dcpi_fit_window *seen) {
+/* Points from `first` to `last`: each tick about the knee, of the others what there is room for. */
+static void look(const dcpi_change *change, int64_t first, int64_t last, double knee_ms,
+                 dcpi_fit_window *seen) {
     int64_t stride = (last - first) / (DCPI_FIT_POINTS - 1) + 1;
+    if (stride > 1 && !isnan(knee_ms))
+        stride = (last - first) / (DCPI_FIT_POINTS - 2 * KNEE_TICKS - 2) + 1;
     seen->count = 0;
-    for (int64_t k = last; k >= first && seen->count < DCPI_FIT_POINTS; k -= stride) {
-        double power = upward(change, k);
-        if (isnan(power))
+    for (int64_t k = last; k >= first && seen->count < DCPI_FIT_POINTS; k--) {
+        double power = upward(change, k), at_ms = (double)(k - last);
+        if (isnan(power) || ((last - k) % stride && !(fabs(at_ms - knee_ms) <= KNEE_TICKS)))
             continue;
-        seen->at_ms[seen->count] = (double)(k - last);
+        seen->at_ms[seen->count] = at_ms;
         seen->swayed_w[seen->count] = dcpi_square_at(change->watch, k); /* for now */
         seen->power_w[seen->count++] = power;
     }
@@ -137,7 +148,7 @@ static int64_t departure(const dcpi_change *change) {
 /* The best of all durations between two ticks after the last one of the window. */
 static dcpi_fit best_ramp(const dcpi_fit_window *seen, double from, double to, double noise_w) {
     double floor_w2 = noise_w * noise_w * seen->count;
-    dcpi_fit best = {0, NAN, 0, 0, INFINITY};
+    dcpi_fit best = {0, NAN, 0, 0, 0, INFINITY};
     for (size_t k = 0; k < sizeof DURATIONS / sizeof *DURATIONS; k++) {
         dcpi_fit one = search(seen, from, to, DURATIONS[k], 0);
         if (one.error + floor_w2 < BETTER_SHARE * (best.error + floor_w2))
@@ -151,23 +162,37 @@ static dcpi_fit best_ramp(const dcpi_fit_window *seen, double from, double to, d
     return best;
 }
 
+/* A window from `first` to `last`, ready to be fitted. */
+static void open_window(const dcpi_change *change, int64_t first, int64_t last, double knee_ms,
+                        int64_t departed, dcpi_fit_window *seen) {
+    look(change, first, last, knee_ms, seen);
+    sway(change, (double)(departed - last), seen);
+    dcpi_fit_prepare(seen);
+}
+
 static dcpi_fit fit_from(const dcpi_change *change, int64_t base, int64_t departed, int64_t last) {
     const dcpi_power_watch *watch = change->watch;
     double seen_ms = (double)(last - departed);
     int64_t first = departed - base, oldest = dcpi_oldest_tick(watch);
     oldest = oldest > watch->window_first ? oldest : watch->window_first;
+    first = first > oldest ? first : oldest;
     dcpi_fit_window seen = {.half_cycle_ms = watch->half_cycle_ms};
-    look(change, first > oldest ? first : oldest, last, &seen);
-    sway(change, -seen_ms, &seen);
-    dcpi_fit_prepare(&seen);
+    open_window(change, first, last, NAN, departed, &seen);
     /* A ramp leaves the level later than it begins, noise may leave it sooner. */
-    double from = -seen_ms - fmax(watch->half_cycle_ms + 2, 0.35 * seen_ms);
+    double from = -seen_ms - fmax(watch->half_cycle_ms + 2, 0.6 * seen_ms);
     double to = fmin(-0.5, -0.75 * seen_ms + 2), noise_w = NOISE_SHARE * watch->threshold_w;
     dcpi_fit best = best_ramp(&seen, from, to, noise_w);
-    if (seen.is_swayed && fabs(best.follow - 0.5) > FOLLOW_MAX) {
+    int is_swayed = fabs(best.follow - 0.5) <= FOLLOW_MAX;
+    if (seen.is_swayed && !is_swayed) {
         seen.is_swayed = 0;
         dcpi_fit_prepare(&seen);
         best = best_ramp(&seen, from, to, noise_w);
+    }
+    if (last - first >= DCPI_FIT_POINTS && isfinite(best.error)) {
+        open_window(change, first, last, best.onset_ms, departed, &seen);
+        seen.is_swayed &= is_swayed;
+        dcpi_fit_prepare(&seen);
+        best = search(&seen, best.onset_ms - KNEE_TICKS, best.onset_ms + KNEE_TICKS, best.share, 0);
     }
     best.onset_ms += (double)last;
     best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
@@ -187,7 +212,8 @@ static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t l
     return best;
 }
 
-dcpi_onset dcpi_find_onset(const dcpi_change *change) {
+/* The onset, and how the load follows the voltage. */
+static dcpi_onset find(const dcpi_change *change, dcpi_fit *best) {
     int64_t departed = departure(change);
     double low_w = upward(change, departed);
     if (isnan(low_w))
@@ -197,14 +223,27 @@ dcpi_onset dcpi_find_onset(const dcpi_change *change) {
         int64_t last = change->now;
         if (last - departed > REACHES[k])
             last = departed + REACHES[k];
-        dcpi_fit best = fit_until(change, departed, last);
-        if (!isfinite(best.error))
+        *best = fit_until(change, departed, last);
+        if (!isfinite(best->error))
             continue;
-        found.onset_ms = best.onset_ms;
-        found.before_w = change->direction * best.before_w;
+        found.onset_ms = best->onset_ms;
+        found.before_w = change->direction * best->before_w;
         double rise_w = fabs(upward(change, last) - low_w);
-        if (best.error <= FIT_SHARE * rise_w)
+        if (best->error <= FIT_SHARE * rise_w)
             break;
     }
     return found;
+}
+
+dcpi_onset dcpi_find_onset(const dcpi_change *change) {
+    dcpi_fit best;
+    dcpi_onset found = find(change, &best);
+    if (!isfinite(best.error) || best.follow == 0 ||
+        best.rise_w >= DEPARTURE_SHARE * change->watch->threshold_w)
+        return found;
+    /* It was the voltage that moved the power first: look again without. */
+    dcpi_change steady = *change;
+    steady.follow = best.follow;
+    steady.square_v2 = dcpi_square_at(change->watch, (int64_t)best.onset_ms);
+    return find(&steady, &best);
 }

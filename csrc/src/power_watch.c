@@ -75,7 +75,7 @@ static void rearm(dcpi_power_watch *watch) {
 }
 
 static void begin(dcpi_power_watch *watch, int direction, int64_t from, int64_t tick) {
-    dcpi_change change = {watch, direction, from, tick};
+    dcpi_change change = {.watch = watch, .direction = direction, .low_tick = from, .now = tick};
     dcpi_onset onset = dcpi_find_onset(&change);
     watch->direction = direction;
     watch->from_tick = from;
@@ -100,7 +100,10 @@ static int64_t made_tick(const dcpi_power_watch *watch, double share) {
 
 /* Once the whole change is known its main part may begin later than it seemed. */
 static void correct_onset(dcpi_power_watch *watch) {
-    dcpi_change change = {watch, watch->direction, watch->from_tick, made_tick(watch, KNOWN_SHARE)};
+    dcpi_change change = {.watch = watch,
+                          .direction = watch->direction,
+                          .low_tick = watch->from_tick,
+                          .now = made_tick(watch, KNOWN_SHARE)};
     if (watch->from_tick < dcpi_oldest_tick(watch) || change.now <= watch->from_tick)
         return;
     double quick_ms = QUICK_HALF_CYCLES * watch->half_cycle_ms;

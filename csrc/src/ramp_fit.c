@@ -63,7 +63,7 @@ static void clear(const dcpi_fit_window *seen, double *column, double *mean, dou
 /* The factor of each column, by Gram and Schmidt, the last of which is the ramp. No rise or a
  * column that adds nothing is no fit: the error is infinite. */
 static dcpi_fit solve(model *fitted, const dcpi_fit_window *seen, double onset_ms, double *factor) {
-    dcpi_fit found = {onset_ms, seen->mean_w, 0, seen->swing_share, INFINITY};
+    dcpi_fit found = {onset_ms, seen->mean_w, 0, seen->swing_share, 0, INFINITY};
     double left[DCPI_FIT_POINTS], upper[COLUMNS][COLUMNS], mean[COLUMNS], swing[COLUMNS];
     int points = seen->count;
     for (int k = 0; k < points; k++)

@@ -2,7 +2,7 @@
 #ifndef DCPI_RAMP_FIT_H
 #define DCPI_RAMP_FIT_H
 
-enum { DCPI_FIT_POINTS = 72 };
+enum { DCPI_FIT_POINTS = 96 };
 
 /* A piece of the sliding mean. */
 typedef struct {
@@ -22,6 +22,7 @@ typedef struct {
     double onset_ms;
     double before_w, rise_w;
     double follow; /* which share of `swayed_w` is in the power */
+    double share;  /* of what was seen that the ramp lasts; 0 of a step */
     double error;  /* sum of squares */
 } dcpi_fit;
 
