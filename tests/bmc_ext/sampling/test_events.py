@@ -116,7 +116,7 @@ def swayed(plan_w: np.ndarray, level_pu: np.ndarray, exponent: float) -> np.ndar
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.7, 2.0])
-@pytest.mark.parametrize("tap_s", [0.98, 1.002, 1.02, 1.1, 1.4])
+@pytest.mark.parametrize("tap_s", [0.98, 1.002, 1.005, 1.02, 1.1, 1.4])
 def test_a_tap_within_a_ramp_moves_no_onset(tap_s: float, exponent: float) -> None:
     """A tap of 1.25 % on 200 MW is up to 5 MW: the ramp of 0.6 s still begins within 5 ms."""
     t = np.arange(2 * 12_800) / 12_800
@@ -126,6 +126,18 @@ def test_a_tap_within_a_ramp_moves_no_onset(tap_s: float, exponent: float) -> No
     for event in events:
         assert event.onset_ns == pytest.approx(EPOCH_NS + 10**9, abs=5_000_000)
         assert event.before_w == pytest.approx(200e6, rel=0.026)
+
+
+@pytest.mark.parametrize("before_s", [0.03, 0.054])
+def test_a_tap_before_a_change_is_not_its_onset(before_s: float) -> None:
+    """A tap moves the power just before a large change, the end of a small one is in its second."""
+    t = np.arange(3 * 12_800) / 12_800
+    small_w = 24e6 * np.clip((t - 0.75) / 0.55, 0, 1)
+    plan_w = 203e6 - small_w - 94e6 * np.clip((t - 2) / 0.041, 0, 1)
+    events = shown(opened(), swayed(plan_w, 1 - 0.0125 * (t >= 2 - before_s), 2.0))
+    assert [event.is_over for event in events] == [False, True]
+    for event in events:
+        assert event.onset_ns == pytest.approx(EPOCH_NS + 2 * 10**9, abs=5_000_000)
 
 
 def test_a_step_on_one_phase_has_its_onset() -> None:
