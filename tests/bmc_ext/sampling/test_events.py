@@ -132,7 +132,7 @@ def test_a_tap_within_a_ramp_moves_no_onset(tap_s: float, exponent: float) -> No
 def test_a_tap_before_a_change_is_not_its_onset(before_s: float) -> None:
     """A tap moves the power just before a large change, the end of a small one is in its second."""
     t = np.arange(3 * 12_800) / 12_800
-    small_w = 24e6 * np.clip((t - 0.75) / 0.55, 0, 1)
+    small_w = 18e6 * np.clip((t - 0.75) / 0.52, 0, 1)
     plan_w = 203e6 - small_w - 94e6 * np.clip((t - 2) / 0.041, 0, 1)
     events = shown(opened(), swayed(plan_w, 1 - 0.0125 * (t >= 2 - before_s), 2.0))
     assert [event.is_over for event in events] == [False, True]
