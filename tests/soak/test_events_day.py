@@ -17,10 +17,7 @@ SCENES = max(1, round(HOURS * 3600 / SCENE_S))
 
 @pytest.mark.parametrize("nominal_hz", [50.0, 60.0])
 def test_a_day_of_load(nominal_hz: float, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing missed, nothing false, all within 20 ms; onsets of steps within 2 ms.
-
-    Of ramps 99 % begin within 5 ms: a tap changer that steps within one moves the knee of its line.
-    """
+    """Nothing missed, nothing false, all within 20 ms; onsets within 2 ms, of ramps within 5."""
     seed = int(os.environ.get("DCPI_EVENT_SEED", str(int(time.time()))))
 
     def progress(done: int) -> None:
@@ -34,4 +31,4 @@ def test_a_day_of_load(nominal_hz: float, capsys: pytest.CaptureFixture[str]) ->
     assert (verdict.missed, verdict.false) == ([], [])
     assert max(verdict.delay_ms) <= 20
     assert np.abs(verdict.step_ms).max() <= 2
-    assert np.percentile(np.abs(verdict.ramp_ms), 99) <= 5
+    assert np.abs(verdict.ramp_ms).max() <= 5

@@ -9,10 +9,9 @@ from watched_campus import judged
 
 @pytest.mark.parametrize(("seed", "nominal_hz"), [(73, 50.0), (74, 60.0)])
 def test_what_counts_is_reported_in_time_and_nothing_else(seed: int, nominal_hz: float) -> None:
-    """55 MW within a second always, 45 MW never; within 20 ms; the onset of steps within 2 ms.
+    """55 MW within a second always, 45 MW never; in 20 ms; onsets within 2 ms, of ramps within 5.
 
-    Four minutes, dense with changes; `make soak` has whole days of it. Of ramps 99 % begin within
-    5 ms: a tap that steps within the ramp shifts the others by a millisecond more.
+    Four minutes, dense with changes; `make soak` has whole days of it.
     """
     verdict = judged(seed, 8, nominal_hz=nominal_hz)
     assert verdict.required >= 20
@@ -21,7 +20,7 @@ def test_what_counts_is_reported_in_time_and_nothing_else(seed: int, nominal_hz:
     assert (verdict.missed, verdict.false) == ([], [])
     assert max(verdict.delay_ms) <= 20
     assert np.abs(verdict.step_ms).max() <= 2
-    assert np.percentile(np.abs(verdict.ramp_ms), 99) <= 5
+    assert np.abs(verdict.ramp_ms).max() <= 5
 
 
 @pytest.mark.parametrize(("threshold_w", "kind"), [(38e6, "false"), (62e6, "missed")])
