@@ -124,7 +124,7 @@ static void add_ripple(model *fitted, const dcpi_fit_window *seen, double onset)
 
 dcpi_fit dcpi_fit_ramp(const dcpi_fit_window *seen, double onset_ms, double duration_ms) {
     model fitted = {.count = 0};
-    double factor[COLUMNS];
+    double factor[COLUMNS] = {0};
     add_ramp(&fitted, seen, onset_ms, duration_ms);
     return solve(&fitted, seen, onset_ms, factor);
 }
