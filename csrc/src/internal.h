@@ -104,8 +104,8 @@ typedef struct {
     const float *single[LANE_SUM];
     const double *precise[LANE_SUM];
     double offset[LANE_SUM];
-    float single_offset[LANE_SUM]; /* the same */
     float scale[LANE_SUM];
+    float shift[LANE_SUM]; /* taken off once scaled: the offset, where it is not taken off before */
     float share[LANE_SUM]; /* of the scaled row in the sum */
 } half_rows;
 

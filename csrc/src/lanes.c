@@ -1,4 +1,6 @@
 /* Samples of all channels side by side, in single precision. */
+#include <string.h>
+
 #include "internal.h"
 
 typedef double four_doubles __attribute__((vector_size(32), aligned(8), may_alias));
@@ -45,16 +47,18 @@ lane_scaling dcpi_scaling(const dcpi_window *window, const phase_level *levels) 
     return scaling;
 }
 
-/* Four samples of three rows and their sum. */
+/* Four samples of a row; double ones less the offset, while its digits still count. */
+INLINE four four_of(const half_rows *rows, int row, int32_t k, int is_single) {
+    if (is_single)
+        return *(const four_floats *)(rows->single[row] + k);
+    return __builtin_convertvector(
+        *(const four_doubles *)(rows->precise[row] + k) - rows->offset[row], four);
+}
+
+/* Of three rows and their sum. */
 INLINE void load(const half_rows *rows, int32_t k, int is_single, four samples[EACH_KIND]) {
-    for (int row = 0; row < LANE_SUM; row++) {
-        if (is_single)
-            samples[row] = *(const four_floats *)(rows->single[row] + k) - rows->single_offset[row];
-        else
-            samples[row] = __builtin_convertvector(
-                *(const four_doubles *)(rows->precise[row] + k) - rows->offset[row], four);
-        samples[row] *= rows->scale[row];
-    }
+    for (int row = 0; row < LANE_SUM; row++)
+        samples[row] = four_of(rows, row, k, is_single) * rows->scale[row] - rows->shift[row];
     samples[LANE_SUM] =
         samples[0] * rows->share[0] + samples[1] * rows->share[1] + samples[2] * rows->share[2];
 }
@@ -71,11 +75,23 @@ INLINE void transpose(const four rows[EACH_KIND], four *halves) {
     halves[3] = __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7);
 }
 
-/* A block; `row` gets the samples of the lane `wanted`. */
-INLINE void interleave(const half_rows from[2], int32_t start, int is_single, int wanted,
-                       float *row, four *halves) {
+/* In each half by itself. */
+INLINE void transpose_both(const eight rows[EACH_KIND], eight *lanes) {
+    eight ac_low = __builtin_shufflevector(rows[0], rows[2], 0, 8, 1, 9, 4, 12, 5, 13);
+    eight ac_high = __builtin_shufflevector(rows[0], rows[2], 2, 10, 3, 11, 6, 14, 7, 15);
+    eight bd_low = __builtin_shufflevector(rows[1], rows[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    eight bd_high = __builtin_shufflevector(rows[1], rows[3], 2, 10, 3, 11, 6, 14, 7, 15);
+    lanes[0] = __builtin_shufflevector(ac_low, bd_low, 0, 8, 1, 9, 4, 12, 5, 13);
+    lanes[1] = __builtin_shufflevector(ac_low, bd_low, 2, 10, 3, 11, 6, 14, 7, 15);
+    lanes[2] = __builtin_shufflevector(ac_high, bd_high, 0, 8, 1, 9, 4, 12, 5, 13);
+    lanes[3] = __builtin_shufflevector(ac_high, bd_high, 2, 10, 3, 11, 6, 14, 7, 15);
+}
+
+/* `count` samples, a multiple of four; `row` gets those of the lane `wanted`. */
+INLINE void interleave(const half_rows from[2], int32_t start, int32_t count, int is_single,
+                       int wanted, float *row, four *halves) {
     const half_rows voltage = from[0], current = from[1]; /* which no store can change */
-    for (int32_t k = 0; k < BLOCK; k += 4) {
+    for (int32_t k = 0; k < count; k += 4) {
         four rows[LANES], left[4], right[4];
         load(&voltage, start + k, is_single, rows);
         load(&current, start + k, is_single, rows + EACH_KIND);
@@ -89,17 +105,57 @@ INLINE void interleave(const half_rows from[2], int32_t start, int is_single, in
     }
 }
 
-WIDER_CLONES static void interleave_single(const half_rows rows[2], int32_t start, int wanted,
-                                           float *row, four *halves) {
-    interleave(rows, start, 1, wanted, row, halves);
+INLINE void side_by_side(four left, four right, eight *both) {
+    *both = __builtin_shufflevector(left, right, 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
-WIDER_CLONES static void interleave_double(const half_rows rows[2], int32_t start, int wanted,
-                                           float *row, four *halves) {
-    interleave(rows, start, 0, wanted, row, halves);
+INLINE void repeat(float left, float right, eight *both) {
+    side_by_side((four){0} + left, (four){0} + right, both);
 }
 
-static half_rows rows_of(const dcpi_window *window, const lane_scaling *scaling, int is_current) {
+/* The same where a vector holds a voltage's four samples beside its current's: each half is
+ * transposed by itself, which leaves all lanes of a sample together. */
+INLINE void interleave_both(const half_rows from[2], int32_t start, int32_t count, int is_single,
+                            int wanted, float *row, eight *lanes) {
+    const half_rows voltage = from[0], current = from[1];
+    eight scale[LANE_SUM], shift[LANE_SUM], share[LANE_SUM];
+    for (int k = 0; k < LANE_SUM; k++) {
+        repeat(voltage.scale[k], current.scale[k], scale + k);
+        repeat(voltage.shift[k], current.shift[k], shift + k);
+        repeat(voltage.share[k], current.share[k], share + k);
+    }
+    for (int32_t k = 0; k < count; k += 4) {
+        eight x[EACH_KIND];
+        for (int n = 0; n < LANE_SUM; n++) {
+            side_by_side(four_of(&voltage, n, start + k, is_single),
+                         four_of(&current, n, start + k, is_single), x + n);
+            x[n] = x[n] * scale[n] - shift[n];
+        }
+        x[LANE_SUM] = x[0] * share[0] + x[1] * share[1] + x[2] * share[2];
+        *(four *)(row + k) = ((const four *)x)[wanted % EACH_KIND * 2 + wanted / EACH_KIND];
+        transpose_both(x, lanes + k);
+    }
+}
+
+WIDE static void interleave_wide(const half_rows rows[2], int32_t start, int32_t count,
+                                 int is_single, int wanted, scratch *work) {
+    if (is_single)
+        interleave_both(rows, start, count, 1, wanted, work->source, work->lanes + 2);
+    else
+        interleave_both(rows, start, count, 0, wanted, work->source, work->lanes + 2);
+}
+
+static void interleave_narrow(const half_rows rows[2], int32_t start, int32_t count, int is_single,
+                              int wanted, scratch *work) {
+    four *halves = (four *)(work->lanes + 2);
+    if (is_single)
+        interleave(rows, start, count, 1, wanted, work->source, halves);
+    else
+        interleave(rows, start, count, 0, wanted, work->source, halves);
+}
+
+static half_rows rows_of(const dcpi_window *window, const lane_scaling *scaling, int is_current,
+                         int is_single) {
     const void *base = is_current ? window->current : window->voltage;
     size_t length = (size_t)window->samples;
     half_rows rows;
@@ -109,21 +165,22 @@ static half_rows rows_of(const dcpi_window *window, const lane_scaling *scaling,
         rows.single[k] = (const float *)base + row * length;
         rows.precise[k] = (const double *)base + row * length;
         rows.offset[k] = scaling->raw_offset[first + k];
-        rows.single_offset[k] = (float)rows.offset[k];
         rows.scale[k] = (float)scaling->scale[first + k];
+        rows.shift[k] = is_single ? (float)(rows.offset[k] * scaling->scale[first + k]) : 0;
         rows.share[k] = (float)(scaling->unit[first + k] / scaling->unit[first + LANE_SUM]);
     }
     return rows;
 }
 
-/* The last block is read into memory of our own, and so are phases that are void or missing, and
- * rows of mixed precision. */
+/* A block of no whole vectors is read into memory of our own, and so are phases that are void or
+ * missing, and rows of mixed precision. */
 static void pad(const dcpi_window *window, const phase_level *levels, int32_t start, int32_t count,
                 int is_current, half_rows *rows, double padded[LANE_SUM][BLOCK]) {
     for (int k = 0; k < LANE_SUM; k++) {
         int is_there = k < window->phases && !is_void(levels + k);
         if (!is_there)
             rows->offset[k] = 0;
+        rows->shift[k] = 0;
         for (int32_t n = 0; n < BLOCK; n++)
             padded[k][n] = rows->offset[k];
         if (is_there)
@@ -140,24 +197,30 @@ lane_reader dcpi_lane_reader(const dcpi_window *window, const phase_level *level
     for (int k = 0; k < window->phases; k++)
         reader.is_plain &= !is_void(levels + k);
     for (int half = 0; half < 2; half++)
-        reader.rows[half] = rows_of(window, scaling, half);
+        reader.rows[half] =
+            rows_of(window, scaling, half, reader.is_plain && window->voltage_is_float32);
     return reader;
 }
 
+static void interleave_padded(const lane_reader *reader, int32_t start, int32_t count,
+                              scratch *work) {
+    double padded[2][LANE_SUM][BLOCK];
+    half_rows rows[2] = {reader->rows[0], reader->rows[1]};
+    for (int half = 0; half < 2; half++)
+        pad(reader->window, reader->levels, start, count, half, rows + half, padded[half]);
+    interleave_narrow(rows, 0, BLOCK, 0, reader->source_lane, work);
+}
+
 void dcpi_read_lanes(const lane_reader *reader, int32_t start, int32_t count, scratch *work) {
-    four *halves = (four *)(work->lanes + 2);
-    int wanted = reader->source_lane;
+    int is_single = reader->window->voltage_is_float32;
     work->lanes[0] = work->lanes[BLOCK];
     work->lanes[1] = work->lanes[BLOCK + 1];
-    if (reader->is_plain && count == BLOCK && reader->window->voltage_is_float32) {
-        interleave_single(reader->rows, start, wanted, work->source, halves);
-    } else if (reader->is_plain && count == BLOCK) {
-        interleave_double(reader->rows, start, wanted, work->source, halves);
-    } else {
-        double padded[2][LANE_SUM][BLOCK];
-        half_rows rows[2] = {reader->rows[0], reader->rows[1]};
-        for (int half = 0; half < 2; half++)
-            pad(reader->window, reader->levels, start, count, half, rows + half, padded[half]);
-        interleave_double(rows, 0, wanted, work->source, halves);
-    }
+    if (count < BLOCK)
+        memset(work->source, 0, sizeof work->source);
+    if (!reader->is_plain || count % 4)
+        interleave_padded(reader, start, count, work);
+    else if (HAS_WIDE)
+        interleave_wide(reader->rows, start, count, is_single, reader->source_lane, work);
+    else
+        interleave_narrow(reader->rows, start, count, is_single, reader->source_lane, work);
 }
