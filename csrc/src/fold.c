@@ -15,6 +15,8 @@ _Static_assert(FOLD_BINS + FOLD_TAPS <= GRID_BINS, "the grid fits");
 /* A fold this far off the frequency still reads as exact; beyond, it is folded again. */
 static const double FOLDED_GOOD_ENOUGH_HZ = 0.002;
 enum { FOLDS_MAX = 3 };
+/* Samples so many bins apart hardly wait for each other's sums, and need no second grid. */
+static const double ONE_GRID_BINS = 1.5;
 
 /* Accumulators of one block or of the window. */
 typedef struct {
@@ -30,6 +32,7 @@ typedef struct {
     rotor line, hann;
     double turns_per_sample;
     uint64_t phase, phase_step; /* of the line, in turns * 2^64 */
+    uint32_t odd_grid;          /* bins from the even samples' grid to the odd ones' */
     pass_sums sums;
 } fold_pass;
 
@@ -56,7 +59,7 @@ INLINE void place(const fold_pass *pass, scratch *work) {
     uint32_t phase = (uint32_t)(pass->phase >> 32), step = (uint32_t)(pass->phase_step >> 32);
     for (int32_t k = 0; k < BLOCK; k++) {
         uint32_t at = phase + (uint32_t)k * step;
-        work->places[k] = ((at >> 24) + (uint32_t)(k & 1) * GRID_BINS) * sizeof(eight);
+        work->places[k] = ((at >> 24) + (uint32_t)(k & 1) * pass->odd_grid) * sizeof(eight);
         float z = (float)(int32_t)(at & 0xffffffu) * 0x1p-24f - 0.5f;
         float z_square = z * z;
         for (int tap = 0; tap < FOLD_TAPS / 2; tap++) {
@@ -204,7 +207,7 @@ static void fold_block(fold_pass *pass, int32_t start, int32_t count, scratch *w
 
 /* Taps beyond the last bin belong to the next period's first ones. */
 WIDER_CLONES static void merge_grids(eight *grid, const eight *other) {
-    for (int bin = 0; bin < FOLD_BINS + FOLD_TAPS; bin++)
+    for (int bin = 0; other && bin < FOLD_BINS + FOLD_TAPS; bin++)
         grid[bin] += other[bin];
     for (int bin = 0; bin < FOLD_TAPS - 1; bin++)
         grid[bin] += grid[FOLD_BINS + bin];
@@ -213,7 +216,6 @@ WIDER_CLONES static void merge_grids(eight *grid, const eight *other) {
 static fold_pass begin(const dcpi_window *window, double frequency_hz, scratch *work) {
     fold_pass pass;
     memset(&pass.sums, 0, sizeof pass.sums);
-    memset(work->grid, 0, sizeof work->grid);
     memset(work->track, 0, sizeof work->track);
     pass.span = dcpi_span(window->samples, window->sample_rate_hz, frequency_hz);
     pass.segments = dcpi_segments(window, frequency_hz);
@@ -221,6 +223,8 @@ static fold_pass begin(const dcpi_window *window, double frequency_hz, scratch *
     /* A quarter of a bin ahead, as the tables have it. */
     pass.phase = UINT64_C(1) << 54;
     pass.phase_step = (uint64_t)(pass.turns_per_sample * 0x1p64);
+    pass.odd_grid = FOLD_BINS * pass.turns_per_sample < ONE_GRID_BINS ? GRID_BINS : 0;
+    memset(work->grid, 0, sizeof work->grid[0] * (pass.odd_grid ? 2 : 1));
     dcpi_rotor_init(&pass.line, pass.turns_per_sample, 0);
     dcpi_rotor_init(&pass.hann, 1 / pass.span.length, -pass.span.centre);
     return pass;
@@ -312,7 +316,7 @@ void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
     result->h_max = highest_order(window, result->frequency_hz);
     for (int lane = 0; lane < LANES; lane++)
         result->unit[lane] = scaling.unit[lane];
-    merge_grids(work->grid[0], work->grid[1]);
+    merge_grids(work->grid[0], pass.odd_grid ? work->grid[1] : NULL);
     restore_means(&pass, &scaling, &result->means);
     bend_means(&pass, result);
     dcpi_transform(work, pass.sums.weight, result);
