@@ -1,6 +1,4 @@
 /* One window from samples to quantities, and what is wrong with it. */
-#include <string.h>
-
 #include "internal.h"
 
 /* Three periods of the slowest frequency: fewer, and DC and the 2nd order reach the fundamental. */
@@ -268,8 +266,8 @@ static void fill_with_line(const dcpi_window *window, const phase_level *levels,
 }
 
 static void clear(const dcpi_window *window, dcpi_analysis *analysis) {
-    memset(analysis, 0, sizeof *analysis);
     analysis->frequency_hz = NAN;
+    analysis->flags = 0;
     analysis->phases = window->phases;
     for (int k = 0; k < DCPI_PHASES_MAX; k++)
         dcpi_phase_unknown(analysis->phase + k);

@@ -338,6 +338,18 @@ INLINE void put_in_order(eight *low, eight *high) {
     *high = (eight)(b ^ change);
 }
 
+/* Rows become columns: four samples of each of four lanes, say. */
+INLINE void transpose(const four rows[4], four *columns) {
+    four ac_low = __builtin_shufflevector(rows[0], rows[2], 0, 4, 1, 5);
+    four ac_high = __builtin_shufflevector(rows[0], rows[2], 2, 6, 3, 7);
+    four bd_low = __builtin_shufflevector(rows[1], rows[3], 0, 4, 1, 5);
+    four bd_high = __builtin_shufflevector(rows[1], rows[3], 2, 6, 3, 7);
+    columns[0] = __builtin_shufflevector(ac_low, bd_low, 0, 4, 1, 5);
+    columns[1] = __builtin_shufflevector(ac_low, bd_low, 2, 6, 3, 7);
+    columns[2] = __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5);
+    columns[3] = __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7);
+}
+
 /* Clones for AVX2 with FMA, chosen by the loader where it can; clones of AVX-512 were no faster.
  * WIDE functions may only be called where there are registers of 32 bytes. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && __GNUC__ >= 12 &&            \

@@ -63,18 +63,6 @@ INLINE void load(const half_rows *rows, int32_t k, int is_single, four samples[E
         samples[0] * rows->share[0] + samples[1] * rows->share[1] + samples[2] * rows->share[2];
 }
 
-/* From four samples in each of four rows to four halves of lanes. */
-INLINE void transpose(const four rows[EACH_KIND], four *halves) {
-    four ac_low = __builtin_shufflevector(rows[0], rows[2], 0, 4, 1, 5);
-    four ac_high = __builtin_shufflevector(rows[0], rows[2], 2, 6, 3, 7);
-    four bd_low = __builtin_shufflevector(rows[1], rows[3], 0, 4, 1, 5);
-    four bd_high = __builtin_shufflevector(rows[1], rows[3], 2, 6, 3, 7);
-    halves[0] = __builtin_shufflevector(ac_low, bd_low, 0, 4, 1, 5);
-    halves[1] = __builtin_shufflevector(ac_low, bd_low, 2, 6, 3, 7);
-    halves[2] = __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5);
-    halves[3] = __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7);
-}
-
 /* In each half by itself. */
 INLINE void transpose_both(const eight rows[EACH_KIND], eight *lanes) {
     eight ac_low = __builtin_shufflevector(rows[0], rows[2], 0, 8, 1, 9, 4, 12, 5, 13);

@@ -9,12 +9,18 @@ static const double PRESENT_NOISE_SHARE = 30;
 /* Single precision rounds a mean square by less than this. */
 static const double ROUNDING_SHARE = 1e-6;
 
-/* All values of a phase without flags. */
-void dcpi_phase_unknown(dcpi_phase *phase) {
-    double *values = &phase->v_rms;
-    ptrdiff_t count = phase->i_harmonics_deg + DCPI_ORDERS - values;
-    for (ptrdiff_t k = 0; k < count; k++)
+enum { PHASE_VALUES = offsetof(dcpi_phase, flags) / sizeof(double) };
+
+WIDER_CLONES static void fill_unknown(double *values) {
+    for (int k = 0; k < PHASE_VALUES; k++)
         values[k] = NAN;
+}
+
+/* All values, and no flags. */
+void dcpi_phase_unknown(dcpi_phase *phase) {
+    fill_unknown(&phase->v_rms);
+    phase->flags = 0;
+    phase->h_max = phase->v_clipped_samples = phase->i_clipped_samples = 0;
 }
 
 static double ratio(double value, double by) {
@@ -46,13 +52,20 @@ static int is_present(const dcpi_window *window, const channel_level *level, dou
     return level->variance > 0 && square(fundamental) >= fmin(share, 0.5) * largest_square;
 }
 
-/* Magnitudes and angles of all orders of all lanes. */
+/* Whole vectors of any width. */
+enum { ROW = (DCPI_ORDERS + LANES - 1) / LANES * LANES };
+
+/* One channel's orders, 0 where there is none; order 0 has no part in it. */
 typedef struct {
-    float rms[DCPI_ORDERS * LANES];
-    float deg[DCPI_ORDERS * LANES];
-    float harmonics[LANES]; /* square of orders 2 to h_max */
-    float weighted[LANES];  /* squares of order * rms, from order 1 on */
+    _Alignas(32) float rms[ROW], deg[ROW];
+    float fundamental_square, harmonics; /* harmonics: sum of the squares of orders 2 to h_max */
+    float weighted;                      /* sum of the squares of order * rms, from order 1 on */
 } polar_spectrum;
+
+/* The phasors of each lane in a row of its own. */
+typedef struct {
+    _Alignas(32) float re[LANES][ROW], im[LANES][ROW];
+} lane_spectra;
 
 /* Arc tangent of 0 to 1, times 180 / pi: M. Abramowitz, I. Stegun, Handbook of Mathematical
  * Functions, 1964, 4.4.49; 2e-8 rad. */
@@ -66,57 +79,60 @@ INLINE float arc_degrees(float t) {
     return sum * t * 57.2957795f;
 }
 
-WIDER_CLONES static void to_polar(const float *re, const float *im, int32_t cells, float *rms,
-                                  float *deg) {
-    for (int32_t k = 0; k < cells; k++) {
+/* `off` is the turn of order 1 in degrees, which is taken back. */
+WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
+                                  polar_spectrum *polar) {
+    for (int32_t k = 0; k < ROW; k++) {
         float x = fabsf(re[k]), y = fabsf(im[k]);
         float large = x > y ? x : y, small = x > y ? y : x;
         float angle = arc_degrees(small / (large + 1e-37f));
         angle = x > y ? angle : 90 - angle;
         angle = re[k] < 0 ? 180 - angle : angle;
-        deg[k] = im[k] < 0 ? -angle : angle;
-        rms[k] = sqrtf(re[k] * re[k] + im[k] * im[k]);
+        angle = (im[k] < 0 ? -angle : angle) - (float)k * off;
+        angle = angle > 180 ? angle - 360 : angle;
+        polar->deg[k] = angle < -180 ? angle + 360 : angle;
+        polar->rms[k] = sqrtf(re[k] * re[k] + im[k] * im[k]);
     }
+    float harmonics = 0, weighted = 0;
+    for (int32_t k = 2; k < ROW; k++) {
+        float value = polar->rms[k] * polar->rms[k];
+        harmonics += value;
+        weighted += (float)(k * k) * value;
+    }
+    polar->fundamental_square = polar->rms[1] * polar->rms[1];
+    polar->harmonics = harmonics;
+    polar->weighted = weighted + polar->fundamental_square;
 }
 
-WIDER_CLONES static void sum_orders(int32_t h_max, polar_spectrum *polar) {
-    for (int lane = 0; lane < LANES; lane++) {
-        polar->harmonics[lane] = 0;
-        polar->weighted[lane] = polar->rms[LANES + lane] * polar->rms[LANES + lane];
-    }
-    for (int32_t order = 2; order <= h_max; order++) {
-        float order_square = (float)(order * order);
-        for (int lane = 0; lane < LANES; lane++) {
-            float value = polar->rms[order * LANES + lane];
-            polar->harmonics[lane] += value * value;
-            polar->weighted[lane] += order_square * value * value;
+INLINE void spread_rows(const float *cells, int32_t h_max, float rows[LANES][ROW]) {
+    for (int32_t order = 0; order < ROW; order += 4) {
+        four parts[2][EACH_KIND], turned[EACH_KIND];
+        for (int k = 0; k < 4; k++)
+            for (int half = 0; half < 2; half++)
+                parts[half][k] =
+                    order + k > 0 && order + k <= h_max
+                        ? *(const four *)(cells + (order + k) * LANES + half * EACH_KIND)
+                        : (four){0};
+        for (int half = 0; half < 2; half++) {
+            transpose(parts[half], turned);
+            for (int k = 0; k < EACH_KIND; k++)
+                *(four *)(rows[half * EACH_KIND + k] + order) = turned[k];
         }
     }
 }
 
 /* The fold's frequency turned the window's middle to where the first sample would have been. */
-WIDER_CLONES static void refer_to_first_sample(const dcpi_window *window, const fold_result *folded,
-                                               polar_spectrum *polar) {
-    float off = (float)((folded->frequency_hz - folded->folded_hz) / window->sample_rate_hz *
-                        folded->span.centre * 360);
-    for (int32_t order = 1; order <= folded->h_max; order++)
-        for (int lane = 0; lane < LANES; lane++) {
-            float deg = polar->deg[order * LANES + lane] - (float)order * off;
-            deg = deg > 180 ? deg - 360 : deg;
-            polar->deg[order * LANES + lane] = deg < -180 ? deg + 360 : deg;
-        }
+static float middle_turn(const dcpi_window *window, const fold_result *folded) {
+    return (float)((folded->frequency_hz - folded->folded_hz) / window->sample_rate_hz *
+                   folded->span.centre * 360);
 }
 
-static void fill_harmonics(const fold_result *folded, const polar_spectrum *polar, int lane,
-                           int is_sharp, double *rms, double *deg) {
-    double unit = folded->unit[lane];
-    int32_t last = is_sharp ? folded->h_max : 1;
-    for (int32_t order = 0; order <= last; order++) {
-        rms[order] = unit * (double)polar->rms[order * LANES + lane];
-        deg[order] = (double)polar->deg[order * LANES + lane];
+WIDER_CLONES static void fill_orders(const polar_spectrum *polar, double unit, int32_t last,
+                                     double *rms, double *deg) {
+    for (int32_t order = 1; order <= last; order++) {
+        rms[order] = unit * (double)polar->rms[order];
+        deg[order] = (double)polar->deg[order];
     }
-    rms[0] = fabs(folded->means.first[lane]);
-    deg[0] = NAN;
 }
 
 typedef struct {
@@ -124,14 +140,13 @@ typedef struct {
     double k_factor;
 } distortion;
 
-static distortion distortion_of(const fold_result *folded, const polar_spectrum *polar, int lane,
-                                int is_sharp) {
-    double harmonics = (double)polar->harmonics[lane];
-    double all = harmonics + square((double)polar->rms[LANES + lane]);
+static distortion distortion_of(double unit, const polar_spectrum *polar, int is_sharp) {
+    double harmonics = (double)polar->harmonics;
     if (!is_sharp)
         return (distortion){NAN, NAN};
-    return (distortion){folded->unit[lane] * sqrt(harmonics),
-                        ratio((double)polar->weighted[lane], all)};
+    return (distortion){
+        unit * sqrt(harmonics),
+        ratio((double)polar->weighted, harmonics + (double)polar->fundamental_square)};
 }
 
 static void fill_fundamental(phasor voltage, phasor current, dcpi_phase *phase) {
@@ -158,11 +173,13 @@ static void fill_distortion(const dcpi_window *window, distortion voltage, disto
                             int has_voltage, int has_current, dcpi_phase *phase) {
     if (has_voltage) {
         phase->thd_v_percent = 100 * voltage.harmonics / phase->v1_rms;
-        phase->thdr_v_percent = 100 * voltage.harmonics / hypot(voltage.harmonics, phase->v1_rms);
+        phase->thdr_v_percent =
+            100 * voltage.harmonics / magnitude((phasor){voltage.harmonics, phase->v1_rms});
     }
     if (has_current) {
         phase->thd_i_percent = 100 * current.harmonics / phase->i1_rms;
-        phase->thdr_i_percent = 100 * current.harmonics / hypot(current.harmonics, phase->i1_rms);
+        phase->thdr_i_percent =
+            100 * current.harmonics / magnitude((phasor){current.harmonics, phase->i1_rms});
         phase->k_factor = current.k_factor;
     }
     phase->tdd_percent = 100 * ratio(current.harmonics, window->demand_current_a);
@@ -173,9 +190,8 @@ static void fill_distortion(const dcpi_window *window, distortion voltage, disto
 static double nonfundamental(const fold_result *folded, const polar_spectrum *polar, int lane,
                              double mean_square) {
     double unit_square = square(folded->unit[lane]);
-    double orders =
-        square(folded->means.first[lane]) + unit_square * (double)polar->harmonics[lane];
-    double first = square((double)polar->rms[LANES + lane]) * unit_square;
+    double orders = square(folded->means.first[lane]) + unit_square * (double)polar->harmonics;
+    double first = unit_square * (double)polar->fundamental_square;
     double between = mean_square - first - orders;
     return sqrt(orders + (between > ROUNDING_SHARE * mean_square ? between : 0));
 }
@@ -187,8 +203,39 @@ static void fill_nonfundamental(double v_h, double i_h, dcpi_phase *phase) {
     phase->sh_va = v_h * i_h;
 }
 
+/* What the orders of a channel tell beside their own values. */
+typedef struct {
+    double nonfundamental;
+    distortion orders;
+} channel_rest;
+
+static channel_rest fill_channel(const dcpi_window *window, const fold_result *folded,
+                                 const lane_spectra *spectra, int lane, int smears, double *rms,
+                                 double *deg) {
+    polar_spectrum polar;
+    double unit = folded->unit[lane], mean_square = fmax(folded->means.square[lane], 0);
+    to_polar(spectra->re[lane], spectra->im[lane], middle_turn(window, folded), &polar);
+    fill_orders(&polar, unit, smears ? 1 : folded->h_max, rms, deg);
+    rms[0] = fabs(folded->means.first[lane]);
+    return (channel_rest){nonfundamental(folded, &polar, lane, mean_square),
+                          distortion_of(unit, &polar, !smears)};
+}
+
+static void fill_harmonics(const dcpi_window *window, const fold_result *folded,
+                           const lane_spectra *spectra, int index, int has_voltage, int has_current,
+                           dcpi_phase *phase) {
+    int v_smears = has_voltage && folded->verdict[index].smears;
+    int i_smears = has_current && folded->verdict[window->phases + index].smears;
+    channel_rest voltage = fill_channel(window, folded, spectra, index, v_smears,
+                                        phase->v_harmonics_rms, phase->v_harmonics_deg);
+    channel_rest current = fill_channel(window, folded, spectra, LANE_CURRENT + index, i_smears,
+                                        phase->i_harmonics_rms, phase->i_harmonics_deg);
+    fill_nonfundamental(voltage.nonfundamental, current.nonfundamental, phase);
+    fill_distortion(window, voltage.orders, current.orders, has_voltage, has_current, phase);
+}
+
 static void fill_phase(const dcpi_window *window, const phase_level *level,
-                       const fold_result *folded, const polar_spectrum *polar, int index,
+                       const fold_result *folded, const lane_spectra *spectra, int index,
                        dcpi_phase *phase) {
     int lane_i = LANE_CURRENT + index;
     const weighted_means *means = &folded->means;
@@ -211,26 +258,18 @@ static void fill_phase(const dcpi_window *window, const phase_level *level,
     if (of_voltage->uneven || of_current->uneven)
         phase->flags |= DCPI_NON_STATIONARY;
     fill_ratios(level, has_voltage, has_current, phase);
-    fill_nonfundamental(nonfundamental(folded, polar, index, v_square),
-                        nonfundamental(folded, polar, lane_i, i_square), phase);
-    int v_sharp = !(has_voltage && of_voltage->smears);
-    int i_sharp = !(has_current && of_current->smears);
-    fill_harmonics(folded, polar, index, v_sharp, phase->v_harmonics_rms, phase->v_harmonics_deg);
-    fill_harmonics(folded, polar, lane_i, i_sharp, phase->i_harmonics_rms, phase->i_harmonics_deg);
-    fill_distortion(window, distortion_of(folded, polar, index, v_sharp),
-                    distortion_of(folded, polar, lane_i, i_sharp), has_voltage, has_current, phase);
+    fill_harmonics(window, folded, spectra, index, has_voltage, has_current, phase);
 }
 
 void dcpi_phases_power(const dcpi_window *window, const phase_level *levels,
                        const fold_result *folded, dcpi_phase *phases) {
-    polar_spectrum polar;
-    to_polar(folded->re, folded->im, (folded->h_max + 1) * LANES, polar.rms, polar.deg);
-    sum_orders(folded->h_max, &polar);
-    refer_to_first_sample(window, folded, &polar);
+    lane_spectra spectra;
+    spread_rows(folded->re, folded->h_max, spectra.re);
+    spread_rows(folded->im, folded->h_max, spectra.im);
     for (int k = 0; k < window->phases; k++)
         if (!is_void(levels + k)) {
             phases[k].p_w = folded->means.power[k] + folded->added_power[k];
             phases[k].p_mean_w += folded->added_power[k];
-            fill_phase(window, levels + k, folded, &polar, k, phases + k);
+            fill_phase(window, levels + k, folded, &spectra, k, phases + k);
         }
 }
