@@ -42,6 +42,7 @@ enum { TRACK_RE, TRACK_IM, TRACK_BENDS, TRACK_KINDS };
 
 enum {
     CHANNELS_MAX = 2 * DCPI_PHASES_MAX,
+    ORDERS_PADDED = (DCPI_ORDERS + LANES - 1) / LANES * LANES, /* whole vectors of any width */
     BLOCK = 64, /* samples that are worked on at once */
     GRID_BINS = 256 + 8,
     TRACK_SEGMENTS_MAX = 28,

@@ -75,15 +75,14 @@ INLINE void transpose_both(const eight rows[EACH_KIND], eight *lanes) {
     lanes[3] = __builtin_shufflevector(ac_high, bd_high, 2, 10, 3, 11, 6, 14, 7, 15);
 }
 
-/* `count` samples, a multiple of four; `row` gets those of the lane `wanted`. */
+/* `count` samples, a multiple of four. */
 INLINE void interleave(const half_rows from[2], int32_t start, int32_t count, int is_single,
-                       int wanted, float *row, four *halves) {
+                       four *halves) {
     const half_rows voltage = from[0], current = from[1]; /* which no store can change */
     for (int32_t k = 0; k < count; k += 4) {
         four rows[LANES], left[4], right[4];
         load(&voltage, start + k, is_single, rows);
         load(&current, start + k, is_single, rows + EACH_KIND);
-        *(four *)(row + k) = rows[wanted];
         transpose(rows, left);
         transpose(rows + EACH_KIND, right);
         for (int n = 0; n < 4; n++) {
@@ -104,7 +103,7 @@ INLINE void repeat(float left, float right, eight *both) {
 /* The same where a vector holds a voltage's four samples beside its current's: each half is
  * transposed by itself, which leaves all lanes of a sample together. */
 INLINE void interleave_both(const half_rows from[2], int32_t start, int32_t count, int is_single,
-                            int wanted, float *row, eight *lanes) {
+                            eight *lanes) {
     const half_rows voltage = from[0], current = from[1];
     eight scale[LANE_SUM], shift[LANE_SUM], share[LANE_SUM];
     for (int k = 0; k < LANE_SUM; k++) {
@@ -120,26 +119,42 @@ INLINE void interleave_both(const half_rows from[2], int32_t start, int32_t coun
             x[n] = x[n] * scale[n] - shift[n];
         }
         x[LANE_SUM] = x[0] * share[0] + x[1] * share[1] + x[2] * share[2];
-        *(four *)(row + k) = ((const four *)x)[wanted % EACH_KIND * 2 + wanted / EACH_KIND];
         transpose_both(x, lanes + k);
     }
 }
 
 WIDE static void interleave_wide(const half_rows rows[2], int32_t start, int32_t count,
-                                 int is_single, int wanted, scratch *work) {
+                                 int is_single, eight *lanes) {
     if (is_single)
-        interleave_both(rows, start, count, 1, wanted, work->source, work->lanes + 2);
+        interleave_both(rows, start, count, 1, lanes);
     else
-        interleave_both(rows, start, count, 0, wanted, work->source, work->lanes + 2);
+        interleave_both(rows, start, count, 0, lanes);
 }
 
 static void interleave_narrow(const half_rows rows[2], int32_t start, int32_t count, int is_single,
-                              int wanted, scratch *work) {
-    four *halves = (four *)(work->lanes + 2);
+                              eight *lanes) {
     if (is_single)
-        interleave(rows, start, count, 1, wanted, work->source, halves);
+        interleave(rows, start, count, 1, (four *)lanes);
     else
-        interleave(rows, start, count, 0, wanted, work->source, halves);
+        interleave(rows, start, count, 0, (four *)lanes);
+}
+
+/* The samples of one lane in a row. */
+static void copy_row(const half_rows *rows, int row, int32_t start, int32_t count, int is_single,
+                     float *to) {
+    for (int32_t k = 0; k < count; k += 4)
+        *(four *)(to + k) =
+            four_of(rows, row, start + k, is_single) * rows->scale[row] - rows->shift[row];
+}
+
+static void read_lanes(const half_rows rows[2], int32_t start, int32_t count, int is_single,
+                       int source_lane, scratch *work) {
+    if (HAS_WIDE)
+        interleave_wide(rows, start, count, is_single, work->lanes + 2);
+    else
+        interleave_narrow(rows, start, count, is_single, work->lanes + 2);
+    copy_row(rows + source_lane / EACH_KIND, source_lane % EACH_KIND, start, count, is_single,
+             work->source);
 }
 
 static half_rows rows_of(const dcpi_window *window, const lane_scaling *scaling, int is_current,
@@ -196,7 +211,7 @@ static void interleave_padded(const lane_reader *reader, int32_t start, int32_t 
     half_rows rows[2] = {reader->rows[0], reader->rows[1]};
     for (int half = 0; half < 2; half++)
         pad(reader->window, reader->levels, start, count, half, rows + half, padded[half]);
-    interleave_narrow(rows, 0, BLOCK, 0, reader->source_lane, work);
+    read_lanes(rows, 0, BLOCK, 0, reader->source_lane, work);
 }
 
 void dcpi_read_lanes(const lane_reader *reader, int32_t start, int32_t count, scratch *work) {
@@ -207,8 +222,6 @@ void dcpi_read_lanes(const lane_reader *reader, int32_t start, int32_t count, sc
         memset(work->source, 0, sizeof work->source);
     if (!reader->is_plain || count % 4)
         interleave_padded(reader, start, count, work);
-    else if (HAS_WIDE)
-        interleave_wide(reader->rows, start, count, is_single, reader->source_lane, work);
     else
-        interleave_narrow(reader->rows, start, count, is_single, reader->source_lane, work);
+        read_lanes(reader->rows, start, count, is_single, reader->source_lane, work);
 }

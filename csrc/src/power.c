@@ -52,19 +52,16 @@ static int is_present(const dcpi_window *window, const channel_level *level, dou
     return level->variance > 0 && square(fundamental) >= fmin(share, 0.5) * largest_square;
 }
 
-/* Whole vectors of any width. */
-enum { ROW = (DCPI_ORDERS + LANES - 1) / LANES * LANES };
-
 /* One channel's orders, 0 where there is none; order 0 has no part in it. */
 typedef struct {
-    _Alignas(32) float rms[ROW], deg[ROW];
+    _Alignas(32) float rms[ORDERS_PADDED], deg[ORDERS_PADDED];
     float fundamental_square, harmonics; /* harmonics: sum of the squares of orders 2 to h_max */
     float weighted;                      /* sum of the squares of order * rms, from order 1 on */
 } polar_spectrum;
 
 /* The phasors of each lane in a row of its own. */
 typedef struct {
-    _Alignas(32) float re[LANES][ROW], im[LANES][ROW];
+    _Alignas(32) float re[LANES][ORDERS_PADDED], im[LANES][ORDERS_PADDED];
 } lane_spectra;
 
 /* Arc tangent of 0 to 1, times 180 / pi: M. Abramowitz, I. Stegun, Handbook of Mathematical
@@ -82,19 +79,20 @@ INLINE float arc_degrees(float t) {
 /* `off` is the turn of order 1 in degrees, which is taken back. */
 WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
                                   polar_spectrum *polar) {
-    for (int32_t k = 0; k < ROW; k++) {
+    for (int32_t k = 0; k < ORDERS_PADDED; k++) {
         float x = fabsf(re[k]), y = fabsf(im[k]);
         float large = x > y ? x : y, small = x > y ? y : x;
         float angle = arc_degrees(small / (large + 1e-37f));
-        angle = x > y ? angle : 90 - angle;
-        angle = re[k] < 0 ? 180 - angle : angle;
-        angle = (im[k] < 0 ? -angle : angle) - (float)k * off;
-        angle = angle > 180 ? angle - 360 : angle;
-        polar->deg[k] = angle < -180 ? angle + 360 : angle;
+        /* Masks and signs, as blending takes longer. */
+        angle = fabsf(angle - (x > y ? 0 : 90));
+        angle = fabsf(angle - (re[k] < 0 ? 180 : 0));
+        angle = copysignf(angle, im[k]) - (float)k * off;
+        angle -= angle > 180 ? 360 : 0;
+        polar->deg[k] = angle + (angle < -180 ? 360 : 0);
         polar->rms[k] = sqrtf(re[k] * re[k] + im[k] * im[k]);
     }
     float harmonics = 0, weighted = 0;
-    for (int32_t k = 2; k < ROW; k++) {
+    for (int32_t k = 2; k < ORDERS_PADDED; k++) {
         float value = polar->rms[k] * polar->rms[k];
         harmonics += value;
         weighted += (float)(k * k) * value;
@@ -104,8 +102,8 @@ WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
     polar->weighted = weighted + polar->fundamental_square;
 }
 
-INLINE void spread_rows(const float *cells, int32_t h_max, float rows[LANES][ROW]) {
-    for (int32_t order = 0; order < ROW; order += 4) {
+INLINE void spread_rows(const float *cells, int32_t h_max, float rows[LANES][ORDERS_PADDED]) {
+    for (int32_t order = 0; order < ORDERS_PADDED; order += 4) {
         four parts[2][EACH_KIND], turned[EACH_KIND];
         for (int k = 0; k < 4; k++)
             for (int half = 0; half < 2; half++)
