@@ -102,21 +102,22 @@ WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
     polar->weighted = weighted + polar->fundamental_square;
 }
 
-INLINE void spread_rows(const float *cells, int32_t h_max, float rows[LANES][ORDERS_PADDED]) {
-    for (int32_t order = 0; order < ORDERS_PADDED; order += 4) {
-        four parts[2][EACH_KIND], turned[EACH_KIND];
-        for (int k = 0; k < 4; k++)
-            for (int half = 0; half < 2; half++)
-                parts[half][k] =
-                    order + k > 0 && order + k <= h_max
-                        ? *(const four *)(cells + (order + k) * LANES + half * EACH_KIND)
-                        : (four){0};
+/* Eight orders at once: what is read as one vector shall be written as one. */
+WIDER_CLONES static void to_rows(const float *cells, int32_t h_max, eight *rows) {
+    for (int32_t order = 0; order < ORDERS_PADDED; order += LANES)
         for (int half = 0; half < 2; half++) {
-            transpose(parts[half], turned);
+            four from[LANES], lower[EACH_KIND], upper[EACH_KIND];
+            for (int32_t k = 0; k < LANES; k++)
+                from[k] = order + k > 0 && order + k <= h_max
+                              ? ((const four *)cells)[2 * (order + k) + half]
+                              : (four){0};
+            transpose(from, lower);
+            transpose(from + 4, upper);
+            eight *to = rows + (half * EACH_KIND * ORDERS_PADDED + order) / LANES;
             for (int k = 0; k < EACH_KIND; k++)
-                *(four *)(rows[half * EACH_KIND + k] + order) = turned[k];
+                to[k * ORDERS_PADDED / LANES] =
+                    __builtin_shufflevector(lower[k], upper[k], 0, 1, 2, 3, 4, 5, 6, 7);
         }
-    }
 }
 
 /* The fold's frequency turned the window's middle to where the first sample would have been. */
@@ -262,8 +263,8 @@ static void fill_phase(const dcpi_window *window, const phase_level *level,
 void dcpi_phases_power(const dcpi_window *window, const phase_level *levels,
                        const fold_result *folded, dcpi_phase *phases) {
     lane_spectra spectra;
-    spread_rows(folded->re, folded->h_max, spectra.re);
-    spread_rows(folded->im, folded->h_max, spectra.im);
+    to_rows(folded->re, folded->h_max, (eight *)spectra.re);
+    to_rows(folded->im, folded->h_max, (eight *)spectra.im);
     for (int k = 0; k < window->phases; k++)
         if (!is_void(levels + k)) {
             phases[k].p_w = folded->means.power[k] + folded->added_power[k];
