@@ -32,20 +32,6 @@ static void add_extent(double low, double high, double sum, double squares, int 
 #define OF(name) double_##name
 #include "extent_of.h"
 
-static int is_single(const dcpi_window *window, int channel) {
-    return channel >= window->phases ? window->current_is_float32 : window->voltage_is_float32;
-}
-
-static const void *row_of(const dcpi_window *window, int channel, int32_t start) {
-    int is_current = channel >= window->phases;
-    size_t row = (size_t)(is_current ? channel - window->phases : channel);
-    size_t cell = row * (size_t)window->samples + (size_t)start;
-    const void *base = is_current ? window->current : window->voltage;
-    if (is_single(window, channel))
-        return (const float *)base + cell;
-    return (const double *)base + cell;
-}
-
 /* Mixed precision is read as double, piece by piece. */
 static void extend_mixed(const dcpi_window *window, int phase, int32_t start, int32_t count,
                          int32_t at, scratch *work, phase_extent *both) {

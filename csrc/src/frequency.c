@@ -8,17 +8,17 @@
  * samples. */
 #include "internal.h"
 
-/* Groups come at this rate or up to twice as fast, so that no strong harmonic meets its mirror
- * image at the line's frequency. The coarse search takes two at once where it can. */
-static const double AVERAGED_RATE_HZ = 3200;
+/* Groups come at this rate or up to twice as fast: an order that meets its mirror image at the
+ * line's frequency is then averaged to a thirtieth, and the fold puts right what is left. */
+static const double AVERAGED_RATE_HZ = 1600;
 /* The coarse search looks at a tenth of a second, or so many groups on either side of the middle.
  */
 static const double SEARCH_LENGTH_S = 0.1;
 enum { SIDE_MAX = 162 };
 
-/* Half a main lobe apart, and one step beyond the range on either side. */
-static const double SEARCH_FIRST_HZ = 30, SEARCH_STEP_HZ = 4;
-enum { SEARCH_STEPS = 16 };
+/* A quarter of a main lobe apart, where a parabola is good to 0.03 Hz. */
+static const double SEARCH_FIRST_HZ = 27, SEARCH_STEP_HZ = 8;
+enum { SEARCH_STEPS = LANES };
 
 /* A jump of the phase by 30 degrees in mid window looks like this much. */
 static const double NEAR_HZ = 3;
@@ -45,45 +45,45 @@ typedef struct {
     double variance; /* before weighting */
 } folded_half;
 
-INLINE void add_constant_groups(const double *samples, int32_t factor, int32_t groups,
-                                double offset, double scale, float *points) {
+INLINE void add_constant_groups(const float *single, const double *precise, int32_t factor,
+                                int32_t groups, double offset, double scale, float *points) {
     for (int32_t group = 0; group < groups; group++) {
         double sum = 0;
         for (int32_t k = 0; k < factor; k++)
-            sum += samples[group * factor + k];
+            sum += single ? (double)single[group * factor + k] : precise[group * factor + k];
         points[group] = (float)((sum - factor * offset) * scale);
     }
 }
 
-/* With loops of their own for 4.8 to 25.6 kS/s. */
-WIDER_CLONES static void add_groups(const double *samples, int32_t factor, int32_t groups,
-                                    double offset, double scale, float *points) {
-    if (factor == 1)
-        add_constant_groups(samples, 1, groups, offset, scale, points);
-    else if (factor == 2)
-        add_constant_groups(samples, 2, groups, offset, scale, points);
-    else if (factor == 4)
-        add_constant_groups(samples, 4, groups, offset, scale, points);
+/* With loops of their own for 4.8, 12.8 and 51.2 kS/s. One of the rows is there. */
+INLINE void add_groups(const float *single, const double *precise, int32_t factor, int32_t groups,
+                       double offset, double scale, float *points) {
+    if (factor == 3)
+        add_constant_groups(single, precise, 3, groups, offset, scale, points);
     else if (factor == 8)
-        add_constant_groups(samples, 8, groups, offset, scale, points);
+        add_constant_groups(single, precise, 8, groups, offset, scale, points);
+    else if (factor == 32)
+        add_constant_groups(single, precise, 32, groups, offset, scale, points);
     else
-        add_constant_groups(samples, factor, groups, offset, scale, points);
+        add_constant_groups(single, precise, factor, groups, offset, scale, points);
+}
+
+WIDER_CLONES static void add_row(const void *row, int is_single, int32_t factor, int32_t groups,
+                                 double offset, double scale, float *points) {
+    if (is_single)
+        add_groups(row, NULL, factor, groups, offset, scale, points);
+    else
+        add_groups(NULL, row, factor, groups, offset, scale, points);
 }
 
 /* Means of `factor` samples, less the channel's mean and relative to the peak about it. */
 static averaged average(const dcpi_window *window, int channel, const channel_level *level,
                         int32_t factor, scratch *work) {
-    double *samples = work->samples[0];
-    float *points = work->search.points;
     double scale = 1 / (level->raw_peak * factor);
     int32_t count = window->samples / factor, first = (window->samples - count * factor) / 2;
-    int32_t groups = 8 * BLOCK / factor;
-    for (int32_t point = 0; point < count; point += groups) {
-        int32_t take = count - point < groups ? count - point : groups;
-        dcpi_read_block(window, channel, first + point * factor, take * factor, samples);
-        add_groups(samples, factor, take, level->raw_mean, scale, points + point);
-    }
-    return (averaged){points, count, window->sample_rate_hz / factor};
+    add_row(row_of(window, channel, first), is_single(window, channel), factor, count,
+            level->raw_mean, scale, work->search.points);
+    return (averaged){work->search.points, count, window->sample_rate_hz / factor};
 }
 
 /* Squared Hann window about the middle. */
@@ -100,14 +100,10 @@ static void search_weights(int32_t count, float *weights) {
     }
 }
 
-WIDER_CLONES static void fold_halves(const float *left, const float *right, int pair,
-                                     folded_half *half) {
+WIDER_CLONES static void fold_halves(const float *left, const float *right, folded_half *half) {
     float weights = 0, weighted = 0, sum = 0, squares = 0;
     for (int32_t k = 0; k < half->count; k++) {
-        int32_t at = pair * k, beside = at + pair - 1;
-        float behind = 0.5f * (left[-at] + left[-beside]);
-        float ahead = 0.5f * (right[at] + right[beside]);
-        float weight = half->weights[k];
+        float behind = left[-k], ahead = right[k], weight = half->weights[k];
         half->even[k] = behind + ahead;
         half->odd[k] = weight * (ahead - behind);
         weights += weight;
@@ -124,47 +120,39 @@ WIDER_CLONES static void fold_halves(const float *left, const float *right, int 
 }
 
 static void fold_about_middle(const averaged *from, folded_half *half) {
-    int pair = from->rate_hz >= AVERAGED_RATE_HZ ? 2 : 1;
-    half->rate_hz = from->rate_hz / pair;
-    int32_t side = (int32_t)(0.5 * SEARCH_LENGTH_S * half->rate_hz) + 1;
+    int32_t side = (int32_t)(0.5 * SEARCH_LENGTH_S * from->rate_hz) + 1;
     int32_t middle = from->count / 2;
     const float *right = from->points + middle;
-    half->count = side < middle / pair ? side : middle / pair;
+    half->rate_hz = from->rate_hz;
+    half->count = side < middle ? side : middle;
     search_weights(half->count, half->weights);
-    if (pair == 2)
-        fold_halves(right - 1, right, 2, half);
-    else
-        fold_halves(right - 1, right, 1, half);
+    fold_halves(right - 1, right, half);
 }
 
 /* Power, amplitude^2 / 2, of tones at SEARCH_STEPS frequencies. */
 WIDER_CLONES static void tone_powers(const folded_half *half, double first_hz, double step_hz,
                                      double *powers) {
-    float c[SEARCH_STEPS], s[SEARCH_STEPS], c_before[SEARCH_STEPS], s_before[SEARCH_STEPS];
-    float twice[SEARCH_STEPS], re[SEARCH_STEPS] = {0}, im[SEARCH_STEPS] = {0};
+    eight c, s, c_before, s_before, twice, re = {0}, im = {0};
     double first = M_PI * first_hz / half->rate_hz, step = M_PI * step_hz / half->rate_hz;
     double cosine = cos(first), sine = sin(first), by_cosine = cos(step), by_sine = sin(step);
     for (int k = 0; k < SEARCH_STEPS; k++) {
-        c[k] = c_before[k] = (float)cosine;
+        c[k] = (float)cosine;
         s[k] = (float)sine;
-        s_before[k] = -s[k];
         twice[k] = (float)(4 * cosine * cosine - 2);
         double next = cosine * by_cosine - sine * by_sine;
         sine = sine * by_cosine + cosine * by_sine;
         cosine = next;
     }
+    c_before = c;
+    s_before = -s;
     for (int32_t n = 0; n < half->count; n++) {
-        float even = half->even[n], odd = half->odd[n];
-        for (int k = 0; k < SEARCH_STEPS; k++) {
-            re[k] += even * c[k];
-            im[k] += odd * s[k];
-            float c_next = twice[k] * c[k] - c_before[k];
-            float s_next = twice[k] * s[k] - s_before[k];
-            c_before[k] = c[k];
-            s_before[k] = s[k];
-            c[k] = c_next;
-            s[k] = s_next;
-        }
+        eight c_next = twice * c - c_before, s_next = twice * s - s_before;
+        re += half->even[n] * c;
+        im += half->odd[n] * s;
+        c_before = c;
+        s_before = s;
+        c = c_next;
+        s = s_next;
     }
     for (int k = 0; k < SEARCH_STEPS; k++)
         powers[k] = 2 * (square((double)re[k]) + square((double)im[k])) / square(half->weight_sum);
@@ -252,9 +240,9 @@ static int is_near_range(double frequency_hz) {
 
 line_verdict dcpi_find_frequency(const dcpi_window *window, int channel, const channel_level *level,
                                  scratch *work, double *frequency_hz) {
-    int32_t factor = (int32_t)fmax(1, floor(window->sample_rate_hz / AVERAGED_RATE_HZ));
-    if (factor > 8 * BLOCK)
-        factor = 8 * BLOCK;
+    int32_t factor = (int32_t)(window->sample_rate_hz / AVERAGED_RATE_HZ);
+    if (factor < 1)
+        factor = 1;
     averaged from = average(window, channel, level, factor, work);
     folded_half half;
     fold_about_middle(&from, &half);

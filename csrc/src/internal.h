@@ -46,7 +46,7 @@ enum {
     BLOCK = 64, /* samples that are worked on at once */
     GRID_BINS = 256 + 8,
     TRACK_SEGMENTS_MAX = 28,
-    SEARCH_POINTS_MAX = 12804, /* 2 s at less than 6400 a second */
+    SEARCH_POINTS_MAX = 6404, /* 2 s at less than 3200 a second */
     SORTED_MAX = 512
 };
 
@@ -319,6 +319,21 @@ static inline int is_void(const phase_level *level) {
 
 static inline int channel_lane(const dcpi_window *window, int channel) {
     return channel < window->phases ? channel : LANE_CURRENT + channel - window->phases;
+}
+
+static inline int is_single(const dcpi_window *window, int channel) {
+    return channel >= window->phases ? window->current_is_float32 : window->voltage_is_float32;
+}
+
+/* From sample `start` on. */
+static inline const void *row_of(const dcpi_window *window, int channel, int32_t start) {
+    int is_current = channel >= window->phases;
+    size_t row = (size_t)(is_current ? channel - window->phases : channel);
+    size_t cell = row * (size_t)window->samples + (size_t)start;
+    const void *base = is_current ? window->current : window->voltage;
+    if (is_single(window, channel))
+        return (const float *)base + cell;
+    return (const double *)base + cell;
 }
 
 static inline phasor order_of(const fold_result *folded, int lane, int order) {
