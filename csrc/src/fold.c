@@ -57,9 +57,9 @@ INLINE void turn_block(fold_pass *pass, int32_t start, scratch *work) {
 /* Where the samples of a block stand in the grids, and their taps. */
 INLINE void place(const fold_pass *pass, scratch *work) {
     uint32_t phase = (uint32_t)(pass->phase >> 32), step = (uint32_t)(pass->phase_step >> 32);
-    for (int32_t k = 0; k < BLOCK; k++) {
-        uint32_t at = phase + (uint32_t)k * step;
-        work->places[k] = ((at >> 24) + (uint32_t)(k & 1) * pass->odd_grid) * sizeof(eight);
+    uint32_t odd_grid = pass->odd_grid * (uint32_t)sizeof(eight), at = phase;
+    for (int32_t k = 0; k < BLOCK; k++, at += step) {
+        work->places[k] = (at >> 24) * (uint32_t)sizeof(eight) + (k & 1 ? odd_grid : 0);
         float z = (float)(int32_t)(at & 0xffffffu) * 0x1p-24f - 0.5f;
         float z_square = z * z;
         for (int tap = 0; tap < FOLD_TAPS / 2; tap++) {

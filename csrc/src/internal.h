@@ -100,21 +100,22 @@ typedef struct {
     double offset[LANES]; /* V or A */
 } lane_scaling;
 
-/* The three channels of one half of the lanes. */
+/* Where the channels are read, voltages first, and what their samples become; scale, shift and
+ * share are of the three channels of each kind, once in each of its lanes. */
 typedef struct {
-    const float *single[LANE_SUM];
-    const double *precise[LANE_SUM];
-    double offset[LANE_SUM];
-    float scale[LANE_SUM];
-    float shift[LANE_SUM]; /* taken off once scaled: the offset, where it is not taken off before */
-    float share[LANE_SUM]; /* of the scaled row in the sum */
-} half_rows;
+    const float *single[CHANNELS_MAX];
+    const double *precise[CHANNELS_MAX];
+    double offset[CHANNELS_MAX];
+    eight scale[LANE_SUM];
+    eight shift[LANE_SUM]; /* taken off once scaled: the offset, where it is not taken off before */
+    eight share[LANE_SUM]; /* of the scaled row in the sum */
+} lane_rows;
 
 /* How the samples of all channels are read side by side. */
 typedef struct {
     const dcpi_window *window;
     const phase_level *levels;
-    half_rows rows[2];
+    lane_rows rows;
     int is_plain; /* three phases of one precision, none of them void */
     int source_lane;
 } lane_reader;

@@ -6,6 +6,11 @@ enum { OF(STRIDE) = LANES * sizeof(float) / sizeof(VECTOR), OF(IM) = OF(STRIDE) 
 
 /* exp(-2 pi j turn / FOLD_BINS) (re + j im) */
 INLINE void OF(store_turned)(const VECTOR *re, const VECTOR *im, int turn, VECTOR *to) {
+    if (turn == 0) {
+        to[0] = *re;
+        to[OF(IM)] = *im;
+        return;
+    }
     float c = fold_sine[turn + FOLD_BINS / 4], s = fold_sine[turn];
     to[0] = *re * c + *im * s;
     to[OF(IM)] = *im * c - *re * s;
@@ -34,7 +39,9 @@ INLINE void OF(butterfly)(VECTOR *a, int quarter, int turn) {
 INLINE void OF(all_but_last)(VECTOR *bins) {
     for (int length = COMPLEX_BINS; length > 2; length /= 4) {
         int quarter = length / 4;
-        for (int k = 0; k < quarter; k++)
+        for (int base = 0; base < COMPLEX_BINS; base += length)
+            OF(butterfly)(bins + 2 * OF(STRIDE) * base, quarter, 0);
+        for (int k = 1; k < quarter; k++)
             for (int base = 0; base < COMPLEX_BINS; base += length)
                 OF(butterfly)
         (bins + 2 * OF(STRIDE) * (base + k), quarter, k * (FOLD_BINS / length));
