@@ -3,19 +3,19 @@
 #ifndef DCPI_TABLES_H
 #define DCPI_TABLES_H
 
-enum { FOLD_TAPS = 6, FOLD_BINS = 256, FOLD_TERMS = 4 };
+enum { FOLD_TAPS = 6, FOLD_BINS = 256, FOLD_TERMS = 3 };
 
 /* Even powers of z of taps 0 to 2. */
-static const float fold_even[3][4] = {
-    {0.00153420561f, 0.0323922643f, 0.0426492686f, -0.0056001864f},
-    {0.141023409f, 0.381025157f, -0.12550619f, 0.010974399f},
-    {0.814661989f, -0.413460687f, 0.0831888803f, -0.00627757846f}};
+static const float fold_even[3][3] = {
+    {0.00153147114f, 0.0325891459f, 0.0405491987f},
+    {0.141028768f, 0.380639339f, -0.121390791f},
+    {0.814658923f, -0.413239991f, 0.0808347884f}};
 
 /* Odd powers of z, divided by z. */
-static const float fold_odd[3][4] = {
-    {-0.0109724074f, -0.0504874312f, -0.0146372129f, 0.00598259158f},
-    {-0.395666115f, -0.0679853745f, 0.0727675016f, -0.0168606915f},
-    {-0.67253162f, 0.45599158f, -0.145505701f, 0.027130899f}};
+static const float fold_odd[3][3] = {
+    {-0.0109621832f, -0.0508146042f, -0.0120198291f},
+    {-0.39569493f, -0.0670633054f, 0.065390949f},
+    {-0.672485254f, 0.454507859f, -0.133635932f}};
 
 /* exp(2 pi j order 2.25 / 256) / transform of the kernel, real and imaginary part, at
  * orders 0 to 50: tap 0 stands 2 bins before the sample's own, and
