@@ -77,9 +77,10 @@ INLINE float arc_degrees(float t) {
 }
 
 /* `off` is the turn of order 1 in degrees, which is taken back. */
-WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
+WIDER_CLONES static void to_polar(const float *re, const float *im, float off, int32_t h_max,
                                   polar_spectrum *polar) {
-    for (int32_t k = 0; k < ORDERS_PADDED; k++) {
+    int32_t count = h_max / LANES * LANES + LANES;
+    for (int32_t k = 0; k < count; k++) {
         float x = fabsf(re[k]), y = fabsf(im[k]);
         float large = x > y ? x : y, small = x > y ? y : x;
         float angle = arc_degrees(small / (large + 1e-37f));
@@ -92,7 +93,7 @@ WIDER_CLONES static void to_polar(const float *re, const float *im, float off,
         polar->rms[k] = sqrtf(re[k] * re[k] + im[k] * im[k]);
     }
     float harmonics = 0, weighted = 0;
-    for (int32_t k = 2; k < ORDERS_PADDED; k++) {
+    for (int32_t k = 2; k < count; k++) {
         float value = polar->rms[k] * polar->rms[k];
         harmonics += value;
         weighted += (float)(k * k) * value;
@@ -213,7 +214,8 @@ static channel_rest fill_channel(const dcpi_window *window, const fold_result *f
                                  double *deg) {
     polar_spectrum polar;
     double unit = folded->unit[lane], mean_square = fmax(folded->means.square[lane], 0);
-    to_polar(spectra->re[lane], spectra->im[lane], middle_turn(window, folded), &polar);
+    to_polar(spectra->re[lane], spectra->im[lane], middle_turn(window, folded), folded->h_max,
+             &polar);
     fill_orders(&polar, unit, smears ? 1 : folded->h_max, rms, deg);
     rms[0] = fabs(folded->means.first[lane]);
     return (channel_rest){nonfundamental(folded, &polar, lane, mean_square),
