@@ -37,16 +37,16 @@ typedef struct {
 } fold_pass;
 
 /* The line's cosine and sine, the Hann window and its slope in this block. */
-INLINE void turn_block(fold_pass *pass, int32_t start, scratch *work) {
+INLINE void turn_block(const fold_pass *pass, int32_t start, int32_t count, scratch *work) {
     float line_c = (float)pass->line.cosine, line_s = (float)pass->line.sine;
     float hann_c = (float)pass->hann.cosine, hann_s = (float)pass->hann.sine;
     int32_t first = pass->span.first - start, last = pass->span.last - start;
-    for (int32_t k = 0; k < BLOCK; k++) {
+    for (int32_t k = 0; k < count; k++) {
         float step_c = pass->line.step_cosine[k], step_s = pass->line.step_sine[k];
         work->cosine[k] = step_c * line_c - step_s * line_s;
         work->sine[k] = step_s * line_c + step_c * line_s;
     }
-    for (int32_t k = 0; k < BLOCK; k++) {
+    for (int32_t k = 0; k < count; k++) {
         float step_c = pass->hann.step_cosine[k], step_s = pass->hann.step_sine[k];
         float weight = 0.5f + 0.5f * (step_c * hann_c - step_s * hann_s);
         work->slope[k] = step_s * hann_c + step_c * hann_s;
@@ -55,10 +55,10 @@ INLINE void turn_block(fold_pass *pass, int32_t start, scratch *work) {
 }
 
 /* Where the samples of a block stand in the grids, and their taps. */
-INLINE void place(const fold_pass *pass, scratch *work) {
+INLINE void place(const fold_pass *pass, int32_t count, scratch *work) {
     uint32_t phase = (uint32_t)(pass->phase >> 32), step = (uint32_t)(pass->phase_step >> 32);
     uint32_t odd_grid = pass->odd_grid * (uint32_t)sizeof(eight), at = phase;
-    for (int32_t k = 0; k < BLOCK; k++, at += step) {
+    for (int32_t k = 0; k < count; k++, at += step) {
         work->places[k] = (at >> 24) * (uint32_t)sizeof(eight) + (k & 1 ? odd_grid : 0);
         float z = (float)(int32_t)(at & 0xffffffu) * 0x1p-24f - 0.5f;
         float z_square = z * z;
@@ -75,10 +75,10 @@ INLINE void place(const fold_pass *pass, scratch *work) {
 }
 
 /* The even and odd sums of the channel that gives the frequency. */
-INLINE void add_slope(const scratch *work, pass_sums *sums) {
+INLINE void add_slope(const scratch *work, int32_t count, pass_sums *sums) {
     const float *x = work->source;
     float even_re = 0, even_im = 0, odd_re = 0, odd_im = 0, weights = 0;
-    for (int32_t k = 0; k < BLOCK; k++) {
+    for (int32_t k = 0; k < count; k++) {
         float weight = work->weight[k];
         float even = x[k] * weight * weight, odd = x[k] * weight * work->slope[k];
         even_re += even * work->cosine[k];
@@ -187,14 +187,16 @@ static void extend_back(eight *lanes) {
     lanes[0] = lanes[1] - rise;
 }
 
-WIDER_CLONES static void prepare_block(fold_pass *pass, int32_t start, scratch *work) {
-    turn_block(pass, start, work);
-    place(pass, work);
-    add_slope(work, &pass->sums);
+WIDER_CLONES static void prepare_block(fold_pass *pass, int32_t start, int32_t count,
+                                       scratch *work) {
+    int32_t whole = (count + LANES - 1) / LANES * LANES; /* vectors */
+    turn_block(pass, start, whole, work);
+    place(pass, whole, work);
+    add_slope(work, whole, &pass->sums);
 }
 
 static void fold_block(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
-    prepare_block(pass, start, work);
+    prepare_block(pass, start, count, work);
     if (HAS_WIDE)
         spread_wide(pass, start, count, work);
     else
