@@ -1,11 +1,10 @@
 /* Sums and extremes of rows of one type: included by extent.c for float and for double, with SAMPLE
  * the type and OF(name) the function's name. Plain loops, for the compiler to use any vectors. */
 
-WIDER_CLONES static void OF(extend)(const SAMPLE *v, const SAMPLE *i, int32_t count, int32_t at,
-                                    phase_extent *both) {
+INLINE void OF(extend_from)(const SAMPLE *v, const SAMPLE *i, int32_t count, int32_t at,
+                            SAMPLE v_offset, SAMPLE i_offset, phase_extent *both) {
     SAMPLE v_low = v[0], v_high = v[0], i_low = i[0], i_high = i[0];
     SAMPLE v_sum = 0, v_square = 0, i_sum = 0, i_square = 0, product = 0;
-    const SAMPLE v_offset = (SAMPLE)both->voltage.offset, i_offset = (SAMPLE)both->current.offset;
     for (int32_t k = 0; k < count; k++) {
         SAMPLE x = v[k] - v_offset, y = i[k] - i_offset;
         v_low = v[k] < v_low ? v[k] : v_low;
@@ -21,6 +20,16 @@ WIDER_CLONES static void OF(extend)(const SAMPLE *v, const SAMPLE *i, int32_t co
     add_extent((double)v_low, (double)v_high, (double)v_sum, (double)v_square, 0, at, both);
     add_extent((double)i_low, (double)i_high, (double)i_sum, (double)i_square, 1, at, both);
     both->products += (double)product;
+}
+
+/* Mostly there is no offset, and nothing to take off. */
+WIDER_CLONES static void OF(extend)(const SAMPLE *v, const SAMPLE *i, int32_t count, int32_t at,
+                                    phase_extent *both) {
+    SAMPLE v_offset = (SAMPLE)both->voltage.offset, i_offset = (SAMPLE)both->current.offset;
+    if (v_offset == 0 && i_offset == 0)
+        OF(extend_from)(v, i, count, at, 0, 0, both);
+    else
+        OF(extend_from)(v, i, count, at, v_offset, i_offset, both);
 }
 
 /* How many samples stand at either extreme, as a number of the type so that the loop needs one
