@@ -132,7 +132,7 @@ static void fold_about_middle(const averaged *from, folded_half *half) {
 /* Power, amplitude^2 / 2, of tones at SEARCH_STEPS frequencies. */
 WIDER_CLONES static void tone_powers(const folded_half *half, double first_hz, double step_hz,
                                      double *powers) {
-    eight c, s, c_before, s_before, twice, re = {0}, im = {0};
+    eight c = {0}, s = {0}, c_before, s_before, twice = {0}, re = {0}, im = {0};
     double first = M_PI * first_hz / half->rate_hz, step = M_PI * step_hz / half->rate_hz;
     double cosine = cos(first), sine = sin(first), by_cosine = cos(step), by_sine = sin(step);
     for (int k = 0; k < SEARCH_STEPS; k++) {
