@@ -20,7 +20,7 @@ static const double ONE_GRID_BINS = 1.5;
 
 /* Accumulators of one block or of the window. */
 typedef struct {
-    double square[LANES], power[EACH_KIND];
+    double first[LANES], square[LANES], power[EACH_KIND];
     double bent[LANES]; /* squared second differences */
     double even_re, even_im, odd_re, odd_im;
     double weight;
@@ -96,7 +96,7 @@ INLINE void add_slope(const scratch *work, int32_t count, pass_sums *sums) {
 
 /* Sums over one block. */
 typedef struct {
-    eight square, bent;
+    eight first, square, bent;
     four power;
 } block_sums;
 
@@ -161,6 +161,7 @@ INLINE void add_double(const eight *from, double *to) {
 }
 
 INLINE void add_block(const block_sums *block, pass_sums *sums) {
+    add_double(&block->first, sums->first);
     add_double(&block->square, sums->square);
     add_double(&block->bent, sums->bent);
     for (int k = 0; k < EACH_KIND; k++)
@@ -169,13 +170,13 @@ INLINE void add_block(const block_sums *block, pass_sums *sums) {
 
 /* Eight lanes at once need registers of that width, or the compiler spills them. */
 WIDE static void spread_wide(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
-    block_sums block = {{0}, {0}, {0}};
+    block_sums block = {{0}, {0}, {0}, {0}};
     spread_block(&pass->segments, start, count, eight_spread, work, &block);
     add_block(&block, &pass->sums);
 }
 
 static void spread_narrow(fold_pass *pass, int32_t start, int32_t count, scratch *work) {
-    block_sums block = {{0}, {0}, {0}};
+    block_sums block = {{0}, {0}, {0}, {0}};
     spread_block(&pass->segments, start, count, four_spread, work, &block);
     add_block(&block, &pass->sums);
 }
@@ -242,14 +243,13 @@ static double correction_hz(const dcpi_window *window, const fold_pass *pass) {
     return window->sample_rate_hz / pass->span.length * slope;
 }
 
-/* In V and A, with the offsets that the lanes had been relieved of; order 0 of the fold is
- * the mean. */
-static void restore_means(const fold_pass *pass, const lane_scaling *scaling, const float *mean,
+/* In V and A, with the offsets that the lanes had been relieved of. */
+static void restore_means(const fold_pass *pass, const lane_scaling *scaling,
                           weighted_means *means) {
     double share = 1 / pass->sums.weight, first[LANES];
     const double *offset = scaling->offset, *unit = scaling->unit;
     for (int lane = 0; lane < LANES; lane++) {
-        first[lane] = (double)mean[lane] * unit[lane];
+        first[lane] = pass->sums.first[lane] * share * unit[lane];
         means->first[lane] = first[lane] + offset[lane];
         means->square[lane] = pass->sums.square[lane] * share * square(unit[lane]) +
                               offset[lane] * (2 * first[lane] + offset[lane]);
@@ -319,8 +319,8 @@ void dcpi_fold(const dcpi_window *window, const phase_level *levels, int source,
     for (int lane = 0; lane < LANES; lane++)
         result->unit[lane] = scaling.unit[lane];
     merge_grids(work->grid[0], pass.odd_grid ? work->grid[1] : NULL);
-    dcpi_transform(work, pass.sums.weight, result);
-    restore_means(&pass, &scaling, result->re, &result->means);
+    restore_means(&pass, &scaling, &result->means);
     bend_means(&pass, result);
+    dcpi_transform(work, pass.sums.weight, result);
     silence(window, levels, result);
 }

@@ -6,7 +6,7 @@ enum { OF(PARTS) = LANES * sizeof(float) / sizeof(VECTOR) };
 
 /* Hann-weighted. */
 typedef struct {
-    VECTOR square[OF(PARTS)];
+    VECTOR first[OF(PARTS)], square[OF(PARTS)];
     four power;
 } OF(weighted_sums);
 
@@ -35,6 +35,7 @@ INLINE void OF(spread_sample)(scratch *work, int32_t k, OF(weighted_sums) * sums
     __asm__("" : "+r"(bins));
     for (int part = 0; part < OF(PARTS); part++) {
         weighted[part] = x[part] * work->weight[k];
+        sums->first[part] += weighted[part];
         sums->square[part] += weighted[part] * x[part];
     }
     sums->power += OF(voltages)(weighted) * four_sample(work, k)[1];
@@ -61,7 +62,7 @@ INLINE void OF(track_sample)(const scratch *work, int32_t k, OF(track_sums) * su
 
 /* Samples from..to of the block, all of one segment. */
 INLINE void OF(spread)(scratch *work, int32_t from, int32_t to, eight *segment, block_sums *sums) {
-    OF(weighted_sums) weighted = {{{0}}, {0}};
+    OF(weighted_sums) weighted = {{{0}}, {{0}}, {0}};
     OF(track_sums) track = {{{0}}, {{0}}, {{0}}, {{0}}, {{0}}, {{0}}};
     for (int part = 0; part < OF(PARTS); part++) {
         track.last[part] = OF(sample)(work, from - 1)[part];
@@ -81,6 +82,7 @@ INLINE void OF(spread)(scratch *work, int32_t from, int32_t to, eight *segment, 
     OF(add)(track.im, segment + TRACK_IM);
     OF(add)(track.bends, segment + TRACK_BENDS);
     OF(add)(track.bent, &sums->bent);
+    OF(add)(weighted.first, &sums->first);
     OF(add)(weighted.square, &sums->square);
     sums->power += weighted.power;
 }

@@ -39,7 +39,8 @@ void dcpi_transform(scratch *work, double weight_sum, fold_result *result) {
         transform_wide(work, scale, result);
     else
         transform_narrow(work, scale, result);
-    /* An order's rms is its sum times the root of 2, the mean is the sum. */
-    for (int lane = 0; lane < LANES; lane++)
-        result->re[lane] *= (float)M_SQRT1_2;
+    for (int lane = 0; lane < LANES; lane++) {
+        result->re[lane] = (float)(result->means.first[lane] / result->unit[lane]);
+        result->im[lane] = 0;
+    }
 }
