@@ -13,7 +13,7 @@
 _Static_assert(FOLD_BINS + FOLD_TAPS <= GRID_BINS, "the grid fits");
 
 /* A fold this far off the frequency still reads as exact; beyond, it is folded again. */
-static const double FOLDED_GOOD_ENOUGH_HZ = 0.002;
+static const double FOLDED_GOOD_ENOUGH_HZ = 0.001;
 enum { FOLDS_MAX = 3 };
 /* Samples so many bins apart hardly wait for each other's sums, and need no second grid. */
 static const double ONE_GRID_BINS = 1.5;
