@@ -126,7 +126,7 @@ def test_a_phase_error_undone_as_a_delay_is_visibly_wrong() -> None:
     result = analyze(voltage.samples, samples, RATE_HZ, corrections=[NONE] * 3 + [as_delay] * 3)
     true_w = power(voltage, Channels(current, samples))
     off = [phase.p_w for phase in result.phases] / true_w - 1
-    assert_allclose([phase.phi1_deg for phase in result.phases], np.degrees(np.arccos(0.85)), 1e-6)
+    assert_allclose([phase.phi1_deg for phase in result.phases], np.degrees(np.arccos(0.85)), 2e-6)
     assert np.all(np.abs(off) > 5e-4)
 
 
