@@ -62,11 +62,9 @@ INLINE float sine(float x) {
 }
 
 /* What a box with fractional ends passes of a tone that makes whole turns in it: the image around
- * one turn a sample, sin(pi turns) / (pi (1 - turns))^2 / box, with a parabola for the sine. Here
- * of its square, times (box pi^2 / 4)^2. */
-INLINE float leak_square(float turns) {
-    float leak = turns / (1 - turns);
-    return leak * leak;
+ * one turn a sample, sin(pi turns) / (pi (1 - turns))^2 / box, with a parabola for the sine. */
+INLINE float leak(float turns, float box) {
+    return 4 * turns / ((float)square(M_PI) * (1 - turns) * box);
 }
 
 /* What else passes of each order's square. */
@@ -78,10 +76,10 @@ typedef struct {
 
 /* Meaningless above h_max. */
 WIDER_CLONES static void fill_shares(float turns, float box, order_shares *of) {
-    float scale = 4 / ((float)square(M_PI) * box);
     for (int32_t order = 0; order < ORDERS_PADDED; order++) {
         float here = turns * (float)order, bend = 2 * sine((float)M_PI * here);
-        of->shares[order] = scale * scale * (leak_square(here - turns) + leak_square(here + turns));
+        float below = leak(here - turns, box), above = leak(here + turns, box);
+        of->shares[order] = below * below + above * above;
         of->bends[order] = bend * bend * (bend * bend);
     }
     of->shares[1] = 0;
@@ -156,7 +154,8 @@ static int leaks_may_be_seen(const dcpi_window *window, const fold_result *folde
  * only their square tells of. */
 static double box_error_of(const fold_result *folded, const order_sums *sums, int lane, double box,
                            double fundamental) {
-    double above = sqrt(2 * left_square(folded, sums, lane)) * leak(REACHABLE_SHARE, box);
+    double above = sqrt(2 * left_square(folded, sums, lane)) *
+                   (double)leak((float)REACHABLE_SHARE, (float)box);
     return BOX_ERROR / square(box) + LEAKS_LEFT * leaks_of(sums, lane, fundamental) +
            PULSES_PEAK * above / fundamental;
 }
