@@ -104,15 +104,15 @@ static void sway(const dcpi_change *change, double departed_ms, dcpi_fit_window 
             sum += seen->swayed_w[k];
             count++;
         }
-    double before = sum / fmax(count, 1);
-    seen->is_swayed = before > 0;
+    double before = sum / fmax(count, 1), beyond = 0;
     for (int k = 0; k < seen->count; k++) {
         double share = 1 - before / seen->swayed_w[k];
-        seen->is_swayed &= fabs(share) <= SWAY_MAX;
+        beyond += fabs(share) <= SWAY_MAX ? 0 : 1;
         seen->swayed_w[k] = seen->power_w[k] * share;
         largest = fmax(largest, fabs(seen->swayed_w[k]));
     }
-    seen->is_swayed &= largest > 4 * NOISE_SHARE * change->watch->threshold_w;
+    seen->is_swayed =
+        before > 0 && !(beyond > 0) && largest > 4 * NOISE_SHARE * change->watch->threshold_w;
 }
 
 /* The last tick at which the power had not left its extreme. */
