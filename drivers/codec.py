@@ -1,15 +1,14 @@
-"""Modbus registers to numbers and back: types, byte orders, scale, sentinels and ranges.
+"""Modbus registers to values and back: scale, offset, sentinels, ranges, and linked registers.
 
-Registers travel as bytes, two per register, high byte first (Modbus Application Protocol V1.1b3,
-4.2). An order names the bytes of a 32-bit value as they come over the wire, A the most significant:
-ABCD, CDAB (low word first), BADC (bytes swapped in each word), DCBA (both). Wider values swap
-likewise. Sentinels are compared before scaling: a sentinel times a scale is a plausible number.
+Sentinels are compared before scaling: a sentinel times a scale is a plausible number. What a value
+is made of beside its own register (`scale_by`, `factor_by`, `fraction`) is decoded from the same
+request: a scale of yesterday makes a plausible number, too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,70 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.reading import Quality
+from drivers.register_types import (
+    REGISTER_TYPES,
+    RegisterType,
+    byte_positions,
+    encode_number,
+    encode_pattern,
+    is_float,
+)
 from drivers.units import conversion, transformer_ratio
 
 if TYPE_CHECKING:
     from drivers.profile_types import Point
 
-# NumPy's name of each register type, big-endian, and so its width.
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "u16": np.dtype(">u2"),
-    "i16": np.dtype(">i2"),
-    "bits": np.dtype(">u2"),
-    "u32": np.dtype(">u4"),
-    "i32": np.dtype(">i4"),
-    "f32": np.dtype(">f4"),
-    "u64": np.dtype(">u8"),
-    "i64": np.dtype(">i8"),
-}
-TYPES = tuple(_DTYPES)
-ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-
 # The order of these is the code in a quality array.
 QUALITIES = (Quality.OK, Quality.ABSENT, Quality.OUT_OF_RANGE)
 OK, ABSENT, OUT_OF_RANGE = range(3)
-
-
-def register_count(register_type: str) -> int:
-    """How many 16-bit registers a value of that type takes."""
-    return _DTYPES[register_type].itemsize // 2
-
-
-def is_float(register_type: str) -> bool:
-    """Whether the type is an IEEE 754 number, whose NaN and infinities mean absent."""
-    return _DTYPES[register_type].kind == "f"
-
-
-def byte_positions(register_type: str, order: str) -> list[int]:
-    """Where, among a value's bytes on the wire, its bytes stand from most to least significant."""
-    positions = list(range(_DTYPES[register_type].itemsize))
-    words = [positions[start : start + 2] for start in range(0, len(positions), 2)]
-    if order in ("CDAB", "DCBA"):
-        words.reverse()
-    if order in ("BADC", "DCBA"):
-        words = [word[::-1] for word in words]
-    return [position for word in words for position in word]
-
-
-def decode_number(data: bytes, register_type: str, order: str = "ABCD") -> float:
-    """The number in `data` (the registers of one value, as they came), before any scaling."""
-    raw = bytes(data[position] for position in byte_positions(register_type, order))
-    return float(np.frombuffer(raw, _DTYPES[register_type])[0])
-
-
-def encode_number(value: float, register_type: str, order: str = "ABCD") -> bytes:
-    """The registers that hold `value`; an integer is rounded and saturates at its type's ends."""
-    dtype = _DTYPES[register_type]
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            raw = np.array(value, dtype).tobytes()
-    else:
-        limits = np.iinfo(dtype)
-        raw = np.array(min(max(round(value), int(limits.min)), int(limits.max)), dtype).tobytes()
-    wire = bytearray(len(raw))
-    for significance, position in enumerate(byte_positions(register_type, order)):
-        wire[position] = raw[significance]
-    return bytes(wire)
 
 
 def registers_to_bytes(registers: Sequence[int]) -> bytes:
@@ -129,10 +80,34 @@ class PointCodec:
             return 0.0
         return abs(self.point.scale * conversion(self.point.unit).factor * self._ratio)
 
-    def encode(self, canonical: float) -> bytes:
-        """The registers of a canonical value; integers saturate, as the devices themselves do."""
-        raw = (self.to_device(canonical) - self.point.offset) / self.point.scale
+    def encode(self, canonical: float, others: Mapping[str, float] | None = None) -> bytes:
+        """The registers of a canonical value; integers saturate, as the devices themselves do.
+
+        `others` are the own values of the points that this one is linked to, by name; ValueError
+        when one is missing or makes the value impossible.
+        """
+        raw = self._raw(canonical, others or {})
         return encode_number(self._masked(raw), self.point.type, self.point.order)
+
+    def split(self, canonical: float, others: Mapping[str, float]) -> tuple[float, float]:
+        """What the point's own register and its `fraction` hold together: integer and rest."""
+        own = others if self.point.fraction is None else {**others, self.point.fraction: 0.0}
+        fraction, integer = math.modf(self._raw(canonical, own))
+        return integer, fraction
+
+    def _raw(self, canonical: float, others: Mapping[str, float]) -> float:
+        missing = [name for name in self.point.links if name not in others]
+        if missing:
+            raise ValueError(f"{self.point.name}: needs the value of {', '.join(missing)}")
+        step = self.point.scale
+        if self.point.scale_by is not None:
+            step *= 10.0 ** min(max(others[self.point.scale_by], -300.0), 300.0)
+        if self.point.factor_by is not None:
+            step *= others[self.point.factor_by]
+        if not step:
+            raise ValueError(f"{self.point.name}: the point that it is multiplied by is 0")
+        raw = (self.to_device(canonical) - self.point.offset) / step
+        return raw if self.point.fraction is None else raw - others[self.point.fraction]
 
     def _masked(self, raw: float) -> float:
         mask = self.point.mask
@@ -143,18 +118,68 @@ class PointCodec:
 
     def encode_absent(self) -> bytes:
         """The registers by which the device says that it has no value; ValueError if it cannot."""
-        if self.point.absent:
-            return encode_number(self.point.absent[0], self.point.type, self.point.order)
-        if is_float(self.point.type):
-            return encode_number(math.nan, self.point.type, self.point.order)
-        raise ValueError(f"{self.point.name}: the profile declares no value that means absent")
+        point = self.point
+        if is_float(point.type):
+            sign = point.absent[0] if point.absent else math.nan
+            return encode_number(sign, point.type, point.order)
+        if point.absent:
+            return encode_pattern(int(point.absent[0]), point.type, point.order)
+        raise ValueError(f"{point.name}: the profile declares no value that means absent")
 
     def decode(self, data: bytes) -> tuple[float | None, Quality]:
-        """The canonical value and its quality; the value is None unless the quality is OK."""
+        """The canonical value and its quality; the value is None unless the quality is OK.
+
+        ValueError for a linked point, which `decode_image` reads.
+        """
         codec = BlockCodec([self], {self.point.name: 0})
         values, qualities = codec.decode(data)
         quality = QUALITIES[int(qualities[0])]
         return (float(values[0]) if quality is Quality.OK else None), quality
+
+
+def decode_image(
+    codecs: Mapping[str, PointCodec], name: str, read: Callable[[Point], bytes]
+) -> tuple[float | None, Quality]:
+    """A point's canonical value and quality from registers that `read` gives, links and all."""
+    members = [codecs[name], *(codecs[link] for link in codecs[name].point.links)]
+    parts = [read(member.point) for member in members]
+    starts = [sum(len(part) for part in parts[:k]) // 2 for k in range(len(parts))]
+    positions = {member.point.name: start for member, start in zip(members, starts, strict=True)}
+    values, qualities = BlockCodec(members, positions).decode(b"".join(parts))
+    quality = QUALITIES[int(qualities[0])]
+    return (float(values[0]) if quality is Quality.OK else None), quality
+
+
+def encode_image(
+    codecs: Mapping[str, PointCodec],
+    values: Mapping[str, float | None],
+    current: Callable[[str], float | None],
+) -> dict[str, bytes]:
+    """The registers of several points that are set at once; canonical values, None is absent.
+
+    `current` gives the canonical value of a linked point that is not among them. A point with a
+    `fraction` sets that one, too.
+    """
+
+    def own(name: str) -> float | None:
+        value = values[name] if name in values else current(name)
+        return None if value is None else codecs[name].to_device(value)
+
+    images: dict[str, bytes] = {}
+    # Integers come last: their fractions are what they leave over.
+    for name, value in sorted(values.items(), key=lambda item: bool(codecs[item[0]].point.links)):
+        codec = codecs[name]
+        if value is None:
+            images[name] = codec.encode_absent()
+            continue
+        others = {link: known for link in codec.point.links if (known := own(link)) is not None}
+        fraction = codec.point.fraction
+        if fraction is not None:
+            _, rest = codec.split(value, others)
+            images[fraction] = codecs[fraction].encode(codecs[fraction].to_canonical(rest))
+            others[fraction] = rest
+        images[name] = codec.encode(value, others)
+    return images
 
 
 def mask_shift(mask: int) -> int:
@@ -167,7 +192,11 @@ _ABSURD = 1e18
 
 
 class Scaling:
-    """Raw numbers of many points to canonical values, whatever protocol they came by."""
+    """Raw numbers of many points to canonical values, whatever protocol they came by.
+
+    A point's value in its own unit is (raw + fraction) * scale * 10^scale_by * factor_by + offset;
+    the three are own values of other points among `codecs`. ValueError names one that is not there.
+    """
 
     def __init__(self, codecs: Sequence[PointCodec]) -> None:
         points = [codec.point for codec in codecs]
@@ -178,17 +207,64 @@ class Scaling:
         self._high = np.array([high for _, high in ranges])
         self._bias = np.array([codec.to_canonical(0.0) for codec in codecs])
         self._gain = np.array([codec.to_canonical(1.0) for codec in codecs]) - self._bias
+        linked = any(point.links for point in points)
+        self._links = [_Links.of(points, kind) for kind in _LINKS] if linked else []
 
     def apply(
         self, raw: NDArray[np.float64], absent: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Canonical values and quality codes, in the order of the points; overwrites `raw`."""
+        """Canonical values and quality codes, in the order of the points; overwrites both."""
         raw[absent] = np.nan
         values = raw * self._scale + self._offset
-        beyond = (values < self._low) | (values > self._high)
+        if self._links:
+            self._link(raw, values, absent)
+        beyond = ~((values >= self._low) & (values <= self._high) | absent)
         values = values * self._gain + self._bias
         values[beyond] = np.nan
         return values, absent * np.uint8(ABSENT) + beyond * np.uint8(OUT_OF_RANGE)
+
+    def _link(
+        self, raw: NDArray[np.float64], values: NDArray[np.float64], absent: NDArray[np.bool_]
+    ) -> None:
+        """Make the linked points' values of what they are linked to; an impossible one is NaN."""
+        own = np.where((values >= self._low) & (values <= self._high), values, np.nan)
+        fraction, exponent, factor = self._links
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw[fraction.rows] += own[fraction.sources]
+            raw[exponent.rows] *= 10.0 ** own[exponent.sources]
+            raw[factor.rows] *= own[factor.sources]
+        for links in self._links:
+            # A value without its scale is as unknown as one that the device does not have.
+            absent[links.rows] |= absent[links.sources]
+            values[links.rows] = (
+                raw[links.rows] * self._scale[links.rows] + self._offset[links.rows]
+            )
+        values[absent] = np.nan
+
+
+_LINKS = ("fraction", "scale_by", "factor_by")
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The points (`rows`) that are linked in one way, and what each is linked to (`sources`)."""
+
+    rows: NDArray[np.intp]
+    sources: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, points: Sequence[Point], kind: str) -> _Links:
+        """The links of a kind among `points`."""
+        at = {point.name: row for row, point in enumerate(points)}
+        pairs = [(row, getattr(point, kind)) for row, point in enumerate(points)]
+        linked = [(row, name) for row, name in pairs if name is not None]
+        for row, name in linked:
+            if name not in at:
+                raise ValueError(f"{points[row].name}: {kind} {name} is not read with it")
+        return cls(
+            np.array([row for row, _ in linked], np.intp),
+            np.array([at[name] for _, name in linked], np.intp),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,32 +274,39 @@ class _Lane:
     Each of `sentinels` is a raw number and which of the points it stands for absence in.
     """
 
-    dtype: np.dtype[Any]
+    kind: RegisterType
     positions: NDArray[np.intp]
     rows: NDArray[np.intp]
     sentinels: tuple[tuple[np.generic, NDArray[np.bool_]], ...]
-    masks: NDArray[np.uint16] | None
-    shifts: NDArray[np.uint16] | None
+    masks: NDArray[np.unsignedinteger] | None
+    shifts: NDArray[np.unsignedinteger] | None
 
     def gather(self, image: NDArray[np.uint8]) -> NDArray[Any]:
-        """The raw numbers of the lane's points."""
-        return image[self.positions].view(self.dtype)[:, 0]
+        """The bit patterns of the lane's points."""
+        wire = image[self.positions]
+        if self.kind.padding:
+            wire = np.pad(wire, ((0, 0), (self.kind.padding, 0)))
+        patterns: NDArray[Any] = wire.view(self.kind.dtype)[:, 0]
+        return patterns
 
     def absent(self, raw: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Which raw numbers mean absent; None when none can."""
+        """Which bit patterns mean absent; None when none can."""
         found: NDArray[np.bool_] | None = None
-        if self.dtype.kind == "f":
+        if self.kind.dtype.kind == "f":
             found = ~np.isfinite(raw)
         for number, members in self.sentinels:
             equal = (raw == number) & members
             found = equal if found is None else found | equal
         return found
 
-    def field(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """The raw numbers without the bits that their masks leave out."""
+    def numbers(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """What the bit patterns say, without the bits that the points' masks leave out."""
+        if self.kind.of_pattern is not None:
+            return self.kind.of_pattern(raw)
         if self.masks is None or self.shifts is None:
             return raw
-        return (raw.astype(np.uint16) & self.masks) >> self.shifts
+        fields: NDArray[Any] = (raw.astype(self.masks.dtype) & self.masks) >> self.shifts
+        return fields
 
 
 class BlockCodec:
@@ -250,9 +333,9 @@ class BlockCodec:
         # A signalling NaN raises a floating-point flag whenever it is touched.
         with np.errstate(invalid="ignore"):
             for lane in self._lanes:
-                numbers = lane.gather(image)
-                lane_absent = lane.absent(numbers)
-                raw[lane.rows] = lane.field(numbers)
+                patterns = lane.gather(image)
+                lane_absent = lane.absent(patterns)
+                raw[lane.rows] = lane.numbers(patterns)
                 if lane_absent is not None:
                     absent[lane.rows] = lane_absent
         return self._scaling.apply(raw, absent)
@@ -265,18 +348,20 @@ def _lane(points: Sequence[Point], register_type: str, positions: Mapping[str, i
         [2 * positions[point.name] + place for place in byte_positions(point.type, point.order)]
         for point in members
     ]
-    dtype = _DTYPES[register_type]
+    kind = REGISTER_TYPES[register_type]
     numbers = sorted({number for point in members for number in point.absent})
-    masks = [0xFFFF if point.mask is None else point.mask for point in members]
+    every_bit = (1 << 16 * min(kind.registers, 2)) - 1
+    masks = [every_bit if point.mask is None else point.mask for point in members]
     masked = any(point.mask is not None for point in members)
+    unsigned = kind.dtype.newbyteorder("=")
     return _Lane(
-        dtype=dtype,
+        kind=kind,
         positions=np.array(gathered, np.intp),
         rows=np.array(rows, np.intp),
         sentinels=tuple(
-            (dtype.type(number), np.array([number in point.absent for point in members]))
+            (kind.dtype.type(number), np.array([number in point.absent for point in members]))
             for number in numbers
         ),
-        masks=np.array(masks, np.uint16) if masked else None,
-        shifts=np.array([mask_shift(mask) for mask in masks], np.uint16) if masked else None,
+        masks=np.array(masks, unsigned) if masked else None,
+        shifts=np.array([mask_shift(mask) for mask in masks], unsigned) if masked else None,
     )

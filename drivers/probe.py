@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from drivers.codec import QUALITIES, BlockCodec, PointCodec, is_float, mask_shift
+from drivers.codec import QUALITIES, BlockCodec, PointCodec, mask_shift
 from drivers.errors import TransportError
 from drivers.profile_types import Condition, Point, Profile
 from drivers.protocol import Transport
 from drivers.read_plan import ReadBlock, plan_reads
 from drivers.reading import Quality
+from drivers.register_types import is_float
 
 _FLOAT_BITS = 7.0
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from drivers.codec import is_float, register_count
 from drivers.errors import ProfileError
 from drivers.expression import Expression, name_in_expressions
 from drivers.profile_document import ProfileDocument
@@ -30,6 +29,7 @@ from drivers.profile_types import (
     WriteRule,
 )
 from drivers.protocol import DeviceProtocol, protocol_named
+from drivers.register_types import is_float, register_count
 from drivers.units import KNOWN_UNITS
 
 __all__ = [

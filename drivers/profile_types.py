@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drivers.codec import register_count
 from drivers.expression import Expression, name_in_expressions
+from drivers.register_types import register_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,9 @@ class Point:
     scale: float = 1.0
     offset: float = 0.0
     mask: int | None = None
+    scale_by: str | None = None
+    factor_by: str | None = None
+    fraction: str | None = None
     range: tuple[float, float] | None = None
     absent: tuple[float, ...] = ()
     accuracy: Accuracy | None = None
@@ -96,6 +99,13 @@ class Point:
     redfish: str | None = None
     note: str | None = None
     at: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The points that the value is made of beside its own."""
+        return tuple(
+            name for name in (self.fraction, self.scale_by, self.factor_by) if name is not None
+        )
 
     @property
     def registers(self) -> int:

@@ -15,14 +15,15 @@ from drivers.codec import (
     OUT_OF_RANGE,
     BlockCodec,
     PointCodec,
-    decode_number,
-    encode_number,
+    encode_image,
 )
 from drivers.profile_types import Point
 from drivers.reading import Quality
+from drivers.register_types import decode_number, encode_number
 
 _STRUCT = {
-    "u16": "H", "i16": "h", "bits": "H", "u32": "I", "i32": "i", "f32": "f", "u64": "Q", "i64": "q"
+    "u16": "H", "i16": "h", "bits": "H", "u32": "I", "i32": "i", "bits32": "I", "f32": "f",
+    "u64": "Q", "i64": "q", "f64": "d",
 }  # fmt: skip
 
 # What the order's letters mean, written out: where byte A, B, ... of the number is on the wire.
@@ -49,8 +50,9 @@ def point(register_type: str = "f32", **settings: object) -> Point:
 
 def numbers(register_type: str) -> st.SearchStrategy[float]:
     """Every number that the type can hold."""
-    if register_type == "f32":
-        return st.floats(width=32, allow_nan=False, allow_infinity=False)
+    if register_type in ("f32", "f64"):
+        width = 32 if register_type == "f32" else 64
+        return st.floats(width=width, allow_nan=False, allow_infinity=False)
     bits = 8 * struct.calcsize(_STRUCT[register_type])
     if register_type.startswith("i"):
         return st.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
@@ -68,8 +70,131 @@ def test_numbers_cross_the_wire_as_struct_says(case: tuple[str, float, str]) -> 
     on_the_wire = wire(number, register_type, order)
     assert decode_number(on_the_wire, register_type, order) == float(number)
     # 64-bit numbers pass through a double: only those that it holds come back exactly.
-    if abs(number) <= 2**53:
+    if abs(number) <= 2**53 or register_type == "f64":
         assert encode_number(number, register_type, order) == on_the_wire
+
+
+@pytest.mark.parametrize(
+    ("register_type", "registers", "number"),
+    [
+        ("u48", [0x0001, 0x0002, 0x0003], 0x0001_0002_0003),
+        ("bcd16", [0x1234], 1234),
+        ("bcd32", [0x0012, 0x3456], 123456),
+        ("bcd64", [0x1234, 0x5678, 0x9012, 0x3456], 1234567890123456),
+        ("dec32", [12, 3456], 123456),
+        ("dec32", [0, 0xFFFF], -1),
+        ("dec48", [1, 2, 3], 100020003),
+        ("dec64", [9, 9999, 9999, 9999], 9999999999999),
+        ("dec64", [0xFFFF, 0xFFFE, 0, 0], -1000200000000),
+        ("sm16", [0x8005], -5),
+        ("sm16", [0x7FFF], 32767),
+        ("sm32", [0x8001, 0x0000], -65536),
+    ],
+)
+def test_codes_that_devices_invent_are_read_digit_by_digit(
+    register_type: str, registers: list[int], number: int
+) -> None:
+    """Three-register integers, BCD, base 10 000 and sign-magnitude, worked out by hand."""
+    data = b"".join(struct.pack(">H", register) for register in registers)
+    assert decode_number(data, register_type) == number
+    assert encode_number(number, register_type) == data
+    low_word_first = b"".join(struct.pack(">H", register) for register in reversed(registers))
+    assert decode_number(low_word_first, register_type, "CDAB") == number
+    swapped = b"".join(struct.pack("<H", register) for register in registers)
+    assert decode_number(swapped, register_type, "BADC") == number
+    assert PointCodec(point(register_type, range=(-1e16, 1e16))).decode(data) == (
+        number,
+        Quality.OK,
+    )
+
+
+@pytest.mark.parametrize(
+    ("register_type", "registers"),
+    [("bcd16", [0x12A4]), ("bcd32", [0xF000, 0]), ("dec32", [0, 10000]), ("dec48", [0x8000, 0, 0])],
+)
+def test_a_pattern_that_is_no_number_of_its_code_is_out_of_range(
+    register_type: str, registers: list[int]
+) -> None:
+    """A nibble above 9, or a digit to the base 10 000 above 9999, never becomes a number."""
+    data = b"".join(struct.pack(">H", register) for register in registers)
+    assert PointCodec(point(register_type)).decode(data) == (None, Quality.OUT_OF_RANGE)
+
+
+def test_the_sentinel_of_a_coded_number_is_its_bit_pattern() -> None:
+    """A device that fills coded registers with a mark has no value, not a wrong one."""
+    for register_type, mark in (("bcd32", 0xFFFF_FFFF), ("dec64", 0x8000_8000_8000_8000)):
+        codec = PointCodec(point(register_type, absent=(mark,)))
+        absent = mark.to_bytes(codec.point.registers * 2, "big")
+        assert codec.decode(absent) == (None, Quality.ABSENT)
+        assert codec.encode_absent() == absent
+
+
+def test_a_mask_picks_bits_of_two_registers() -> None:
+    """A field of a 32-bit register is shifted down to a number of its own."""
+    codec = PointCodec(point("bits32", mask=0x00FF_0000, unit="1"))
+    assert codec.decode(struct.pack(">I", 0xAB12_3456)) == (0x12, Quality.OK)
+    assert codec.encode(0x34) == struct.pack(">I", 0x0034_0000)
+
+
+def linked(*points: Point) -> tuple[BlockCodec, dict[str, PointCodec]]:
+    """The points one after another in one block."""
+    starts = [sum(entry.registers for entry in points[:k]) for k in range(len(points))]
+    codecs = {entry.name: PointCodec(entry) for entry in points}
+    positions = {entry.name: start for entry, start in zip(points, starts, strict=True)}
+    return BlockCodec(list(codecs.values()), positions), codecs
+
+
+@pytest.mark.parametrize(
+    ("raw", "exponent", "value", "quality"),
+    [
+        (2301, -1, 230.1, OK),
+        (23, 1, 230.0, OK),
+        (-5, 0, -5.0, OK),
+        (2301, -0x8000, None, ABSENT),
+        (-0x8000, -1, None, ABSENT),
+        (2301, 11, None, OUT_OF_RANGE),
+        (2301, 3, None, OUT_OF_RANGE),
+    ],
+)
+def test_a_value_is_scaled_by_another_register(
+    raw: int, exponent: int, value: float | None, quality: int
+) -> None:
+    """SunSpec's scale factor: 10 to the power of a register, unknown when that is unknown."""
+    block, _ = linked(
+        point("i16", absent=(-0x8000,), range=(-1e4, 1e4), scale_by="sf"),
+        point("i16", name="sf", unit="1", absent=(-0x8000,), range=(-10, 10)),
+    )
+    values, qualities = block.decode(struct.pack(">hh", raw, exponent))
+    assert qualities[0] == quality
+    assert (None if math.isnan(values[0]) else values[0]) == pytest.approx(value)
+
+
+def test_a_total_of_integer_and_fraction_takes_factor_and_exponent() -> None:
+    """(integer + fraction) * scale * 10^n * factor, as flow meters and transformers have it."""
+    points = (
+        point("i32", unit="m3", fraction="rest", scale_by="n", factor_by="k", scale=0.001),
+        point("f32", name="rest", unit="1"),
+        point("u16", name="n", unit="1"),
+        point("u16", name="k", unit="1"),
+    )
+    block, codecs = linked(*points)
+    data = struct.pack(">ifHH", 1234, 0.5, 2, 40)
+    values, qualities = block.decode(data)
+    assert not qualities.any()
+    assert values[0] == pytest.approx(1234.5 * 0.001 * 100 * 40)
+    # The other way round: what a simulated device holds for that total.
+    image = encode_image(codecs, {"p": 4938.0}, {"n": 2.0, "k": 40.0}.get)
+    assert image == {"p": data[:4], "rest": data[4:8]}
+    with pytest.raises(ValueError, match="is 0"):
+        encode_image(codecs, {"p": 1.0}, {"n": 2.0, "k": 0.0}.get)
+    with pytest.raises(ValueError, match="needs the value of n, k"):
+        codecs["p"].encode(1.0, {"rest": 0.0})
+
+
+def test_a_linked_point_is_never_decoded_alone() -> None:
+    """Without what it is scaled by, a register is no value."""
+    with pytest.raises(ValueError, match="scale_by sf is not read with it"):
+        PointCodec(point("i16", scale_by="sf")).decode(b"\0\0")
 
 
 _PLACED = st.tuples(
