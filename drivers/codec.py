@@ -27,7 +27,7 @@ from drivers.register_types import (
 from drivers.units import conversion, transformer_ratio
 
 if TYPE_CHECKING:
-    from drivers.profile_types import Point
+    from drivers.profile_types import Golden, Point, Profile
 
 # The order of these is the code in a quality array.
 QUALITIES = (Quality.OK, Quality.ABSENT, Quality.OUT_OF_RANGE)
@@ -37,6 +37,23 @@ OK, ABSENT, OUT_OF_RANGE = range(3)
 def registers_to_bytes(registers: Sequence[int]) -> bytes:
     """Registers as they travel: two bytes each, high byte first."""
     return np.asarray(registers, ">u2").tobytes()
+
+
+# Read coils and read discrete inputs (Modbus Application Protocol V1.1b3, 6.1 and 6.2).
+BIT_FUNCTIONS = (1, 2)
+
+
+def bits_to_bytes(data: bytes, count: int) -> bytes:
+    """Packed coils, the first in the lowest bit, as a register each of 0 or 1."""
+    return registers_to_bytes([data[k // 8] >> (k % 8) & 1 for k in range(count)])
+
+
+def bits_of(registers: Sequence[int]) -> bytes:
+    """The inverse of `bits_to_bytes`, of registers."""
+    packed = bytearray(-(-len(registers) // 8))
+    for k, register in enumerate(registers):
+        packed[k // 8] |= bool(register) << (k % 8)
+    return bytes(packed)
 
 
 def bytes_to_registers(data: bytes) -> list[int]:
@@ -148,6 +165,21 @@ def decode_image(
     values, qualities = BlockCodec(members, positions).decode(b"".join(parts))
     quality = QUALITIES[int(qualities[0])]
     return (float(values[0]) if quality is Quality.OK else None), quality
+
+
+def golden_values(profile: Profile, vector: Golden) -> dict[str, tuple[float | None, Quality]]:
+    """What this codec makes of a golden vector: own value and quality of each expected point."""
+    codecs = {name: PointCodec(point) for name, point in profile.points.items()}
+
+    def read(point: Point) -> bytes:
+        start = point.address - vector.address
+        return registers_to_bytes(vector.registers[start : start + point.registers])
+
+    found = {}
+    for name in vector.expect:
+        value, quality = decode_image(codecs, name, read)
+        found[name] = (None if value is None else codecs[name].to_device(value), quality)
+    return found
 
 
 def encode_image(

@@ -22,7 +22,7 @@ from pyModbusTCP.client import ModbusClient
 from pyModbusTCP.constants import MB_RECV_ERR, MB_SEND_ERR
 
 from drivers.bus_load import wire_time_s
-from drivers.codec import bytes_to_registers, registers_to_bytes
+from drivers.codec import BIT_FUNCTIONS, bits_to_bytes, bytes_to_registers, registers_to_bytes
 from drivers.errors import TransportError
 from drivers.read_plan import ReadBlock
 from drivers.target import SerialTarget, TcpTarget
@@ -122,10 +122,11 @@ class TcpTransport:
         reply = self._exchange(
             unit, struct.pack(">BHH", fc, request.address, count), timeout_s, repeatable=True
         )
-        if len(reply) != 2 + 2 * count or reply[0] != fc or reply[1] != 2 * count:
+        size = -(-count // 8) if fc in BIT_FUNCTIONS else 2 * count
+        if len(reply) != 2 + size or reply[0] != fc or reply[1] != size:
             self._client.close()
             raise TransportError(f"{self._name} unit {unit}: malformed reply to function {fc}")
-        return reply[2:]
+        return bits_to_bytes(reply[2:], count) if fc in BIT_FUNCTIONS else reply[2:]
 
     def write(self, unit: int, request: WriteBlock, timeout_s: float) -> None:
         """See Transport."""
@@ -201,6 +202,9 @@ class SerialTransport:
         count = request.count
         instrument = self._prepare(unit, timeout_s + wire_time_s(count, self._baud, self._framing))
         try:
+            if request.fc in BIT_FUNCTIONS:
+                bits = instrument.read_bits(request.address, count, request.fc)
+                return registers_to_bytes(bits)
             return registers_to_bytes(instrument.read_registers(request.address, count, request.fc))
         except _LINE_ERRORS as error:
             raise self._failure(unit, error) from error

@@ -6,9 +6,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from drivers.codec import QUALITIES, BlockCodec, PointCodec, mask_shift
+from drivers.codec import (
+    QUALITIES,
+    BlockCodec,
+    PointCodec,
+    bytes_to_registers,
+    mask_shift,
+)
 from drivers.errors import TransportError
-from drivers.profile_types import Condition, Point, Profile
+from drivers.profile_types import Condition, Point, Profile, TextCondition
 from drivers.protocol import Transport
 from drivers.read_plan import ReadBlock, plan_reads
 from drivers.reading import Quality
@@ -54,11 +60,15 @@ def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
 
 def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float) -> bool:
     """Whether every identify condition of the profile holds on the unit."""
-    points = [profile.points[name] for name in dict.fromkeys(c.point for c in profile.identify)]
-    if not points:
+    if not profile.identify and not profile.identify_texts:
         return False
+    asked = [profile.points[condition.point] for condition in profile.identify]
+    names = dict.fromkeys(name for point in asked for name in (point.name, *point.links))
+    points = [profile.points[name] for name in names]
     plan = plan_reads(points, profile.transport)
     try:
+        if not all(_text_holds(transport, unit, t, timeout_s) for t in profile.identify_texts):
+            return False
         data = b"".join(transport.read(unit, block, timeout_s) for block in plan.blocks)
     except TransportError:
         return False
@@ -76,13 +86,20 @@ def evidence_bits(profile: Profile) -> float:
     """How much it says that all identify conditions hold: -log2 of the chance that noise does.
 
     An interval of an integer register is judged by its share of the register's span; of random
-    float32 patterns about 1 in 128, two powers of two, lies in a usual interval.
+    float32 patterns about 1 in 128, two powers of two, lies in a usual interval. A text says eight
+    bits a character.
     """
-    return sum(_condition_bits(c, profile.points[c.point]) for c in profile.identify)
+    texts = sum(8.0 * len(condition.text) for condition in profile.identify_texts)
+    return texts + sum(_condition_bits(c, profile.points[c.point]) for c in profile.identify)
+
+
+def _text_holds(transport: Transport, unit: int, text: TextCondition, timeout_s: float) -> bool:
+    data = transport.read(unit, ReadBlock(text.fc, text.address, len(text.registers)), timeout_s)
+    return text.holds(bytes_to_registers(data))
 
 
 def _condition_bits(condition: Condition, point: Point) -> float:
-    if is_float(point.type):
+    if is_float(point.type) or point.links:
         return _FLOAT_BITS
     steps = 2.0 ** (16 * point.registers)
     if point.mask is not None:

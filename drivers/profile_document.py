@@ -1,14 +1,17 @@
 """A device profile as text: YAML read with line numbers, checked against the published schema.
 
-A vendor's file is untrusted input: only plain YAML values are constructed; aliases are refused (a
-few lines of them expand to gigabytes), deep nesting (it takes the parser minutes) and duplicate
-keys (YAML would let the last one win).
+A vendor's file is untrusted input: only plain YAML values are constructed, and what no honest
+profile has is refused before anything pays for it: aliases (a few lines of them expand to
+gigabytes), deep nesting and endless lists (they take minutes), numbers of many digits or without
+end, characters that a terminal would obey, keys that are no text or given twice (YAML would let the
+last one win).
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -22,6 +25,13 @@ from drivers.errors import ProfileError
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 20
+_MAX_VALUES = 20_000
+_MAX_TEXT = 4_000
+_MAX_DIGITS = 40
+# Beyond it no register holds a number and no unit has a use for one; well inside a double.
+_MAX_NUMBER = 1e30
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_TEXT = "tag:yaml.org,2002:str"
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -38,7 +48,7 @@ class ProfileDocument:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = _read(path)
+        text = read_text(path)
         try:
             self._root, content = _parse(text)
         except yaml.MarkedYAMLError as error:
@@ -50,6 +60,7 @@ class ProfileDocument:
         except ValueError as error:
             raise ProfileError(f"{path}:1: not a profile: {error}") from error
         self._refuse_duplicate_keys(self._root)
+        self._refuse_endless_numbers((), content)
         self.content: dict[str, Any] = self._checked(content)
 
     def error(self, place: Iterable[str | int], reason: str) -> ProfileError:
@@ -66,6 +77,16 @@ class ProfileDocument:
         error = best_match(Draft202012Validator(schema).iter_errors(found))
         if error is not None:
             raise self.error([*place, *error.absolute_path], _reason(error))
+
+    def _refuse_endless_numbers(self, place: tuple[str | int, ...], content: object) -> None:
+        if isinstance(content, dict):
+            for key, value in content.items():
+                self._refuse_endless_numbers((*place, key), value)
+        elif isinstance(content, list):
+            for index, value in enumerate(content):
+                self._refuse_endless_numbers((*place, index), value)
+        elif isinstance(content, (int, float)) and not abs(content) <= _MAX_NUMBER:
+            raise self.error(place, "a number that no register holds")
 
     def _checked(self, content: object) -> dict[str, Any]:
         error = best_match(profile_validator().iter_errors(content))
@@ -93,22 +114,27 @@ class ProfileDocument:
         seen: set[str] = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise ProfileError(f"{self.path}:{line}: a key must be a plain word")
             if key.value in seen:
                 raise ProfileError(f"{self.path}:{line}: {key.value!r} is given twice")
             seen.add(key.value)
             self._refuse_duplicate_keys(value)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """What a file holds; ProfileError when it is too large, no file, or no UTF-8 text."""
     try:
-        data = path.read_bytes()
-        if len(data) > _MAX_BYTES:
-            raise ProfileError(f"{path}:1: larger than {_MAX_BYTES} bytes")
-        return data.decode("utf-8")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ProfileError(f"{path}: not a file")
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ProfileError(f"{str(path)!r}: {error}") from error
+    if len(data) > _MAX_BYTES:
+        raise ProfileError(f"{path}:1: larger than {_MAX_BYTES} bytes")
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ProfileError(f"{path}:1: not UTF-8 text: {error.reason}") from error
 
@@ -118,7 +144,10 @@ def _parse(text: str) -> tuple[yaml.Node | None, object]:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        return node, None if node is None else loader.construct_document(node)
+        if node is None:
+            return None, None
+        _refuse_strange_values(node)
+        return node, loader.construct_document(node)
     finally:
         loader.dispose()
 
@@ -126,17 +155,47 @@ def _parse(text: str) -> tuple[yaml.Node | None, object]:
 def _refuse_hostile(text: str) -> None:
     """Stop at the first event that no honest profile has, before the parser pays for the rest."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        problem = "aliases are refused" if isinstance(event, yaml.AliasEvent) else None
+        if isinstance(event, yaml.AliasEvent):
+            raise _marked("aliases are refused", event)
         if depth > _MAX_DEPTH:
-            problem = f"nested deeper than {_MAX_DEPTH} levels"
-        if problem is not None:
-            raise yaml.MarkedYAMLError(
-                problem=problem,
-                problem_mark=event.start_mark,  # type: ignore[arg-type]  # libyaml has its own Mark
-            )
+            raise _marked(f"nested deeper than {_MAX_DEPTH} levels", event)
+        if count > _MAX_VALUES:
+            raise _marked(f"more than {_MAX_VALUES} values", event)
+
+
+def _refuse_strange_values(node: yaml.Node) -> None:
+    """Every scalar is a short text or a number of few digits, and every key a text."""
+    if isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            _refuse_strange_values(entry)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != _TEXT:
+                raise _marked("a key must be a plain word; put it in quotes if it is one", key)
+            _refuse_strange_scalar(key)
+            _refuse_strange_values(value)
+    elif isinstance(node, yaml.ScalarNode):
+        _refuse_strange_scalar(node)
+
+
+def _refuse_strange_scalar(node: yaml.ScalarNode) -> None:
+    text: str = node.value
+    number = node.tag in _NUMBERS
+    if len(text) > (_MAX_DIGITS if number else _MAX_TEXT):
+        raise _marked("a number of so many digits" if number else "a text so long", node)
+    if number and text.strip("+-").lower() in (".inf", ".nan"):
+        raise _marked(f"{text} is no number to reckon with", node)
+    strange = next((c for c in text if not (c.isprintable() or c in "\n\t")), None)
+    if strange is not None:
+        raise _marked(f"character U+{ord(strange):04X} does not belong in a profile", node)
+
+
+def _marked(problem: str, at: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    mark: Any = at.start_mark  # libyaml has its own Mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _child(node: yaml.Node | None, step: str | int, line: int) -> tuple[yaml.Node | None, int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from drivers.expression import Expression, name_in_expressions
 from drivers.register_types import register_count
+
+# From the best to the least.
+EVIDENCE_LEVELS = ("standard", "manual", "project-tested", "restated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How the device is reached and what its Modbus side can take; times in seconds."""
+    """How the device is reached and what its Modbus side can take; times in seconds.
+
+    `max_regs` is what one read may fetch, `max_regs_of` what it may by function where that differs.
+    """
 
     modes: tuple[str, ...] = ()
     baud: tuple[int, ...] = (9600,)
@@ -35,6 +41,11 @@ class Transport:
     turnaround_s: float = 0.02
     timeout_s: float = 0.3
     tcp_clients: int | None = None
+    max_regs_of: Mapping[int, int] = field(default_factory=dict, hash=False)
+
+    def limit(self, fc: int) -> int:
+        """How many registers (coils by functions 1 and 2) one read by that function may fetch."""
+        return self.max_regs_of.get(fc, self.max_regs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +73,28 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class WriteRule:
-    """What may be written, in the point's unit, and by which function (6 or 16)."""
+    """What may be written, in the point's unit, by which function (6 or 16), and how often.
+
+    `min_interval_s` is the least time in s from one write to the next.
+    """
 
     low: float
     high: float
     fc: int
+    min_interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One quantity. Value = raw * scale + offset, in `unit` (UCUM); `range` in that unit.
+    """One quantity, in `unit` (UCUM); `range` in that unit.
 
-    `absent` are raw numbers that mean: no value. `address` (of the PDU), `fc`, `type` and `order`
-    place it in a Modbus device; in one of another protocol `at` does, and they mean nothing.
+    Value = (raw + fraction) * scale * 10^scale_by * factor_by + offset, where the three name points
+    that are read with it and may be left out. `max_rate` is the fastest change that is possible, in
+    the unit per second, and `stuck_after_s` how long an unchanged value is believed, both None for
+    no judgement. `redfish` is the property and `dcpi` the endpoint and member that the point shows
+    in. `absent` are raw numbers that mean: no value. `address` (of the PDU), `fc`, `type` and
+    `order` place it in a Modbus device; in one of another protocol `at` does, and they mean
+    nothing.
     """
 
     name: str
@@ -95,8 +115,11 @@ class Point:
     accuracy: Accuracy | None = None
     reference: str | None = None
     monotonic: bool = False
+    max_rate: float | None = None
+    stuck_after_s: float | None = None
     write: WriteRule | None = None
     redfish: str | None = None
+    dcpi: str | None = None
     note: str | None = None
     at: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -123,14 +146,43 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class TextCondition:
+    """A text (model, maker) that stands from a register on when a search finds this model."""
+
+    text: str
+    address: int
+    fc: int
+    order: str = "ABCD"
+
+    @property
+    def registers(self) -> tuple[int, ...]:
+        """The registers that hold the text, two characters each, padded with a zero byte."""
+        data = self.text.encode("ascii") + b"\0" * (len(self.text) % 2)
+        endian: Literal["big", "little"] = "little" if self.order == "BADC" else "big"
+        return tuple(int.from_bytes(data[k : k + 2], endian) for k in range(0, len(data), 2))
+
+    def holds(self, registers: Sequence[int]) -> bool:
+        """Whether the registers that were read there begin with the text."""
+        endian: Literal["big", "little"] = "little" if self.order == "BADC" else "big"
+        data = b"".join(register.to_bytes(2, endian) for register in registers)
+        return data.startswith(self.text.encode("ascii"))
+
+
+@dataclass(frozen=True, slots=True)
 class Golden:
-    """Registers and what they mean (in the points' own units; None is absent), from outside."""
+    """Registers and what they mean (in the points' own units; None is absent), from outside.
+
+    `made_by` says who made the vector: manual, standard, capture or hand. `read` is the file's own
+    entry, in which a protocol other than Modbus finds its bytes.
+    """
 
     fc: int
     address: int
     registers: tuple[int, ...]
     expect: Mapping[str, float | None]
     origin: str | None
+    made_by: str | None = None
+    read: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +225,16 @@ class Profile:
     description: str = ""
     protocol: str = "modbus"
     identify: tuple[Condition, ...] = ()
+    identify_texts: tuple[TextCondition, ...] = ()
     checks: tuple[Check, ...] = ()
     golden: tuple[Golden, ...] = ()
     simulation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> str:
+        """How well the facts are known: what the best source gives."""
+        levels = {source.verified for source in self.sources}
+        return next(level for level in EVIDENCE_LEVELS if level in levels)
 
     def point(self, name: str) -> Point:
         """The point of that name; KeyError names profile and point."""

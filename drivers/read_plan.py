@@ -39,7 +39,9 @@ def plan_reads(points: Sequence[Point], transport: Transport) -> ReadPlan:
     blocks: list[ReadBlock] = []
     owner: dict[str, int] = {}
     for point in sorted(points, key=lambda point: (point.fc, point.address)):
-        merged = _merged(blocks[-1], point, allowed_gap, transport.max_regs) if blocks else None
+        merged = (
+            _merged(blocks[-1], point, allowed_gap, transport.limit(point.fc)) if blocks else None
+        )
         if merged is None:
             blocks.append(ReadBlock(point.fc, point.address, point.registers))
         else:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from drivers.codec import PointCodec, bytes_to_registers, registers_to_bytes
+from drivers.codec import (
+    PointCodec,
+    bytes_to_registers,
+    decode_image,
+    encode_image,
+    registers_to_bytes,
+)
 from drivers.profile import Point, Profile
 
 # Exception codes of the Modbus Application Protocol V1.1b3, chapter 7.
@@ -42,10 +48,12 @@ class SimulatedDevice:
             name: PointCodec(point, ct_ratio, pt_ratio) for name, point in profile.points.items()
         }
         # Per function code, register by address: only what the profile maps exists.
-        self._registers: dict[int, dict[int, int]] = {3: {}, 4: {}}
+        self._registers: dict[int, dict[int, int]] = {1: {}, 2: {}, 3: {}, 4: {}}
         for point in profile.points.values():
             for address in range(point.address, point.address + point.registers):
                 self._registers[point.fc][address] = 0
+        for text in profile.identify_texts:
+            self._registers[text.fc].update(enumerate(text.registers, text.address))
         self._spans = {
             fc: range(min(image, default=0), max(image, default=-1) + 1)
             for fc, image in self._registers.items()
@@ -60,28 +68,32 @@ class SimulatedDevice:
 
     def update(self, values: Mapping[str, float | None]) -> None:
         """Set several points at once: no master sees some of them old and some new."""
-        encoded = [
-            (self.profile.point(name), self._encode(name, value)) for name, value in values.items()
-        ]
+        for name in values:
+            self.profile.point(name)
+        encoded = encode_image(self._codecs, values, self.get)
         with self._lock:
-            for point, registers in encoded:
-                image = self._registers[point.fc]
-                for offset, register in enumerate(registers):
-                    image[point.address + offset] = register
+            for name, data in encoded.items():
+                point = self.profile.points[name]
+                registers = enumerate(bytes_to_registers(data), point.address)
+                self._registers[point.fc].update(registers)
 
     def get(self, point: str) -> float | None:
         """What the registers of a point say, canonical; None when absent or impossible."""
-        spec = self.profile.point(point)
+        self.profile.point(point)
         with self._lock:
-            image = self._registers[spec.fc]
-            registers = [image[spec.address + offset] for offset in range(spec.registers)]
-        return self._codecs[point].decode(registers_to_bytes(registers))[0]
+            return decode_image(self._codecs, point, self._held)[0]
+
+    def _held(self, point: Point) -> bytes:
+        image = self._registers[point.fc]
+        return registers_to_bytes(
+            [image[point.address + offset] for offset in range(point.registers)]
+        )
 
     def read_registers(self, fc: int, address: int, count: int) -> list[int]:
         """What a master's read is answered with; raises RefusedRequestError as the device would."""
         if fc not in self._registers:
             raise RefusedRequestError(ILLEGAL_FUNCTION)
-        if not 1 <= count <= self.profile.transport.max_regs:
+        if not 1 <= count <= self.profile.transport.limit(fc):
             raise RefusedRequestError(ILLEGAL_VALUE)
         image = self._registers[fc]
         wanted = range(address, address + count)
@@ -109,10 +121,6 @@ class SimulatedDevice:
             value = self.get(point.name)
             if self.on_write is not None and value is not None:
                 self.on_write(point.name, value)
-
-    def _encode(self, name: str, value: float | None) -> list[int]:
-        codec = self._codecs[self.profile.point(name).name]
-        return bytes_to_registers(codec.encode_absent() if value is None else codec.encode(value))
 
 
 def _covers(point: Point, written: range) -> bool:

@@ -15,6 +15,7 @@ import tty
 from collections.abc import Mapping
 from pathlib import Path
 
+from drivers.codec import BIT_FUNCTIONS, bits_of
 from drivers.simulation.device import (
     ILLEGAL_FUNCTION,
     ILLEGAL_VALUE,
@@ -160,6 +161,10 @@ def _perform(device: SimulatedDevice, function: int, data: bytes) -> bytes:
         address, count = struct.unpack(">HH", data)
         registers = device.read_registers(function, address, count)
         return bytes([2 * len(registers)]) + struct.pack(f">{len(registers)}H", *registers)
+    if function in BIT_FUNCTIONS:
+        address, count = struct.unpack(">HH", data)
+        bits = bits_of(device.read_registers(function, address, count))
+        return bytes([len(bits)]) + bits
     if function == 6:
         address, register = struct.unpack(">HH", data)
         device.write_registers(address, [register])

@@ -126,6 +126,14 @@ class _Registers(DataHandler):  # type: ignore[misc]  # pyModbusTCP ships no typ
         super().__init__(DataBank(virtual_mode=True))
         self._devices = devices
 
+    def read_coils(self, address: int, count: int, srv_info: Any) -> Any:
+        """Function 1."""
+        return self._read(1, address, count, srv_info)
+
+    def read_d_inputs(self, address: int, count: int, srv_info: Any) -> Any:
+        """Function 2."""
+        return self._read(2, address, count, srv_info)
+
     def read_h_regs(self, address: int, count: int, srv_info: Any) -> Any:
         """Function 3."""
         return self._read(3, address, count, srv_info)

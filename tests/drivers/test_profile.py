@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from drivers.codec import golden_values
 from drivers.errors import ProfileError
-from drivers.profile import list_profiles, load_profile
+from drivers.profile import WriteRule, list_profiles, load_profile
+from drivers.reading import Quality
 
 _GOOD = """\
 profile: device-profile/1
@@ -16,7 +21,7 @@ id: acme.meter
 vendor: ACME
 model: M1
 kind: PowerMeter
-sources: [{ref: data sheet, verified: manual}]
+sources: [{ref: data sheet, verified: restated}]
 transport: {modes: [tcp], max_regs: 10}
 defaults: {fc: 3, type: u16, group: fast}
 groups:
@@ -74,7 +79,7 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ("unit: Hz", "unit: Hz, type: f33", 12, "'f33' is not one of"),
         ("unit: Hz", "unit: Hz, colour: red", 12, "'colour' was unexpected"),
         ("unit: Hz", "unit: Hz, accuracy: {}", 12, "should be non-empty"),
-        ("unit: Hz", "unit: Hz, type: f32, mask: 255", 12, "a mask needs a u16 or bits register"),
+        ("unit: Hz", "unit: Hz, type: f32, mask: 255", 12, "a mask needs one of u16, bits"),
         ("range: [40, 70]", "range: [70, 40]", 12, "the lower bound is not below the upper"),
         ("range: [40, 70]", "accuracy: {pct_range: 1}", 12, "pct_range needs a range"),
         ("scale: 0.01", "scale: 3.6e6", 12, "is text, not a number"),
@@ -99,9 +104,49 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ("modes: [tcp]", "modes: []", 7, "should be non-empty"),
         ("modes: [tcp]", "addr_base: 1, modes: [tcp]", 7, "0 was expected"),
         ("vendor: ACME", "vendor: &v ACME\ndescription: *v", 4, "aliases are refused"),
+        ("range: [40, 70]", "range: [40, 70], scale_by: exponent", 12, "no point 'exponent'"),
+        (
+            "range: [40, 70]",
+            "range: [40, 70], scale_by: set.point",
+            12,
+            "not read in the same requ",
+        ),
+        ("range: [40, 70]", "range: [40, 70], factor_by: frequency", 12, "itself made of other"),
+        ('unit: "%", write', 'unit: "%", factor_by: frequency, write', 13, "not read in the same"),
+        ("unit: Hz", "unit: kPa", 12, "a pressure says its reference"),
+        ("unit: Hz", "unit: Hz, reference: gauge", 12, "Hz is no pressure"),
+        ("unit: Hz", "unit: Hz, fc: 1", 12, "functions 1 and 2 read a bool"),
+        ("unit: Hz", "unit: Hz, type: bool", 12, "functions 1 and 2 read a bool"),
+        ("unit: Hz", "unit: Hz, mask: 65536", 12, "has bits that a u16 has not"),
+        ("unit: Hz", "unit: Hz, max_rate: 0", 12, "less than or equal to the minimum of 0"),
+        ("unit: Hz", "unit: Hz, stuck_after_ms: 1", 12, "less than the minimum of 100"),
+        ("unit: Hz", "unit: Hz, dcpi: power/history/frequency_hz", 12, "does not match"),
+        ("[0, 100]}", "[0, 100], min_interval_ms: -1}", 13, "less than the minimum of 0"),
+        ("  set.point:", "  set_point:\n  set.point:", 13, "None is not of type 'object'"),
+        (
+            "  set.point:",
+            "  set_point: {addr: 3, unit: V}\n  set.point:",
+            14,
+            "reads like set_point",
+        ),
+        ("max_regs: 10", "max_regs: {fc3: 1, fc4: 500}", 7, "500 is greater than the maximum"),
+        ("verified: restated", "verified: manual", 6, "give golden vectors from outside"),
+        ("in: [45, 65]}", "text: ACME}", 15, "'addr' is a required property"),
+        (
+            "checks:",
+            "golden: [{read: {fc: 3, addr: 2, regs: [1]}, expect: {frequency: 1}}]\nchecks:",
+            18,
+            "the registers of frequency are not among",
+        ),
+        ("scale: 0.01", "scale: .inf", 12, "no number to reckon with"),
+        ("scale: 0.01", "offset: 1.0e+308", 12, "a number that no register holds"),
+        ("scale: 0.01", "scale: 1" + ":1" * 100, 12, "so many digits"),
+        ("vendor: ACME", 'vendor: "A\\e[2J"', 3, "U+001B does not belong"),
+        ("vendor: ACME", "vendor: " + "A" * 5000, 3, "a text so long"),
+        ("  frequency: {addr", "  1: {addr", 12, "a key must be a plain word"),
         ("vendor: ACME", "vendor: !!python/object/apply:os.getcwd []", 3, "not YAML"),
         ("vendor: ACME", "vendor: [ACME", 4, "not YAML"),
-        ("vendor: ACME", "[vendor]: ACME", 3, ""),
+        ("vendor: ACME", "[vendor]: ACME", 3, "a key must be a plain word"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(
@@ -131,6 +176,9 @@ def test_what_is_wrong_is_said_with_its_line(
         (b"[" * 100_000, "nested deeper|nesting depth"),  # libyaml may be the first to refuse
         (b"vendor: 9999-99-99", "not a profile"),
         (b"#" * 1_100_000, "larger than 1000000 bytes"),
+        (b"a: [" + b"{}," * 300_000 + b"]", "more than 20000 values"),
+        (b"a: " + b"1:" * 400_000 + b"1", "so many digits"),
+        (b"a: 0x" + b"F" * 900_000, "so many digits"),
     ],
 )
 def test_what_is_no_profile_at_all_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -148,6 +196,63 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_profile(tmp_path / "none.yaml")
     with pytest.raises(ProfileError, match="no such folder of device profiles"):
         list_profiles([tmp_path / "nowhere"])
+
+
+def test_what_is_no_file_is_never_waited_for(tmp_path: Path) -> None:
+    """A pipe or a device that is named like a profile neither blocks nor fills the memory."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "folder.yaml").mkdir()
+    assert "eastron.sdm630" in [profile.id for profile in list_profiles([tmp_path])]
+    for name in ("pipe", "zero", "folder"):
+        with pytest.raises(ProfileError, match="not a file"):
+            load_profile(tmp_path / f"{name}.yaml")
+
+
+def test_a_hostile_file_is_refused_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    """The worst file that is let through to the schema costs seconds and some megabytes."""
+    path = tmp_path / "bad.yaml"
+    path.write_text("golden:\n" + "- {}\n" * 6_600)
+    tracemalloc.start()
+    began = time.process_time()
+    with pytest.raises(ProfileError):
+        load_profile(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert time.process_time() - began < 30.0
+    assert peak < 100e6
+
+
+def test_a_manuals_facts_need_a_vector_with_its_origin_and_maker(write: Write) -> None:
+    """From the evidence level manual up, a golden vector says who made it and where it stands."""
+    text = _GOOD.replace("verified: restated", "verified: manual")
+    vector = "{read: {fc: 3, addr: 1, regs: [5000]}, expect: {frequency: 50}"
+    for members in ("", ", origin: page 3", ", made_by: manual"):
+        with pytest.raises(ProfileError, match="say where the vector comes from"):
+            load_profile(write(f"{text}golden:\n  - {vector}{members}}}\n"))
+    profile = load_profile(
+        write(f"{text}golden:\n  - {vector}, origin: page 3, made_by: manual}}\n")
+    )
+    assert profile.evidence == "manual"
+    assert golden_values(profile, profile.golden[0]) == {"frequency": (50.0, Quality.OK)}
+
+
+def test_members_of_the_engine_are_loaded(write: Write) -> None:
+    """Limits by function, rates, stuck times and the least time between writes, in s and units."""
+    text = _GOOD.replace("max_regs: 10", "max_regs: {fc3: 60, fc4: 11}")
+    text = text.replace("range: [40, 70]", "range: [40, 70], max_rate: 2, stuck_after_ms: 60000")
+    text = text.replace("[0, 100]}", "[0, 100], min_interval_ms: 500}")
+    text = text.replace("{point: frequency, in: [45, 65]}", "{text: ACME, addr: 20, fc: 4}")
+    profile = load_profile(write(text))
+    frequency = profile.point("frequency")
+    assert (frequency.max_rate, frequency.stuck_after_s) == (2.0, 60.0)
+    assert profile.point("set.point").write == WriteRule(0.0, 100.0, 6, 0.5)
+    assert [profile.transport.limit(fc) for fc in (3, 4)] == [60, 11]
+    text_condition = profile.identify_texts[0]
+    assert (text_condition.address, text_condition.fc) == (20, 4)
+    assert text_condition.registers == (0x4143, 0x4D45)
+    assert text_condition.holds([0x4143, 0x4D45, 0x2020])
+    assert not text_condition.holds([0x4341, 0x454D])
 
 
 def test_an_unknown_id_lists_the_known_ones() -> None:
