@@ -77,6 +77,11 @@ def _sign_and_magnitude(patterns: NDArray[Any], registers: int) -> _Numbers:
     return np.where(patterns & top, -magnitude, magnitude)
 
 
+def _low_byte(patterns: NDArray[Any], registers: int) -> _Numbers:  # noqa: ARG001  (always one)
+    """`i8`: the low byte of a register, signed; the high byte is something else's."""
+    return patterns.astype(np.uint8).view(np.int8).astype(np.float64)
+
+
 def _plain(name: str, registers: int = 0) -> RegisterType:
     dtype = np.dtype(name)
     if dtype.kind == "f":
@@ -149,6 +154,7 @@ REGISTER_TYPES: dict[str, RegisterType] = {
     "bcd16": _bcd(1),
     "bcd32": _bcd(2),
     "bcd64": _bcd(4),
+    "i8": _coded(1, -128, 127, _low_byte, lambda number: number & 0xFF),
     "sm16": _sm(1),
     "sm32": _sm(2),
 }

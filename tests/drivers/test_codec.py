@@ -86,6 +86,8 @@ def test_numbers_cross_the_wire_as_struct_says(case: tuple[str, float, str]) -> 
         ("dec48", [1, 2, 3], 100020003),
         ("dec64", [9, 9999, 9999, 9999], 9999999999999),
         ("dec64", [0xFFFF, 0xFFFE, 0, 0], -1000200000000),
+        ("i8", [0x00FF], -1),
+        ("i8", [0x007F], 127),
         ("sm16", [0x8005], -5),
         ("sm16", [0x7FFF], 32767),
         ("sm32", [0x8001, 0x0000], -65536),
