@@ -60,7 +60,10 @@ _CONVERSIONS: dict[str, Conversion] = {
 _CANONICAL = ("W", "var", "VA", "V", "A", "Hz", "Cel", "L/min", "bar", "J", "%", "1")
 
 # Quantities that no canonical unit fits are published as the device gives them.
-_AS_GIVEN = ("m/s", "m3", "L", "s", "min", "h", "deg", "dB", "/min", "kg/m3", "varh", "kvarh")
+_AS_GIVEN = (
+    *("m/s", "m3", "L", "s", "min", "h", "d", "deg", "dB", "/min", "kg/m3", "varh", "kvarh"),
+    *("m", "mm", "A.h", "Ohm"),
+)
 
 _CONVERSIONS.update({unit: Conversion(unit) for unit in (*_CANONICAL, *_AS_GIVEN)})
 
