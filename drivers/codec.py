@@ -167,6 +167,14 @@ def decode_image(
     return (float(values[0]) if quality is Quality.OK else None), quality
 
 
+def with_other_bits(point: Point, new: bytes, old: bytes) -> bytes:
+    """A masked field's registers with what `old` holds outside the mask; `new` without a mask."""
+    if point.mask is None:
+        return new
+    masks = encode_pattern(point.mask, point.type, point.order)
+    return bytes(o & ~m | n & m for n, o, m in zip(new, old, masks, strict=True))
+
+
 def golden_values(profile: Profile, vector: Golden) -> dict[str, tuple[float | None, Quality]]:
     """What this codec makes of a golden vector: own value and quality of each expected point."""
     codecs = {name: PointCodec(point) for name, point in profile.points.items()}

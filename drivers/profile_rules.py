@@ -118,6 +118,8 @@ def _write_fault(point: Point) -> tuple[str, str] | None:
         return None
     if point.links:
         return "write", "a value that is made of several points cannot be written"
+    if point.mask is not None:
+        return "write", "a field of a register cannot be written without its other bits"
     if point.fc != 3:
         return "write", "only holding registers (fc 3) can be written"
     if point.write.fc == 6 and point.registers > 1:

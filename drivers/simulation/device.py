@@ -11,6 +11,7 @@ from drivers.codec import (
     decode_image,
     encode_image,
     registers_to_bytes,
+    with_other_bits,
 )
 from drivers.profile import Point, Profile
 
@@ -74,7 +75,8 @@ class SimulatedDevice:
         with self._lock:
             for name, data in encoded.items():
                 point = self.profile.points[name]
-                registers = enumerate(bytes_to_registers(data), point.address)
+                held = with_other_bits(point, data, self._held(point))
+                registers = enumerate(bytes_to_registers(held), point.address)
                 self._registers[point.fc].update(registers)
 
     def get(self, point: str) -> float | None:

@@ -113,6 +113,7 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ),
         ("range: [40, 70]", "range: [40, 70], factor_by: frequency", 12, "itself made of other"),
         ('unit: "%", write', 'unit: "%", factor_by: frequency, write', 13, "not read in the same"),
+        ('unit: "%", write', 'unit: "%", mask: 255, write', 13, "without its other bits"),
         ("unit: Hz", "unit: kPa", 12, "a pressure says its reference"),
         ("unit: Hz", "unit: Hz, reference: gauge", 12, "Hz is no pressure"),
         ("unit: Hz", "unit: Hz, fc: 1", 12, "functions 1 and 2 read a bool"),
