@@ -204,7 +204,7 @@ def encode_number(value: float, register_type: str, order: str = "ABCD") -> byte
     if kind.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return on_the_wire(np.array(value, kind.dtype).tobytes(), register_type, order)
-    number = int(min(max(round(value), int(kind.low)), int(kind.high)))
+    number = round(min(max(value, int(kind.low)), int(kind.high)))
     return encode_pattern(
         number if kind.to_pattern is None else kind.to_pattern(number), register_type, order
     )

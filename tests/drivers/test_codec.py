@@ -6,7 +6,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.codec import (
@@ -59,6 +59,7 @@ def numbers(register_type: str) -> st.SearchStrategy[float]:
     return st.integers(0, (1 << bits) - 1)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(_STRUCT)).flatmap(
         lambda kind: st.tuples(st.just(kind), numbers(kind), st.sampled_from(sorted(_WIRE_4)))
@@ -206,6 +207,7 @@ _PLACED = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_PLACED, min_size=1, max_size=12))
 def test_a_block_decodes_like_its_points(placed: list[tuple[str, str, int]]) -> None:
     """Points of mixed types and orders in one block come out as each does alone."""
@@ -291,6 +293,7 @@ def test_a_mask_takes_its_bits_only() -> None:
     assert codec.encode(99.0) == b"\x0f\x00"
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(0.5, 500.0), st.floats(0.5, 500.0))
 def test_canonical_and_device_values_invert(value: float, ct: float, pt: float) -> None:
     """to_device undoes to_canonical, with offsets and transformer ratios."""

@@ -68,7 +68,7 @@ def test_coils_and_inputs_are_read(
 def test_an_independent_master_reads_the_simulated_bits(
     device: SimulatedDevice, serve_tcp: Callable[[dict[int, SimulatedDevice]], ModbusTcpServer]
 ) -> None:
-    """pymodbus reads the same bits from the simulated device, and is refused beyond them."""
+    """An independent master reads the same bits, and is refused beyond them."""
     with ModbusTcpClient("127.0.0.1", port=serve_tcp({1: device}).port, timeout=5.0) as master:
         assert master.read_coils(5, count=11, device_id=1).bits[:11] == [bool(b) for b in _BITS]
         inputs = master.read_discrete_inputs(100, count=11, device_id=1).bits[:11]
