@@ -9,17 +9,22 @@ import struct
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from pymodbus.client import ModbusTcpClient
 
-from drivers.codec import PointCodec, golden_values
+from drivers.codec import PointCodec, golden_values, registers_to_bytes
 from drivers.engine import DeviceSpec, Engine
+from drivers.errors import TransportError
+from drivers.probe import scan
 from drivers.profile import SHIPPED_DIRECTORY, Profile, list_profiles, load_profile
+from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
+from drivers.simulation.device import RefusedRequestError
 from drivers.units import conversion
 
 # The profiles of other protocols have tests of their own.
@@ -217,6 +222,52 @@ def test_the_simulation_meets_the_identify_conditions(profile: Profile) -> None:
         assert value is not None
         device_value = PointCodec(profile.points[condition.point]).to_device(value)
         assert condition.low <= device_value <= condition.high
+
+
+class FakeBus:
+    """A transport in memory: what `answer` gives for a read."""
+
+    def __init__(self, answer: Callable[[ReadBlock], list[int]]) -> None:
+        self._answer = answer
+
+    def open(self) -> None:
+        """There is nothing to open."""
+
+    def close(self) -> None:
+        """Nor to close."""
+
+    def read(self, unit: int, request: Any, timeout_s: float) -> bytes:  # noqa: ARG002
+        """The registers, or the exception that the device would send."""
+        try:
+            return registers_to_bytes(self._answer(request))
+        except RefusedRequestError as error:
+            raise TransportError("refused", exception_code=error.code) from error
+
+    def write(self, unit: int, request: Any, timeout_s: float) -> None:  # noqa: ARG002
+        """A search writes nothing."""
+        raise AssertionError
+
+
+def found_on(answer: Callable[[ReadBlock], list[int]]) -> list[str]:
+    """The shipped profiles that a search recognises there, best first."""
+    found = dict(scan(FakeBus(answer), [1], PROFILES, 1.0))[1]
+    assert found is not None
+    return [profile.id for profile in found.profiles]
+
+
+@each_profile
+def test_a_search_takes_the_simulated_device_for_what_it_is(profile: Profile) -> None:
+    """Among all shipped profiles the device's own is the best that a search finds."""
+    device = SimulatedDevice(profile)
+    SimulatedBehaviour(device).advance(1.0)
+    found = found_on(lambda read: device.read_registers(read.fc, read.address, read.count))
+    assert found[0] == profile.id
+
+
+@pytest.mark.parametrize("register", [0x0000, 0xFFFF])
+def test_registers_that_all_say_the_same_are_no_device(register: int) -> None:
+    """Many devices answer zeros, or all bits, where they have nothing: that identifies no model."""
+    assert found_on(lambda read: [register] * read.count) == []
 
 
 @each_profile
