@@ -5,15 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from drivers.codec import (
-    PointCodec,
-    bytes_to_registers,
-    decode_image,
-    encode_image,
-    registers_to_bytes,
-    with_other_bits,
-)
+from drivers.codec import PointCodec, bytes_to_registers, registers_to_bytes
 from drivers.profile import Point, Profile
+from drivers.register_image import decode_image, encode_image, with_other_bits
 
 # Exception codes of the Modbus Application Protocol V1.1b3, chapter 7.
 ILLEGAL_FUNCTION = 1

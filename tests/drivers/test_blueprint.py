@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from drivers.codec import PointCodec, golden_values
+from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, Engine
 from drivers.modbus import TcpTransport
 from drivers.probe import scan
 from drivers.profile import SHIPPED_DIRECTORY, Profile, list_profiles, load_profile
 from drivers.reading import Quality
+from drivers.register_image import golden_values
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
 from drivers.target import TcpTarget
 

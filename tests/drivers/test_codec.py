@@ -15,10 +15,10 @@ from drivers.codec import (
     OUT_OF_RANGE,
     BlockCodec,
     PointCodec,
-    encode_image,
 )
 from drivers.profile_types import Point
 from drivers.reading import Quality
+from drivers.register_image import encode_image
 from drivers.register_types import decode_number, encode_number
 
 _STRUCT = {

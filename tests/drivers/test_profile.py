@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.codec import golden_values
 from drivers.errors import ProfileError
 from drivers.profile import WriteRule, list_profiles, load_profile
 from drivers.reading import Quality
+from drivers.register_image import golden_values
 
 _GOOD = """\
 profile: device-profile/1

@@ -16,13 +16,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from pymodbus.client import ModbusTcpClient
 
-from drivers.codec import PointCodec, golden_values, registers_to_bytes
+from drivers.codec import PointCodec, registers_to_bytes
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TransportError
 from drivers.probe import scan
 from drivers.profile import SHIPPED_DIRECTORY, Profile, list_profiles, load_profile
 from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
+from drivers.register_image import golden_values
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
 from drivers.simulation.device import RefusedRequestError
 from drivers.units import conversion
