@@ -156,6 +156,7 @@ def linked(*points: Point) -> tuple[BlockCodec, dict[str, PointCodec]]:
         (2301, -0x8000, None, ABSENT),
         (-0x8000, -1, None, ABSENT),
         (2301, 11, None, OUT_OF_RANGE),
+        (0, 11, None, OUT_OF_RANGE),
         (2301, 3, None, OUT_OF_RANGE),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pymodbus.client import ModbusTcpClient
 
 from drivers.engine import DeviceSpec, Engine
 from drivers.profile import Profile, load_profile
+from drivers.read_plan import plan_reads
 from drivers.reading import Quality
 from drivers.simulation import ModbusTcpServer, SimulatedDevice
 
@@ -63,6 +65,14 @@ def test_coils_and_inputs_are_read(
     readings = engine.readings("d")
     assert [readings[f"coil.{k}"].value for k in range(11)] == _BITS
     assert [readings[f"input.{k}"].value for k in range(11)] == [1 - bit for bit in _BITS]
+
+
+def test_reads_keep_the_limit_of_their_function(profile: Profile) -> None:
+    """What one function may fetch does not bound the other."""
+    points = [point for point in profile.points.values() if point.fc in (1, 2)]
+    limited = replace(profile.transport, max_regs_of={1: 4, 2: 16})
+    blocks = plan_reads(points, limited).blocks
+    assert [(block.fc, block.count) for block in blocks] == [(1, 4), (1, 4), (1, 3), (2, 11)]
 
 
 def test_an_independent_master_reads_the_simulated_bits(
