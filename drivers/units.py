@@ -32,6 +32,7 @@ _CONVERSIONS: dict[str, Conversion] = {
     "MVA": Conversion("VA", 1e6),
     "mV": Conversion("V", 1e-3),
     "kV": Conversion("V", 1e3),
+    "uA": Conversion("A", 1e-6),
     "mA": Conversion("A", 1e-3),
     "kA": Conversion("A", 1e3),
     "K": Conversion("Cel", 1.0, -273.15),

@@ -88,7 +88,8 @@ def test_every_kind_of_device_and_a_dozen_meter_vendors_are_shipped() -> None:
     assert len(vendors) >= 12
     assert {profile.kind for profile in PROFILES} >= {
         "PowerMeter", "FlowMeter", "PressureTransmitter", "TemperatureModule", "HeatMeter", "Drive",
-        "Valve", "Cdu", "RearDoorCooler", "Chiller", "Pdu", "Ups", "Battery", "PowerSupply",
+        "Valve", "Cdu", "RearDoorCooler", "Chiller", "LeakDetector", "Pdu", "Ups", "Battery",
+        "PowerSupply",
     }  # fmt: skip
 
 
