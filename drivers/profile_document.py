@@ -9,6 +9,7 @@ last one win).
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import stat
@@ -76,7 +77,7 @@ class ProfileDocument:
             found = found[step]
         error = best_match(Draft202012Validator(schema).iter_errors(found))
         if error is not None:
-            raise self.error([*place, *error.absolute_path], _reason(error))
+            raise self.error([*place, *_place(error)], _reason(error))
 
     def _refuse_endless_numbers(self, place: tuple[str | int, ...], content: object) -> None:
         if isinstance(content, dict):
@@ -91,7 +92,7 @@ class ProfileDocument:
     def _checked(self, content: object) -> dict[str, Any]:
         error = best_match(profile_validator().iter_errors(content))
         if error is not None:
-            raise self.error(error.absolute_path, _reason(error))
+            raise self.error(_place(error), _reason(error))
         assert isinstance(content, dict)
         return content
 
@@ -209,11 +210,42 @@ def _child(node: yaml.Node | None, step: str | int, line: int) -> tuple[yaml.Nod
     return None, line
 
 
+def _place(error: ValidationError) -> list[str | int]:
+    """Where the fault is, down to the key when it is the key that is wrong."""
+    place = list(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path and isinstance(error.instance, str):
+        place.append(error.instance)
+    elif error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        known = error.schema.get("properties", {})
+        place += [key for key in error.instance if key not in known][:1]
+    return place
+
+
 def _reason(error: ValidationError) -> str:
-    """What is wrong in one line; a number that YAML read as text is a trap worth naming."""
+    """What is wrong in one line; the schema's own words, where it has some, say it best."""
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    stated = schema.get("errorMessage")
+    if isinstance(stated, dict):
+        stated = stated.get(error.validator)
+    if stated is not None:
+        return f"{_short(error.instance)}: {stated}"
     if error.validator == "not" and not error.validator_value:
         return "a device of this protocol has no such member"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        return _unknown_member(error.instance, schema.get("properties", {}))
     wants_number = error.validator == "type" and error.validator_value == "number"
     if wants_number and isinstance(error.instance, str):
         return f"{error.instance!r} is text, not a number (YAML wants 3.6e+6, not 3.6e6)"
     return str(error.message).replace("\n", " ")[:300]
+
+
+def _unknown_member(instance: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    name = next(key for key in instance if key not in known)
+    alike = difflib.get_close_matches(name, known, n=1)
+    guess = f" (did you mean {alike[0]!r}?)" if alike else ""
+    return f"no member {_short(name)} here{guess}; there are: {', '.join(known)}"
+
+
+def _short(instance: object) -> str:
+    text = repr(instance)
+    return text if len(text) <= 60 else f"{text[:60]}…"
