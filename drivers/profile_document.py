@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.exceptions import best_match
 
 from drivers.errors import ProfileError
@@ -37,11 +37,21 @@ _TEXT = "tag:yaml.org,2002:str"
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+# JSON Schema takes 8.0 for an integer; an address is not written like that.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
+
 @functools.cache
 def profile_validator() -> Draft202012Validator:
     """A validator of `devices/device-profile.schema.json`."""
     file = resources.files("drivers").joinpath("devices/device-profile.schema.json")
-    return Draft202012Validator(json.loads(file.read_text("utf-8")))
+    validator: Draft202012Validator = _Validator(json.loads(file.read_text("utf-8")))
+    return validator
 
 
 class ProfileDocument:
@@ -57,7 +67,10 @@ class ProfileDocument:
             line = mark.line + 1 if mark is not None else 1
             raise ProfileError(f"{path}:{line}: not YAML: {error.problem}") from error
         except yaml.YAMLError as error:
-            raise ProfileError(f"{path}:1: not YAML: {error}") from error
+            # The reader counts characters, not lines.
+            before = text[: getattr(error, "position", 0)]
+            reason = str(error).partition("\n")[0]
+            raise ProfileError(f"{path}:{before.count(chr(10)) + 1}: not YAML: {reason}") from error
         except ValueError as error:
             raise ProfileError(f"{path}:1: not a profile: {error}") from error
         self._refuse_duplicate_keys(self._root)
@@ -75,7 +88,7 @@ class ProfileDocument:
         found: Any = self.content
         for step in place:
             found = found[step]
-        error = best_match(Draft202012Validator(schema).iter_errors(found))
+        error = best_match(_Validator(schema).iter_errors(found))
         if error is not None:
             raise self.error([*place, *_place(error)], _reason(error))
 

@@ -138,6 +138,8 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
             12,
             "power/realtime, thermal/status",
         ),
+        ("addr: 1,", "addr: 8.0,", 12, "8.0: a whole number"),
+        ("vendor: ACME", "vendor: A\x04", 3, "not YAML: unacceptable character #x0004"),
         ("range: [40, 70]", "range: 70", 12, "70: two numbers: [lower, upper]"),
         ("id: acme.meter", "id: Acme", 2, "'Acme': lower case, digits"),
         ("id: acme.meter", 'id: "acme.meter\\n"', 2, "lower case, digits"),
