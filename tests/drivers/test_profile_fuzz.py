@@ -52,15 +52,14 @@ def test_a_damaged_profile_is_loaded_or_refused_in_one_line(tmp_path: Path) -> N
     """
     path = tmp_path / "damaged.yaml"
     until = time.monotonic() + float(os.environ.get("DCPI_FUZZ_SECONDS", "0"))
-    loaded = refused = 0
-    while loaded + refused < 250 or time.monotonic() < until:
-        path.write_text(damaged(loaded + refused), "utf-8")
+    loaded = 0
+    refusals: list[str] = []
+    while loaded + len(refusals) < 250 or time.monotonic() < until:
+        path.write_text(damaged(loaded + len(refusals)), "utf-8")
         try:
             profile = load_profile(path)
         except ProfileError as error:
-            assert "\n" not in str(error)
-            assert str(error).startswith(f"{path}:")
-            refused += 1
+            refusals.append(str(error))
             continue
         device = SimulatedDevice(profile)
         SimulatedBehaviour(device).advance(1.0)
@@ -69,4 +68,5 @@ def test_a_damaged_profile_is_loaded_or_refused_in_one_line(tmp_path: Path) -> N
             check.holds(values)
         loaded += 1
     assert loaded
-    assert refused
+    assert refusals
+    assert [text for text in refusals if "\n" in text or not text.startswith(f"{path}:")] == []
