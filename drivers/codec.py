@@ -185,7 +185,10 @@ class Scaling:
     def apply(
         self, raw: NDArray[np.float64], absent: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Canonical values and quality codes, in the order of the points; overwrites both."""
+        """Canonical values and quality codes, points in the last axis; overwrites both.
+
+        An axis before it is one of devices of the same profile.
+        """
         raw[absent] = np.nan
         values = raw * self._scale + self._offset
         if self._links:
@@ -202,15 +205,14 @@ class Scaling:
         own = np.where((values >= self._low) & (values <= self._high), values, np.nan)
         fraction, exponent, factor = self._links
         with np.errstate(over="ignore", invalid="ignore"):
-            raw[fraction.rows] += own[fraction.sources]
-            raw[exponent.rows] *= 10.0 ** own[exponent.sources]
-            raw[factor.rows] *= own[factor.sources]
+            raw[..., fraction.rows] += own[..., fraction.sources]
+            raw[..., exponent.rows] *= 10.0 ** own[..., exponent.sources]
+            raw[..., factor.rows] *= own[..., factor.sources]
         for links in self._links:
+            rows = links.rows
             # A value without its scale is as unknown as one that the device does not have.
-            absent[links.rows] |= absent[links.sources]
-            values[links.rows] = (
-                raw[links.rows] * self._scale[links.rows] + self._offset[links.rows]
-            )
+            absent[..., rows] |= absent[..., links.sources]
+            values[..., rows] = raw[..., rows] * self._scale[rows] + self._offset[rows]
         values[absent] = np.nan
 
 
@@ -255,10 +257,11 @@ class _Lane:
 
     def gather(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """The bit patterns of the lane's points."""
-        wire = image[self.positions]
+        wire = image.take(self.positions, axis=-1)
         if self.kind.padding:
-            wire = np.pad(wire, ((0, 0), (self.kind.padding, 0)))
-        patterns: NDArray[Any] = wire.view(self.kind.dtype)[:, 0]
+            before = np.zeros((*wire.shape[:-1], self.kind.padding), np.uint8)
+            wire = np.concatenate((before, wire), axis=-1)
+        patterns: NDArray[Any] = wire.view(self.kind.dtype)[..., 0]
         return patterns
 
     def absent(self, raw: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -299,17 +302,22 @@ class BlockCodec:
 
     def decode(self, data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """Canonical values and quality codes; a value whose code is not OK is NaN."""
-        image = np.frombuffer(data, np.uint8)
-        raw = np.empty(self._count)
-        absent = np.zeros(self._count, np.bool_)
+        return self.decode_image(np.frombuffer(data, np.uint8))
+
+    def decode_image(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """The same for bytes in the last axis; with an axis before it, for many devices at once."""
+        raw = np.empty((*image.shape[:-1], self._count))
+        absent = np.zeros(raw.shape, np.bool_)
         # A signalling NaN raises a floating-point flag whenever it is touched.
         with np.errstate(invalid="ignore"):
             for lane in self._lanes:
                 patterns = lane.gather(image)
                 lane_absent = lane.absent(patterns)
-                raw[lane.rows] = lane.numbers(patterns)
+                raw[..., lane.rows] = lane.numbers(patterns)
                 if lane_absent is not None:
-                    absent[lane.rows] = lane_absent
+                    absent[..., lane.rows] = lane_absent
         return self._scaling.apply(raw, absent)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,26 @@ def test_a_total_of_integer_and_fraction_takes_factor_and_exponent() -> None:
         encode_image(codecs, {"p": 1.0}, {"n": 2.0, "k": 0.0}.get)
     with pytest.raises(ValueError, match="needs the value of n, k"):
         codecs["p"].encode(1.0, {"rest": 0.0})
+
+
+def test_many_devices_are_decoded_as_each_alone() -> None:
+    """Links, masks, codes and sentinels over an axis of devices give what one device gives."""
+    block, _ = linked(
+        point("i16", absent=(-0x8000,), range=(-1e4, 1e4), scale_by="sf"),
+        point("i8", name="sf", unit="1", range=(-2, 2)),
+        point("u48", name="count", unit="1"),
+        point("bcd16", name="digits", unit="1"),
+        point("bits", name="flag", unit="1", mask=0x0100),
+    )
+    images = np.random.default_rng(7).integers(0, 256, (200, 14), np.uint8)
+    images[::3, :2] = [0x80, 0x00]
+    images[::2, 3] = 1
+    together = block.decode_image(images)
+    for row, image in enumerate(images):
+        alone = block.decode(image.tobytes())
+        np.testing.assert_array_equal(together[0][row], alone[0])
+        np.testing.assert_array_equal(together[1][row], alone[1])
+    assert {OK, ABSENT, OUT_OF_RANGE} == set(np.unique(together[1]))
 
 
 def test_a_linked_point_is_never_decoded_alone() -> None:
