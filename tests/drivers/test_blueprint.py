@@ -13,13 +13,12 @@ import pytest
 
 from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, Engine
-from drivers.modbus import TcpTransport
 from drivers.probe import scan
 from drivers.profile import SHIPPED_DIRECTORY, Profile, list_profiles, load_profile
+from drivers.protocol import protocol_named
 from drivers.reading import Quality
 from drivers.register_image import golden_values
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
-from drivers.target import TcpTarget
 
 
 @pytest.fixture
@@ -77,7 +76,9 @@ def test_a_search_finds_the_model_by_its_text(
     serve_tcp: Callable[[dict[int, SimulatedDevice]], ModbusTcpServer],
 ) -> None:
     """A device that bears another text is not taken for this model, however alike its values."""
-    transport = TcpTransport(TcpTarget("127.0.0.1", serve_tcp({1: device}).port))
+    modbus = protocol_named("modbus")
+    target = modbus.parse_target(f"tcp://127.0.0.1:{serve_tcp({1: device}).port}")
+    transport = modbus.transport(target, profile.transport)
     found = dict(scan(transport, [1], [profile], 1.0))[1]
     assert found is not None
     assert found.profiles == (profile,)
