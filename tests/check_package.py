@@ -50,6 +50,7 @@ def check_contents(wheel: Path) -> None:
         "schemas/config/example.yaml",
         "schemas/messages/workload_announcement.schema.json",
         "schemas/redfish/DcpiService_v1.xml",
+        "drivers/devices/blueprint.yaml.txt",
         "drivers/devices/eastron_sdm630.yaml",
         "emulator/plant/facilities/campus-250mw.yaml",
         "bmc_ext/sampling/_core.abi3.so",
