@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +133,30 @@ def test_a_folder_of_ones_own_is_looked_at_first(tmp_path: Path) -> None:
     shutil.copy(SHIPPED_DIRECTORY / "blueprint.yaml.txt", tmp_path / "acme_am100.yaml")
     listed = {profile.id for profile in list_profiles([tmp_path])}
     assert {"acme.am100", "eastron.sdm630"} <= listed
+
+
+def test_the_way_of_the_guide_leads_to_readings(tmp_path: Path, stack: ExitStack) -> None:
+    """Copy, show, simulate and probe, as a vendor types them: the model is found and read."""
+    path = shutil.copy(SHIPPED_DIRECTORY / "blueprint.yaml.txt", tmp_path / "acme_am100.yaml")
+    command = [sys.executable, "-u", "-c", "from drivers.cli import device; device()"]
+    shown = subprocess.run(
+        [*command, "show", str(path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "acme.am100  ACME AM-100" in shown.stdout
+    simulator = subprocess.Popen(
+        [*command, "simulate", str(path), "--tcp", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    )
+    stack.enter_context(simulator)
+    stack.callback(simulator.kill)
+    assert simulator.stdout is not None
+    address = re.search(r"127\.0\.0\.1:\d+", simulator.stdout.readline())
+    assert address is not None
+    probed = subprocess.run(
+        [*command, "probe", "--tcp", address[0], "--unit", "1", "--profiles", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "acme.am100" in probed.stdout
+    assert re.search(r"frequency +50", probed.stdout)
