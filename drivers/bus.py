@@ -1,4 +1,7 @@
-"""The one owner of a bus: a thread that polls its devices by absolute deadlines.
+"""The one owner of a bus: what it asks its devices, when, and what it makes of the answers.
+
+It is a coroutine that does no I/O itself: it gives Ask, whose answer or error comes back into it,
+and Wait. One thread may so own one bus (`bus_thread`) or many (`bus_loop`).
 
 Deadlines never drift: a slot that has passed is counted as missed and skipped, never queued. A
 device that fails is asked again after a bounded, jittered back-off of its own, so that it costs the
@@ -7,22 +10,20 @@ others next to nothing; when not even the connection comes about, the whole bus 
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import logging
-import queue
+import math
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.errors import TransportError
 from drivers.field_device import FieldDevice, PolledGroup
-from drivers.protocol import Transport
 from drivers.set_point import PendingWrite
 
 _LOG = logging.getLogger(__name__)
@@ -30,18 +31,50 @@ _LOG = logging.getLogger(__name__)
 # Back-off of a device or a bus: doubled from the first to the longest, each up to a quarter less.
 _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 2.0
+_CONNECT_S = 1.0
 
-# A lost device on a shared bus is asked with little patience, but with all of it every so often.
+# A lost device on a shared bus is asked with the patience that it needed while it lived. One that
+# never answered may need more than its neighbours: it gets all of it at failures 1, 2, 4, 8, 16, …
 _IMPATIENT_FACTOR = 4.0
 _IMPATIENT_LEAST_S = 0.05
-_PATIENT_EVERY = 4
+_USUAL_FACTOR = 1.5
 
 # When the read-back is tried: some devices take a write over only in their next cycle.
 _READ_BACK_PAUSES_S = (0.0, 0.03, 0.06)
 
+# Slots lie on this lattice, so that one waking of a thread serves many devices or buses.
+LATTICE_S = 0.01
+
 # The golden ratio spreads the phases of any number of groups evenly over their intervals.
 _PHASE_STEP = 0.6180339887498949
 _phases = itertools.count()
+
+
+@dataclass(slots=True)
+class Ask:
+    """A read or a write, or a connect when `request` is None; give back the answer or throw."""
+
+    unit: int
+    request: Any
+    timeout_s: float
+    writes: bool = False
+
+
+@dataclass(slots=True)
+class Wait:
+    """Give back None at monotonic time `until`, or sooner after `BusOwner.wake`."""
+
+    until: float
+
+
+Steps = Generator[Ask | Wait, Any, None]
+
+
+class Closable(Protocol):
+    """What the owner itself may do to its transport."""
+
+    def close(self) -> None:
+        """Disconnect."""
 
 
 class _Kind(Enum):
@@ -58,30 +91,31 @@ class _Job:
     group: PolledGroup | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What came of a request: `heard` is whether the device said anything, be it a refusal."""
+class _Silence(Enum):
+    """What came of a request that was not answered."""
 
-    heard: bool
-    answered: bool = False
-    answer: Any = None
+    REFUSED = auto()
+    UNHEARD = auto()
 
 
 class BusOwner:
     """Owns one transport and everything that goes over it.
 
-    `wall` gives Unix seconds for the times of readings, `monotonic` seconds for deadlines.
+    `wall` gives Unix seconds for the times of readings, `monotonic` seconds for deadlines, which
+    lie `offset_s` beside those of owners without it.
     """
 
     def __init__(
         self,
         name: str,
-        transport: Transport,
+        transport: Closable,
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        offset_s: float = 0.0,
     ) -> None:
         self.name = name
+        self._offset_s = offset_s
         self._transport = transport
         self._wall = wall
         self._monotonic = monotonic
@@ -91,61 +125,60 @@ class BusOwner:
         self._retrying: set[str] = set()
         self._connect_failures = 0
         self._slowest_answer_s = 0.0
-        self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._requests: deque[Callable[[], Steps | None]] = deque()
         self._random = random.Random()
-        self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
+        # Set by the thread that runs it; callable from any.
+        self.wake: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Begin to poll."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop, disconnect and wait for the thread; at most one exchange long."""
-        self._requests.put(None)
-        self._thread.join()
+    def now(self) -> float:
+        """Seconds of the clock that its waits are in."""
+        return self._monotonic()
 
     def add(self, device: FieldDevice) -> None:
         """Poll a device from now on."""
         device.answered(self._monotonic())
-        self._requests.put(lambda: self._admit(device))
+        self._submit(lambda: self._admit(device))
 
     def remove(self, device: FieldDevice) -> None:
         """Leave a device alone from now on."""
         device.removed = True
-        self._requests.put(lambda: self._dismiss(device))
+        self._submit(lambda: self._dismiss(device))
 
     def write(self, pending: PendingWrite) -> None:
         """Do a write before the next poll."""
-        self._requests.put(lambda: self._execute(pending))
+        self._submit(lambda: self._execute(pending))
 
-    def _run(self) -> None:
-        with contextlib.closing(self._transport):
-            while True:
-                try:
-                    request = self._requests.get(timeout=self._pause_s())
-                except queue.Empty:
-                    self._run_next()
-                    continue
-                if request is None:
-                    return
-                request()
+    def _submit(self, request: Callable[[], Steps | None]) -> None:
+        self._requests.append(request)
+        self.wake()
 
-    def _pause_s(self) -> float | None:
-        if not self._jobs:
-            return None
-        return max(0.0, self._jobs[0][0] - self._monotonic())
+    def steps(self) -> Steps:
+        """All that it does, for ever."""
+        while True:
+            while self._requests:
+                steps = self._requests.popleft()()
+                if steps is not None:
+                    yield from steps
+            due = self._jobs[0][0] if self._jobs else math.inf
+            if due <= self._monotonic():
+                yield from self._run_next()
+            else:
+                yield Wait(due)
 
     def _admit(self, device: FieldDevice) -> None:
         self._devices.append(device)
         for group in device.groups:
             phase_s = next(_phases) * _PHASE_STEP % 1.0 * group.every_s
             # A slot in the past is served at once: nobody waits for a slow group's first value.
-            self._schedule(_Job(_Kind.POLL, device, group), phase_s - group.every_s)
+            first = self._monotonic() + phase_s - group.every_s
+            on_lattice = first // LATTICE_S * LATTICE_S + self._offset_s
+            self._push(on_lattice, _Job(_Kind.POLL, device, group))
         if device.heartbeat_s is not None:
             self._schedule(_Job(_Kind.HEARTBEAT, device), device.heartbeat_s)
 
     def _dismiss(self, device: FieldDevice) -> None:
         self._devices = [other for other in self._devices if other is not device]
+        device.forget()
 
     def _schedule(self, job: _Job, delay_s: float) -> None:
         self._push(self._monotonic() + delay_s, job)
@@ -153,35 +186,34 @@ class BusOwner:
     def _push(self, deadline: float, job: _Job) -> None:
         heapq.heappush(self._jobs, (deadline, next(self._sequence), job))
 
-    def _run_next(self) -> None:
+    def _run_next(self) -> Steps:
         deadline, _, job = heapq.heappop(self._jobs)
-        if job.device is None:
-            self._reconnect()
-        elif not job.device.removed:
-            with self._contained(job.device):
-                self._serve(job, job.device)
-            self._repeat(deadline, job, job.device)
+        device = job.device
+        if device is None:
+            yield from self._reconnect()
+        elif not device.removed:
+            try:
+                yield from self._serve(job, device)
+            except Exception as error:
+                self._contain(error, device)
+            self._repeat(deadline, job, device)
 
-    @contextlib.contextmanager
-    def _contained(self, device: FieldDevice) -> Iterator[None]:
+    def _contain(self, error: Exception, device: FieldDevice) -> None:
         """Whatever nobody foresaw costs the device that it came from, never the bus."""
-        try:
-            yield
-        except Exception as error:
-            if device.failure is None:
-                _LOG.exception("device %s: unforeseen error", device.id)
-            self._transport.close()
-            self._lose(device, f"{type(error).__name__}: {error}")
+        if device.failure is None:
+            _LOG.exception("device %s: unforeseen error", device.id)
+        self._transport.close()
+        self._lose(device, f"{type(error).__name__}: {error}")
 
-    def _serve(self, job: _Job, device: FieldDevice) -> None:
+    def _serve(self, job: _Job, device: FieldDevice) -> Steps:
         if job.kind is _Kind.RETRY:
-            self._retry(device)
+            yield from self._retry(device)
         elif device.failure is not None:
             return
         elif job.group is not None:
-            self._poll(device, job.group)
+            yield from self._poll(device, job.group)
         else:
-            self._ask(device, device.heartbeat, device.timeout_s)
+            yield from self._ask(device, device.heartbeat, device.timeout_s)
 
     def _repeat(self, deadline: float, job: _Job, device: FieldDevice) -> None:
         """Polls and heartbeats go on for ever."""
@@ -197,32 +229,19 @@ class BusOwner:
         if passed <= 0:
             return following
         if device.failure is None:
-            device.count(missed_slots=passed)
+            device.missed_slots += passed
         return following + passed * every_s
 
-    def _poll(self, device: FieldDevice, group: PolledGroup) -> bool:
+    def _poll(self, device: FieldDevice, group: PolledGroup) -> Generator[Ask | Wait, Any, bool]:
         answers = []
         for request in group.requests:
-            reply = self._ask(device, request, device.timeout_s, group)
-            if not reply.answered:
+            answer = yield from self._ask(device, request, device.timeout_s, group)
+            if isinstance(answer, _Silence):
                 return False
-            answers.append(reply.answer)
+            answers.append(answer)
         group.accept(answers, self._wall(), self._monotonic())
-        device.count(polls=1)
-        self._review(device)
+        device.polls += 1
         return True
-
-    def _review(self, device: FieldDevice) -> None:
-        was = device.doubt
-        device.review(self._monotonic())
-        if device.doubt == was:
-            return
-        if device.doubt is not None:
-            reason = f"check fails: {device.doubt}"
-            device.count(errors=1, last_error=reason)
-            _LOG.warning("device %s is not believed, %s", device.id, reason)
-        elif was is not None:
-            _LOG.info("device %s passes its checks", device.id)
 
     def _ask(
         self,
@@ -230,17 +249,25 @@ class BusOwner:
         request: Any,
         timeout_s: float,
         group: PolledGroup | None = None,
-    ) -> _Reply:
-        """One read, whatever comes of it accounted for."""
+    ) -> Generator[Ask | Wait, Any, Any]:
+        """One read, whatever comes of it accounted for; _Silence when it was not answered."""
         began = self._monotonic()
+        if device.rests_until > began:
+            yield from self._pause(device.rests_until)
+            began = self._monotonic()
         try:
-            answer = self._transport.read(device.unit, request, timeout_s)
+            answer = yield Ask(device.unit, request, timeout_s)
         except TransportError as error:
-            return _Reply(heard=self._account(device, error, group))
+            heard = self._account(device, error, group)
+            return _Silence.REFUSED if heard else _Silence.UNHEARD
         now = self._monotonic()
         self._slowest_answer_s = max(now - began, 0.999 * self._slowest_answer_s)
-        device.answered(now)
-        return _Reply(heard=True, answered=True, answer=answer)
+        device.answered(now, now - began)
+        return answer
+
+    def _pause(self, until: float) -> Steps:
+        while self._monotonic() < until:
+            yield Wait(until)
 
     def _account(
         self, device: FieldDevice, error: TransportError, group: PolledGroup | None
@@ -256,7 +283,7 @@ class BusOwner:
             self._lose(device, str(error))
             return False
         device.answered(self._monotonic())
-        device.count(errors=1, last_error=str(error))
+        device.erred(str(error))
         if group is not None:
             group.failure = str(error)
         return True
@@ -285,9 +312,9 @@ class BusOwner:
             self._retrying.add(device.id)
             self._schedule(_Job(_Kind.RETRY, device), delay_s)
 
-    def _reconnect(self) -> None:
+    def _reconnect(self) -> Steps:
         try:
-            self._transport.open()
+            yield Ask(0, None, _CONNECT_S)
         except Exception as error:  # whatever it is, the bus is not back
             if not isinstance(error, TransportError) and not self._connect_failures:
                 _LOG.exception("bus %s failed in a way that was not foreseen", self.name)
@@ -299,57 +326,64 @@ class BusOwner:
         for device in self._devices:
             self._schedule_retry(device, 0.0)
 
-    def _retry(self, device: FieldDevice) -> None:
+    def _retry(self, device: FieldDevice) -> Steps:
         self._retrying.discard(device.id)
         if self._connect_failures or device.failure is None:
             return
-        if self._ask(device, device.heartbeat, self._patience_s(device)).heard:
-            self._revive(device)
+        answer = yield from self._ask(device, device.heartbeat, self._patience_s(device))
+        if answer is not _Silence.UNHEARD:
+            yield from self._revive(device)
 
-    def _revive(self, device: FieldDevice) -> None:
+    def _revive(self, device: FieldDevice) -> Steps:
         """It is back only when its groups are: values from before the loss must not pass as new."""
         failures = device.failures_in_a_row
         for group in device.groups:
-            self._poll(device, group)
+            yield from self._poll(device, group)
             if device.failures_in_a_row > failures:
                 return
         _LOG.info("device %s is back", device.id)
         device.recovered()
 
     def _patience_s(self, device: FieldDevice) -> float:
-        alone = len(self._devices) == 1
-        if alone or device.failures_in_a_row % _PATIENT_EVERY == 0:
+        failures = device.failures_in_a_row
+        never_heard = device.slowest_answer_s is None
+        if len(self._devices) == 1 or (never_heard and failures & (failures - 1) == 0):
             return device.timeout_s
-        usual_s = _IMPATIENT_FACTOR * self._slowest_answer_s
-        return min(device.timeout_s, max(_IMPATIENT_LEAST_S, usual_s))
+        neighbours_s = _IMPATIENT_FACTOR * self._slowest_answer_s
+        own_s = _USUAL_FACTOR * (device.slowest_answer_s or 0.0)
+        return min(device.timeout_s, max(_IMPATIENT_LEAST_S, neighbours_s, own_s))
 
-    def _execute(self, pending: PendingWrite) -> None:
+    def _execute(self, pending: PendingWrite) -> Steps:
         if not pending.claim():
             return
-        with self._contained(pending.device):
-            self._write(pending)
-
-    def _write(self, pending: PendingWrite) -> None:
-        device = pending.device
         try:
-            self._transport.write(device.unit, pending.request, device.timeout_s)
+            yield from self._write(pending)
+        except Exception as error:
+            self._contain(error, pending.device)
+
+    def _write(self, pending: PendingWrite) -> Steps:
+        device = pending.device
+        yield from self._pause(device.rests_until)
+        try:
+            yield Ask(device.unit, pending.request, device.timeout_s, writes=True)
         except TransportError as error:
             refused = self._account(device, error, None)
             pending.finish("not_set" if refused else "comm_error", reason=str(error))
             return
         device.answered(self._monotonic())
-        device.count(writes=1)
+        device.writes += 1
         if device.failure is not None:
-            self._revive(device)
-        self._read_back(pending)
+            yield from self._revive(device)
+        yield from self._read_back(pending)
 
-    def _read_back(self, pending: PendingWrite) -> None:
+    def _read_back(self, pending: PendingWrite) -> Steps:
         """Poll the group until the device holds what was written, or clearly does not."""
         device, point = pending.device, pending.point
         for pause_s in _READ_BACK_PAUSES_S:
-            time.sleep(pause_s)
-            if not self._poll(device, device.group_of(point.name)):
-                reason = f"written, but not read back: {device.statistics.last_error}"
+            yield from self._pause(self._monotonic() + pause_s)
+            polled = yield from self._poll(device, device.group_of(point.name))
+            if not polled:
+                reason = f"written, but not read back: {device.last_error}"
                 pending.finish("comm_error", reason=reason)
                 return
             reading = device.reading(point.name, self._monotonic())

@@ -18,7 +18,8 @@ from rich.progress import Progress
 from drivers import cli_tables
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import DriverError, TransportError
-from drivers.modbus import SerialTransport, TcpTransport
+from drivers.modbus_rtu import RtuTransport
+from drivers.modbus_tcp import TcpTransport
 from drivers.probe import FoundUnit, scan
 from drivers.profile import Profile, list_profiles, load_profile
 from drivers.protocol import Transport
@@ -168,7 +169,7 @@ def _lines(
     return [
         (
             f"serial://{path}?baud={baud}&framing={framing}",
-            SerialTransport(SerialTarget(path), baud, framing),
+            RtuTransport(SerialTarget(path), baud, framing),
         )
         for baud, framing in settings
     ]

@@ -3,7 +3,7 @@
     DriverError
     ├── ProfileError       a device profile is wrong; names file, line and reason
     ├── TargetError        a device's address cannot be used; names the device and the reason
-    ├── BusOverloadError   the polls of a serial bus do not fit its wire; shows the arithmetic
+    ├── BusOverloadError   the polls do not fit their bus, or the buses the process; the arithmetic
     ├── TransportError     the device or its bus does not answer
     ├── WriteRefusedError  a write is outside the profile's bounds or the point is read-only
     ├── RecordingError     a waveform file cannot be read or paired
@@ -28,7 +28,7 @@ class TargetError(DriverError):
 
 
 class BusOverloadError(DriverError):
-    """A serial bus is asked for more than its wire can carry; the text shows the arithmetic."""
+    """A bus, a device or the process is asked for more than it can do; the text shows why."""
 
 
 class TransportError(DriverError):

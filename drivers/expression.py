@@ -8,9 +8,14 @@ sees it, and its length and depth are bounded.
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -23,6 +28,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., float], range]] = {
     "min": (min, range(2, 9)),
     "max": (max, range(2, 9)),
 }
+_ARRAY_FUNCTIONS: dict[str, Any] = {"min": np.minimum, "max": np.maximum}
 
 
 _MAX_LENGTH = 400
@@ -52,6 +58,13 @@ class Expression:
             return self._value(self._body, points)
         except ZeroDivisionError:
             return None
+
+    def values(self, points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The same over arrays of equal length, one value a device; not finite where undefined.
+
+        A constant expression gives an array without dimensions.
+        """
+        return np.asarray(_over_arrays(self._body, points), np.float64)
 
     def _check(self, node: ast.expr, depth: int) -> None:
         """Refuse whatever `_value` would not know, and more than `depth` levels of it."""
@@ -92,6 +105,26 @@ class Expression:
             case ast.Call(func=ast.Name(id=name), args=args):
                 return _FUNCTIONS[name][0](*(self._value(entry, points) for entry in args))
         raise AssertionError("_check refuses everything else")
+
+
+def _over_arrays(node: ast.expr, points: Mapping[str, NDArray[np.float64]]) -> Any:
+    """As `Expression._value`, whose operators would ask an array whether it is true."""
+    match node:
+        case ast.Constant(value=number):
+            return np.float64(number)  # type: ignore[arg-type]  # _check let only numbers through
+        case ast.Name(id=name):
+            return points[name]
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _over_arrays(operand, points)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_over_arrays(left, points), _over_arrays(right, points))
+        case ast.Call(func=ast.Name(id=name), args=args):
+            values = [_over_arrays(entry, points) for entry in args]
+            if name == "abs":
+                return np.abs(values[0])
+            return functools.reduce(_ARRAY_FUNCTIONS[name], values)
+    raise AssertionError("_check refuses everything else")
 
 
 def _refuse_strange(text: str) -> None:

@@ -1,26 +1,26 @@
-"""One polled device: its groups, the arrays of their last values, and Readings on access."""
+"""One polled device: its groups, its statistics, and Readings on access from the sample table."""
 
 from __future__ import annotations
 
+import logging
 import math
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from drivers.codec import QUALITIES, PointCodec
-from drivers.profile_types import Accuracy, Check, Group, Point, Profile
-from drivers.protocol import DeviceProtocol, GroupPlan
+from drivers.profile_types import Accuracy, Point, Profile
+from drivers.protocol import DeviceProtocol
 from drivers.reading import Quality, Reading
+from drivers.sample_table import Sample, SampleTable
+
+_LOG = logging.getLogger(__name__)
 
 # A dead device is noticed within 1 s: without any exchange for this long its values are unknown.
 _SILENCE_LIMIT_S = 0.95
 # A device whose groups are slower than this is asked in between, only to see that it lives.
 HEARTBEAT_S = 0.5
-# Weight of the newest interval in the average of the observed refresh intervals.
-_INTERVAL_WEIGHT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +55,6 @@ class DeviceStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    """One read of a group; arrays by point. Wall times are Unix seconds."""
-
-    values: NDArray[np.float64]
-    qualities: NDArray[np.uint8]
-    measured_at: float
-    measured_monotonic: float
-    changed_at: NDArray[np.float64]
-    changed_monotonic: NDArray[np.float64]
-    intervals_s: NDArray[np.float64]
-
-    def followed_by(
-        self, values: NDArray[np.float64], qualities: NDArray[np.uint8], wall: float, now: float
-    ) -> _Sample:
-        """The next read, with what changed since this one."""
-        # NaN differs from itself: absent after absent is no change.
-        differs = (values != self.values) & ~(np.isnan(values) & np.isnan(self.values))
-        if not differs.any():
-            return replace(self, qualities=qualities, measured_at=wall, measured_monotonic=now)
-        observed = now - self.changed_monotonic
-        smoothed = self.intervals_s + _INTERVAL_WEIGHT * (observed - self.intervals_s)
-        smoothed = np.where(np.isnan(smoothed), observed, smoothed)
-        return _Sample(
-            values,
-            qualities,
-            wall,
-            now,
-            np.where(differs, wall, self.changed_at),
-            np.where(differs, now, self.changed_monotonic),
-            np.where(differs, smoothed, self.intervals_s),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _PointFacts:
     """What every Reading of a point repeats; uncertainty = relative * |value| + absolute."""
 
@@ -96,72 +62,68 @@ class _PointFacts:
     source_s: float
     relative: float
     absolute: float | None
+    stuck_after_s: float
+
+
+class DeviceModel:
+    """What devices of one profile behind equal instrument transformers share."""
+
+    def __init__(
+        self, profile: Profile, protocol: DeviceProtocol, ct_ratio: float, pt_ratio: float
+    ) -> None:
+        self.profile = profile
+        self.protocol = protocol
+        self.table = SampleTable(profile, protocol, ct_ratio, pt_ratio)
+        self.codecs = self.table.codecs
+        self.heartbeat = protocol.heartbeat(profile)
+        self.facts = {
+            name: _facts(codec, profile.groups[codec.point.group].source_s)
+            for name, codec in self.codecs.items()
+        }
 
 
 class PolledGroup:
-    """A group of one device: its reads and its newest sample, which is replaced, never changed."""
+    """A group of one device: how and how often it is asked, and where its answers go."""
+
+    __slots__ = (
+        "_number",
+        "_row",
+        "_table",
+        "every_s",
+        "failure",
+        "name",
+        "requests",
+        "stale_after_s",
+    )
 
     def __init__(
-        self, plan: GroupPlan, group: Group, every_s: float, codecs: list[PointCodec]
+        self, table: SampleTable, number: int, row: int, every_s: float, stale_after_s: float
     ) -> None:
-        self.name = group.name
+        self.name = table.groups[number].name
         self.every_s = every_s
-        self.stale_after_s = group.stale_after_s
-        self.requests = plan.requests
-        self.points = [codec.point for codec in codecs]
+        self.stale_after_s = stale_after_s
+        self.requests = table.groups[number].plan.requests
         self.failure: str | None = None
-        self._plan = plan
-        self._facts = [_facts(codec, group.source_s) for codec in codecs]
-        self._sample: _Sample | None = None
+        self._table = table
+        self._number = number
+        self._row = row
 
     def accept(self, answers: Sequence[Any], wall: float, now: float) -> None:
         """Take the answers of a poll; `wall` in Unix seconds, `now` monotonic."""
-        values, qualities = self._plan.decode(answers)
-        last = self._sample
-        if last is None:
-            unknown = np.full(len(values), np.nan)
-            first = np.full(len(values), wall)
-            self._sample = _Sample(values, qualities, wall, now, first, unknown, unknown)
-        else:
-            self._sample = last.followed_by(values, qualities, wall, now)
+        self._table.accept(self._row, self._number, answers, wall, now)
         self.failure = None
-
-    def reading(self, row: int, now: float, *, lost: bool) -> Reading:
-        """The Reading of a point; `lost` is whether the device is out of reach."""
-        facts = self._facts[row]
-        sample = self._sample
-        lost = lost or self.failure is not None
-        if sample is None:
-            quality = Quality.COMM_ERROR if lost else Quality.STALE
-            return Reading(None, facts.unit, quality, source_interval_s=facts.source_s)
-        quality = QUALITIES[sample.qualities[row]]
-        if lost:
-            quality = Quality.COMM_ERROR
-        elif now - sample.measured_monotonic > self.stale_after_s:
-            quality = Quality.STALE
-        value = float(sample.values[row]) if quality is Quality.OK else None
-        interval_s = float(sample.intervals_s[row])
-        return Reading(
-            value,
-            facts.unit,
-            quality,
-            sample.measured_at,
-            float(sample.changed_at[row]),
-            facts.source_s,
-            None if math.isnan(interval_s) else interval_s,
-            _uncertainty(value, facts),
-        )
 
 
 def _facts(codec: PointCodec, source_s: float) -> _PointFacts:
     accuracy = codec.point.accuracy
+    stuck_after_s = codec.point.stuck_after_s or math.inf
     if accuracy is None:
-        return _PointFacts(codec.unit, source_s, 0.0, None)
+        return _PointFacts(codec.unit, source_s, 0.0, None, stuck_after_s)
     gain = abs(codec.to_canonical(1.0) - codec.to_canonical(0.0))
     absolute = (
         accuracy.absolute + accuracy.pct_range / 100.0 * _span(codec.point, accuracy)
     ) * gain
-    return _PointFacts(codec.unit, source_s, accuracy.pct_reading / 100.0, absolute)
+    return _PointFacts(codec.unit, source_s, accuracy.pct_reading / 100.0, absolute, stuck_after_s)
 
 
 def _span(point: Point, accuracy: Accuracy) -> float:
@@ -183,44 +145,44 @@ class FieldDevice:
     Only the bus owner calls the methods that change it; readers see whole samples.
     """
 
-    def __init__(
-        self, settings: DeviceSpec, profile: Profile, protocol: DeviceProtocol, *, serial: bool
-    ) -> None:
+    def __init__(self, settings: DeviceSpec, model: DeviceModel, *, serial: bool) -> None:
         self.id = settings.id
         self.unit = settings.unit
-        self.profile = profile
-        self.protocol = protocol
-        self.heartbeat = protocol.heartbeat(profile)
+        self.model = model
+        self.profile = profile = model.profile
+        self.codecs = model.codecs
+        self.heartbeat = model.heartbeat
         own_s = settings.timeout_ms and settings.timeout_ms / 1000.0
         self.timeout_s = own_s or profile.transport.timeout_s
         self.failure: str | None = None
-        # Nothing is believed before the checks were made for the first time.
-        self.doubt: str | None = "not checked yet" if profile.checks else None
         self.failures_in_a_row = 0
         self.removed = False
-        self.statistics = DeviceStatistics()
-        self.codecs = {
-            name: PointCodec(point, settings.ct_ratio, settings.pt_ratio)
-            for name, point in profile.points.items()
-        }
-        self.groups = [
-            _polled_group(profile, protocol, group, serial, list(self.codecs.values()))
-            for group in profile.groups.values()
-            if any(point.group == group.name for point in profile.points.values())
-        ]
-        self._index = {
-            point.name: (group, row)
-            for group in self.groups
-            for row, point in enumerate(group.points)
-        }
-        self._verdicts: list[bool | None] = [None] * len(profile.checks)
+        self.polls = self.missed_slots = self.writes = 0
+        self.last_error: str | None = None
+        self._errors = self._doubts = 0
+        self._doubted = False
         self.heartbeat_s: float | None = None
+        self.slowest_answer_s: float | None = None
         self._last_exchange = -math.inf
-        if own_s is not None:
-            # Its values may be as old as one round of all its reads takes.
-            round_s = own_s * sum(len(group.requests) for group in self.groups)
-            for group in self.groups:
-                group.stale_after_s = max(group.stale_after_s, group.every_s + round_s)
+        self.rests_until = -math.inf
+        self._written: dict[str, float] = {}
+        self._writing = threading.Lock()
+        self._table = model.table
+        groups = [profile.groups[group.name] for group in model.table.groups]
+        every = [group.serial_every_s if serial else group.every_s for group in groups]
+        # With a patience of its own its values may be as old as one round of all its reads takes.
+        reads = sum(len(group.plan.requests) for group in model.table.groups)
+        least = [0.0 if own_s is None else every_s + own_s * reads for every_s in every]
+        stale = [max(group.stale_after_s, old) for group, old in zip(groups, least, strict=True)]
+        self._row = self._table.add(stale, self._be_doubted)
+        self.groups = [
+            PolledGroup(self._table, number, self._row, every[number], stale[number])
+            for number in range(len(groups))
+        ]
+
+    def forget(self) -> None:
+        """The device is gone: nobody reads it any more."""
+        self._table.remove(self._row)
 
     @property
     def fastest_s(self) -> float:
@@ -235,11 +197,16 @@ class FieldDevice:
 
     def group_of(self, point: str) -> PolledGroup:
         """The group that polls a point."""
-        return self._index[point][0]
+        return self.groups[self._table.group_of(self._table.columns[point])]
 
-    def answered(self, now: float) -> None:
+    def answered(self, now: float, took_s: float | None = None) -> None:
         """The device answered something, or is watched from now on; `now` is monotonic."""
         self._last_exchange = now
+        rest_s = self.profile.transport.min_interval_s
+        if rest_s:
+            self.rests_until = now + rest_s
+        if took_s is not None and took_s > (self.slowest_answer_s or 0.0):
+            self.slowest_answer_s = took_s
 
     def recovered(self) -> None:
         """The device is reachable."""
@@ -250,89 +217,102 @@ class FieldDevice:
         """The device is out of reach: all its values are unknown from now on."""
         self.failure = reason
         self.failures_in_a_row += 1
-        self.count(errors=1, last_error=reason)
+        self.erred(reason)
 
-    def count(
-        self,
-        *,
-        polls: int = 0,
-        errors: int = 0,
-        missed_slots: int = 0,
-        writes: int = 0,
-        last_error: str | None = None,
-    ) -> None:
-        """Add to the statistics."""
-        was = self.statistics
-        self.statistics = DeviceStatistics(
-            was.polls + polls,
-            was.errors + errors,
-            was.missed_slots + missed_slots,
-            was.writes + writes,
-            last_error if last_error is not None else was.last_error,
+    def erred(self, reason: str) -> None:
+        """Something about the device went wrong."""
+        self._errors += 1
+        self.last_error = reason
+
+    def may_write(self, point: str, now: float) -> float:
+        """Seconds until the point may be written again; 0 allows it and counts as a write."""
+        rule = self.profile.points[point].write
+        assert rule is not None
+        with self._writing:
+            left_s = self._written.get(point, -math.inf) + rule.min_interval_s - now
+            if left_s > 0.0:
+                return left_s
+            self._written[point] = now
+            return 0.0
+
+    @property
+    def statistics(self) -> DeviceStatistics:
+        """What happened so far."""
+        self._table.settle()
+        return DeviceStatistics(
+            self.polls,
+            self._errors + self._doubts,
+            self.missed_slots,
+            self.writes,
+            self.last_error,
         )
+
+    @property
+    def verdicts(self) -> tuple[bool | None, ...]:
+        """Whether each of the profile's checks holds; None where that could not be told yet."""
+        return self._table.verdicts(self._row)
 
     def reading(self, point: str, now: float) -> Reading:
         """The Reading of a point at monotonic time `now`; KeyError names device and point.
 
         While a check fails no value is known: one wrong reading discredits them all.
         """
-        reading = self._as_read(point, now)
-        if self.doubt is None or reading.value is None:
-            return reading
-        return replace(reading, value=None, quality=Quality.OUT_OF_RANGE, uncertainty=None)
-
-    def _as_read(self, point: str, now: float) -> Reading:
         try:
-            group, row = self._index[point]
+            column = self._table.columns[point]
         except KeyError:
             raise KeyError(
                 f"device {self.id!r} ({self.profile.id}) has no point {point!r}"
             ) from None
-        lost = self.failure is not None or now - self._last_exchange > self.silence_limit_s
-        return group.reading(row, now, lost=lost)
-
-    @property
-    def verdicts(self) -> tuple[bool | None, ...]:
-        """Whether each of the profile's checks holds; None where that could not be told yet."""
-        return tuple(self._verdicts)
-
-    def review(self, now: float) -> None:
-        """Make the profile's checks on the newest values; `doubt` then says which one fails.
-
-        A check that cannot be told, since a point is absent or not fresh, keeps its verdict.
-        """
-        for number, check in enumerate(self.profile.checks):
-            verdict = self._verdict(check, now)
-            if verdict is not None:
-                self._verdicts[number] = verdict
-        failing = zip(self.profile.checks, self._verdicts, strict=True)
-        self.doubt = next((check.text for check, holds in failing if holds is False), None)
-
-    def _verdict(self, check: Check, now: float) -> bool | None:
-        """Whether it holds; a point out of range is as wrong as a relation that is not kept."""
-        newest = {point: self._as_read(point, now) for point in check.points}
-        if any(reading.quality is Quality.OUT_OF_RANGE for reading in newest.values()):
-            return False
-        return check.holds(
-            {
-                point: self.codecs[point].to_device(reading.value)
-                for point, reading in newest.items()
-                if reading.value is not None
-            }
+        facts = self.model.facts[point]
+        group = self.groups[self._table.group_of(column)]
+        lost = (
+            self.failure is not None
+            or group.failure is not None
+            or now - self._last_exchange > self.silence_limit_s
+        )
+        sample = self._table.sample(self._row, column)
+        if sample is None:
+            quality = Quality.COMM_ERROR if lost else Quality.STALE
+            return Reading(None, facts.unit, quality, source_interval_s=facts.source_s)
+        quality = _quality(sample, now, group.stale_after_s, facts.stuck_after_s, lost)
+        value = sample.value if quality is Quality.OK else None
+        return Reading(
+            value,
+            facts.unit,
+            quality,
+            sample.measured_wall,
+            sample.changed_wall,
+            facts.source_s,
+            None if math.isnan(sample.interval_s) else sample.interval_s,
+            _uncertainty(value, facts),
         )
 
     def readings(self, now: float) -> dict[str, Reading]:
         """All points, in the profile's order."""
         return {point: self.reading(point, now) for point in self.profile.points}
 
+    def _be_doubted(self, check: str | None) -> None:
+        """A cross-check began to fail, or none does any more."""
+        if check is not None:
+            self._doubts += 1
+            self.last_error = f"check fails: {check}"
+            _LOG.warning("device %s is not believed, %s", self.id, self.last_error)
+        elif self._doubted:
+            _LOG.info("device %s passes its checks", self.id)
+        self._doubted = check is not None
 
-def _polled_group(
-    profile: Profile,
-    protocol: DeviceProtocol,
-    group: Group,
-    serial: bool,
-    codecs: list[PointCodec],
-) -> PolledGroup:
-    members = [codec for codec in codecs if codec.point.group == group.name]
-    every_s = group.serial_every_s if serial else group.every_s
-    return PolledGroup(protocol.plan(profile, members), group, every_s, members)
+
+def _quality(
+    sample: Sample, now: float, stale_after_s: float, stuck_after_s: float, lost: bool
+) -> Quality:
+    """The worst that can be said of a sample, in the order in which it explains the rest."""
+    if lost:
+        return Quality.COMM_ERROR
+    if now - sample.measured > stale_after_s:
+        return Quality.STALE
+    quality = QUALITIES[sample.quality]
+    if quality is not Quality.OK:
+        return quality
+    if sample.doubted:
+        return Quality.OUT_OF_RANGE
+    return Quality.STALE if now - sample.since > stuck_after_s else Quality.OK

@@ -1,7 +1,8 @@
-"""Modbus as the engine sees it: targets, batched reads, and writes by function 6 or 16."""
+"""Modbus as the engine sees it: targets, batched reads, and writes by function 6, 16, 22 or 23."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.codec import BlockCodec, PointCodec
-from drivers.modbus import SerialTransport, TcpTransport, WriteBlock
+from drivers.modbus_pdu import WriteBlock
+from drivers.modbus_rtu import RtuTransport
+from drivers.modbus_tcp import TcpTransport
 from drivers.profile_types import Profile
 from drivers.profile_types import Transport as TransportSettings
 from drivers.protocol import Transport
 from drivers.read_plan import ReadBlock, plan_reads
-from drivers.target import SerialTarget, Target, TcpTarget, parse_target
+from drivers.target import Target, TcpTarget, parse_target
 
 
 class _ModbusPlan:
@@ -30,12 +33,19 @@ class _ModbusPlan:
         """See GroupPlan."""
         return self._codec.decode(b"".join(answers))
 
+    def decode_many(
+        self, answers: Sequence[Sequence[bytes]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """As `decode`, for many devices at once: both arrays are (devices, points)."""
+        data = b"".join(itertools.chain.from_iterable(answers))
+        return self._codec.decode_image(np.frombuffer(data, np.uint8).reshape(len(answers), -1))
+
 
 class ModbusProtocol:
     """See DeviceProtocol; requests are ReadBlock and WriteBlock, answers registers as bytes."""
 
     name = "modbus"
-    schemes = ("tcp", "serial")
+    schemes = ("tcp", "serial", "rtu+tcp")
     # Its points have addr, fc, type and order of their own.
     point_schema: Mapping[str, Any] = MappingProxyType({})
 
@@ -47,9 +57,8 @@ class ModbusProtocol:
         """See DeviceProtocol; a serial target without rate or framing gets those of `settings`."""
         if isinstance(target, TcpTarget):
             return TcpTransport(target)
-        assert isinstance(target, SerialTarget)
         baud, framing = target.baud or settings.baud[0], target.framing or settings.framing
-        return SerialTransport(target, baud, framing)
+        return RtuTransport(target, baud, framing)
 
     def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> _ModbusPlan:
         """See DeviceProtocol."""
@@ -64,7 +73,8 @@ class ModbusProtocol:
         """See DeviceProtocol."""
         point = codec.point
         assert point.write is not None
-        return WriteBlock(point.write.fc, point.address, codec.encode(value))
+        mask = 0xFFFF if point.mask is None else point.mask
+        return WriteBlock(point.write.fc, point.address, codec.encode(value), mask)
 
 
 MODBUS = ModbusProtocol()

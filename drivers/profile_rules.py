@@ -118,12 +118,17 @@ def _write_fault(point: Point) -> tuple[str, str] | None:
         return None
     if point.links:
         return "write", "a value that is made of several points cannot be written"
-    if point.mask is not None:
-        return "write", "a field of a register cannot be written without its other bits"
+    if point.mask is not None and point.write.fc != 22:
+        return (
+            "write",
+            "a field of a register cannot be written without its other bits, but by fc 22",
+        )
     if point.fc != 3:
         return "write", "only holding registers (fc 3) can be written"
-    if point.write.fc == 6 and point.registers > 1:
-        return "write", f"fc 6 writes one register, a {point.type} needs fc 16"
+    if point.write.fc in (6, 22) and point.registers > 1:
+        return "write", f"fc {point.write.fc} writes one register, a {point.type} needs fc 16"
+    if point.write.fc == 22 and point.mask is None:
+        return "write", "fc 22 sets the bits of a mask, the point has none"
     return None
 
 

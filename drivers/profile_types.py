@@ -40,6 +40,7 @@ class Transport:
     gap_readable: bool = False
     turnaround_s: float = 0.02
     timeout_s: float = 0.3
+    min_interval_s: float = 0.0
     tcp_clients: int | None = None
     max_regs_of: Mapping[int, int] = field(default_factory=dict, hash=False)
 
@@ -73,7 +74,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class WriteRule:
-    """What may be written, in the point's unit, by which function (6 or 16), and how often.
+    """What may be written, in the point's unit, by which function (6, 16, 22 or 23), how often.
 
     `min_interval_s` is the least time in s from one write to the next.
     """

@@ -40,7 +40,10 @@ class Target(typing.Protocol):
 
 
 class Transport(typing.Protocol):
-    """What the owner of a bus needs from its wire; one thread uses it; all raise TransportError."""
+    """What the owner of a bus needs from its wire; one thread uses it; all raise TransportError.
+
+    It gets a thread of its own, unless it keeps `bus_loop.PatientTransport` with `may_wait` False.
+    """
 
     def open(self) -> None:
         """Connect unless connected; the error's `connected` is False."""
@@ -65,7 +68,9 @@ class GroupPlan(typing.Protocol):
     def decode(self, answers: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """Canonical values and codes of `codec.QUALITIES`, both (points,), in the points' order.
 
-        A value whose code is not OK is NaN. `answers` are those to all `requests`.
+        A value whose code is not OK is NaN. `answers` are those to all `requests`. A plan may also
+        have `decode_many`, which takes the answers of many devices, gives arrays (devices, points),
+        and must not fail whatever the answers are.
         """
 
 

@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 
 class Quality(StrEnum):
-    """Why a value may or may not be used."""
+    """Why a value may or may not be used.
+
+    STALE: nothing new came for too long, be it that the device was not read or that a value which
+    always moves stands still (the profile's `stuck_after_ms`). ABSENT: the device says that it has
+    none. OUT_OF_RANGE: it cannot be true, since it is outside the point's range, moved faster than
+    the quantity can (`max_rate`), or a cross-check of the device fails. COMM_ERROR: the device is
+    out of reach or refuses.
+    """
 
     OK = "ok"
     STALE = "stale"

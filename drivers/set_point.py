@@ -38,15 +38,23 @@ class PendingWrite:
     """A checked write on its way to the owner of the bus.
 
     Either the owner claims it or the caller cancels it, never both: what was given up on is not
-    written later. Raises WriteRefusedError when the profile does not allow it.
+    written later. Raises WriteRefusedError when the profile does not allow it at monotonic `now`.
     """
 
-    def __init__(self, device: FieldDevice, point: str, value: float) -> None:
+    def __init__(self, device: FieldDevice, point: str, value: float, now: float) -> None:
         self.device = device
         _check(device, point, value)
         self.point: Point = device.profile.points[point]
         self.requested = value
-        self.request = device.protocol.write_request(device.codecs[point], value)
+        self.request = device.model.protocol.write_request(device.codecs[point], value)
+        left_s = device.may_write(point, now)
+        if left_s > 0.0:
+            rule = self.point.write
+            assert rule is not None
+            raise WriteRefusedError(
+                f"{device.id}/{point}: written less than {rule.min_interval_s:g} s ago, "
+                f"wait {left_s:.3g} s"
+            )
         self._claimed = threading.Lock()
         self._done = threading.Event()
         self._result: WriteResult | None = None

@@ -1,4 +1,8 @@
-"""Where a device is: `tcp://HOST[:PORT]` or `serial:///dev/ttyUSB0[?baud=9600&framing=8N1]`."""
+"""Where a Modbus device is.
+
+`tcp://HOST[:PORT]`, `serial:///dev/ttyUSB0[?baud=9600&framing=8N1]`, or a gateway to a serial line
+that hands RTU frames over TCP, `rtu+tcp://HOST:PORT[?baud=9600&framing=8N1]`.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,24 @@ class SerialTarget:
         return f"serial://{self.path}"
 
 
-Target = TcpTarget | SerialTarget
+@dataclass(frozen=True, slots=True)
+class RtuOverTcpTarget:
+    """A gateway to a serial line; rate and framing are its line's, None where the profile says."""
+
+    host: str
+    port: int
+    baud: int | None = None
+    framing: str | None = None
+
+    @property
+    def bus(self) -> str:
+        """What devices on the same line share."""
+        return f"rtu+tcp://{self.host}:{self.port}"
+
+
+# The targets with a serial line, whose time is what the polls share.
+LineTarget = SerialTarget | RtuOverTcpTarget
+Target = TcpTarget | LineTarget
 
 
 def parse_target(text: str) -> Target:
@@ -51,13 +72,17 @@ def parse_target(text: str) -> Target:
     if parts.scheme == "tcp" and parts.hostname:
         return TcpTarget(parts.hostname, _MODBUS_TCP_PORT if port is None else port)
     if parts.scheme == "serial" and parts.path.startswith("/") and not parts.netloc:
-        return _serial(text, unquote(parts.path), parse_qs(parts.query))
+        return SerialTarget(unquote(parts.path), *_line(text, parse_qs(parts.query)))
+    if parts.scheme == "rtu+tcp" and parts.hostname and port:
+        return RtuOverTcpTarget(parts.hostname, port, *_line(text, parse_qs(parts.query)))
     raise TargetError(
-        f"target {text!r} is neither tcp://HOST:PORT nor serial:///dev/NAME?baud=9600&framing=8N1"
+        f"target {text!r} is neither tcp://HOST:PORT nor serial:///dev/NAME?baud=9600&framing=8N1 "
+        "nor rtu+tcp://HOST:PORT?baud=9600&framing=8N1"
     )
 
 
-def _serial(text: str, path: str, query: dict[str, list[str]]) -> SerialTarget:
+def _line(text: str, query: dict[str, list[str]]) -> tuple[int | None, str | None]:
+    """Rate and framing."""
     unknown = query.keys() - {"baud", "framing"}
     if unknown:
         raise TargetError(f"target {text!r}: unknown option {min(unknown)!r}")
@@ -67,4 +92,4 @@ def _serial(text: str, path: str, query: dict[str, list[str]]) -> SerialTarget:
         raise TargetError(f"target {text!r}: baud {baud!r} is not a rate from 300 to 4000000")
     if framing is not None and framing not in _FRAMINGS:
         raise TargetError(f"target {text!r}: framing {framing!r} is none of {', '.join(_FRAMINGS)}")
-    return SerialTarget(path, None if baud is None else int(baud), framing)
+    return None if baud is None else int(baud), framing

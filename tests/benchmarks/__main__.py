@@ -30,6 +30,7 @@ def main() -> int:
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),
+        ("Modbus meters in one engine", ["bench_meters", "--seconds", seconds]),
     ]
     failed = 0
     for title, (module, *options) in runs:

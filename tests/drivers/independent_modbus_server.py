@@ -1,7 +1,8 @@
-"""A Modbus TCP device made of pymodbus alone, in a process of its own that can be killed.
+"""A Modbus device made of pymodbus alone, in a process of its own that can be killed.
 
 Its argument is JSON: port (0 for any), unit, registers {address: [values]} for functions 3 and 4
-alike, ignore_writes. It prints one JSON line when it listens and one per request that it serves.
+alike, ignore_writes, framer (`rtu` for RTU frames over TCP), line (a serial line in place of TCP).
+It prints one JSON line when it listens and one per request that it serves.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import sys
 from typing import Any
 
-from pymodbus.server import ModbusTcpServer
+from pymodbus import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 
@@ -35,9 +37,15 @@ async def serve(spec: dict[str, Any]) -> None:
         for address, values in spec["registers"].items()
     ]
     device = SimDevice(id=spec.get("unit", 1), simdata=blocks, action=served)
-    server = ModbusTcpServer(device, address=("127.0.0.1", spec.get("port", 0)))
-    await server.listen()
-    say(port=server.transport.sockets[0].getsockname()[1])
+    if "line" in spec:
+        line = ModbusSerialServer(device, framer=FramerType.RTU, port=spec["line"], baudrate=115200)
+        await line.listen()
+        say(port=0)
+    else:
+        framer = FramerType(spec.get("framer", "socket"))
+        server = ModbusTcpServer(device, framer=framer, address=("127.0.0.1", spec.get("port", 0)))
+        await server.listen()
+        say(port=server.transport.sockets[0].getsockname()[1])
     await asyncio.Event().wait()
 
 

@@ -20,7 +20,9 @@ import pytest
 
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TransportError
-from drivers.modbus import SerialTransport, TcpTransport, WriteBlock
+from drivers.modbus_pdu import WriteBlock
+from drivers.modbus_rtu import RtuTransport
+from drivers.modbus_tcp import TcpTransport
 from drivers.profile import load_profile
 from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
@@ -71,7 +73,7 @@ def test_an_unplugged_line_is_found_again(
 def test_a_hung_up_line_is_a_transport_error() -> None:
     """Every use of a line whose far end is gone raises TransportError, and closes it."""
     master, slave = os.openpty()
-    transport = SerialTransport(SerialTarget(os.ttyname(slave)), 9600, "8N1")
+    transport = RtuTransport(SerialTarget(os.ttyname(slave)), 9600, "8N1")
     transport.open()
     os.close(slave)
     os.close(master)
@@ -199,11 +201,11 @@ def test_devices_of_different_patience_share_a_connection(serve_tcp: ServeTcp) -
     devices = {unit: SimulatedDevice(load_profile("abb.acs580")) for unit in (1, 2)}
     port = serve_tcp(devices).port
     transport = TcpTransport(TcpTarget("127.0.0.1", port))
-    client: Any = transport._client
     ports = set()
     for unit, timeout_s in ((1, 0.3), (2, 1.5), (1, 0.3)):
         transport.read(unit, ReadBlock(3, 0, 1), timeout_s)
-        ports.add(client._sock.getsockname()[1])
+        assert transport._socket is not None
+        ports.add(transport._socket.getsockname()[1])
     transport.close()
     assert len(ports) == 1
 
@@ -221,15 +223,15 @@ def test_an_unforeseen_error_costs_only_its_device(
     engine = run_engine(*(DeviceSpec(f"d{u}", "abb.acs580", target, u) for u in devices))
     wait_until(lambda: engine.reading("d2", "speed.actual").quality is Quality.OK, 3.0)
     wait_until(lambda: engine.reading("d1", "speed.actual").quality is Quality.OK, 3.0)
-    sound = TcpTransport.read
+    sound = TcpTransport.begin
 
-    def broken(self: TcpTransport, unit: int, *rest: Any) -> bytes:
+    def broken(self: TcpTransport, unit: int, *rest: Any) -> bool:
         if unit == 1:
             raise ArithmeticError("a fault")
         return sound(self, unit, *rest)
 
     with caplog.at_level(logging.ERROR):
-        monkeypatch.setattr(TcpTransport, "read", broken)
+        monkeypatch.setattr(TcpTransport, "begin", broken)
         wait_until(lambda: engine.reading("d1", "speed.actual").quality is Quality.COMM_ERROR, 1.0)
         assert engine.statistics("d1").last_error == "ArithmeticError: a fault"
         wait_until(lambda: engine.statistics("d1").errors >= 3, 3.0)

@@ -44,7 +44,7 @@ def test_what_is_no_target_is_refused_by_name(text: str) -> None:
 def test_devices_on_a_line_agree_on_its_rate() -> None:
     """Two rates on one serial line are refused, naming both devices."""
     with pytest.raises(
-        TargetError, match=r"'b' wants 19200 Bd 8N1 on /dev/ttyS9, where 'a' has 9600"
+        TargetError, match=r"'b' wants 19200 Bd 8N1 on serial:///dev/ttyS9, where 'a' has 9600"
     ):
         Engine(
             [
