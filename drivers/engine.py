@@ -21,6 +21,7 @@ from drivers.bus import LATTICE_S, BusOwner
 from drivers.bus_load import PollLoad, bus_utilisation, check_bus_fits, check_device_fits
 from drivers.bus_loop import BusLoop, RunningBus
 from drivers.bus_thread import BusThread
+from drivers.codec import BIT_FUNCTIONS
 from drivers.errors import BusOverloadError, TargetError
 from drivers.field_device import (
     HEARTBEAT_S,
@@ -324,7 +325,10 @@ def _loads(device: FieldDevice) -> list[PollLoad]:
 
 
 def _registers(request: Any) -> int:
-    return request.count if isinstance(request, ReadBlock) else 0
+    """What the answer carries; sixteen coils take a register's bytes."""
+    if not isinstance(request, ReadBlock):
+        return 0
+    return -(-request.count // 16) if request.fc in BIT_FUNCTIONS else request.count
 
 
 def _check_fits(bus: _Bus) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from small_profile import write_profile
 
 from drivers.bus_load import PollLoad, bus_utilisation, check_bus_fits, wire_time_s
 from drivers.engine import DeviceSpec, Engine
@@ -49,3 +52,13 @@ def test_an_engine_refuses_a_bus_that_cannot_fit_before_it_starts_anything() -> 
     assert utilisation is not None
     assert utilisation < 1.0
     engine.stop()
+
+
+def test_coils_take_a_bit_each(tmp_path: Path) -> None:
+    """A read of 32 coils weighs on a line like one of two registers."""
+    coils = {f"c{k}": {"addr": k, "fc": 1, "type": "bool", "unit": "1"} for k in range(32)}
+    transport = {"max_regs": {"fc1": 32}, "turnaround_ms": 20, "baud": [19200]}
+    path = write_profile(tmp_path, coils, transport=transport)
+    engine = Engine([DeviceSpec("d", path, "serial:///dev/ttyS9")])
+    expected = (wire_time_s(2, 19200) + 0.02) / 0.1
+    assert engine.utilisation("d") == pytest.approx(expected)
