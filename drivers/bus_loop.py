@@ -16,43 +16,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from drivers.bus import Ask, BusOwner, Steps
-from drivers.errors import TransportError
+from drivers.protocol import PatientTransport
 
 _LOG = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 3600.0
-
-
-class Watcher(Protocol):
-    """Who waits for a transport's descriptor; a new one comes with each connect."""
-
-    def watch(self, number: int, *, writable: bool) -> None:
-        """Call `advance` when descriptor `number` can be read, or written when `writable`."""
-
-    def forget(self, number: int) -> None:
-        """It is about to be closed."""
-
-
-class PatientTransport(Protocol):
-    """A transport that never waits unless `may_wait` is set. All raise TransportError."""
-
-    watcher: Watcher | None
-    may_wait: bool
-
-    def begin(self, unit: int, request: Any) -> bool:
-        """Send a request, or only connect for None; True when nothing is left to wait for."""
-
-    def advance(self) -> Any:
-        """Go on, the descriptor is ready: the answer, or None while it is not all here."""
-
-    def expire(self) -> TransportError:
-        """The time of the request is up; disconnects and gives the error that it ends with."""
-
-    def close(self) -> None:
-        """Disconnect; a no-op when disconnected."""
 
 
 class BusLoop:

@@ -21,9 +21,9 @@ import struct
 import time
 from typing import Any
 
-from drivers.bus_loop import Watcher
 from drivers.errors import TransportError
 from drivers.modbus_pdu import WriteBlock, answer_of, exception_of, request_pdu
+from drivers.protocol import Watcher
 from drivers.read_plan import ReadBlock
 from drivers.target import TcpTarget
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from drivers.errors import DriverError, ProfileError
+from drivers.errors import DriverError, ProfileError, TransportError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ class Target(typing.Protocol):
 class Transport(typing.Protocol):
     """What the owner of a bus needs from its wire; one thread uses it; all raise TransportError.
 
-    It gets a thread of its own, unless it keeps `bus_loop.PatientTransport` with `may_wait` False.
+    It gets a thread of its own, unless it is a PatientTransport, too, whose `may_wait` is False.
     """
 
     def open(self) -> None:
@@ -53,6 +53,35 @@ class Transport(typing.Protocol):
 
     def write(self, unit: int, request: Any, timeout_s: float) -> None:
         """Send a write request; what the device made of it, a read must tell."""
+
+    def close(self) -> None:
+        """Disconnect; a no-op when disconnected."""
+
+
+class Watcher(typing.Protocol):
+    """Who waits for a transport's descriptor; a new one comes with each connect."""
+
+    def watch(self, number: int, *, writable: bool) -> None:
+        """Call `advance` when descriptor `number` can be read, or written when `writable`."""
+
+    def forget(self, number: int) -> None:
+        """It is about to be closed."""
+
+
+class PatientTransport(typing.Protocol):
+    """A transport that never waits unless `may_wait` is set. All raise TransportError."""
+
+    watcher: Watcher | None
+    may_wait: bool
+
+    def begin(self, unit: int, request: Any) -> bool:
+        """Send a request, or only connect for None; True when nothing is left to wait for."""
+
+    def advance(self) -> Any:
+        """Go on, the descriptor is ready: the answer, or None while it is not all here."""
+
+    def expire(self) -> TransportError:
+        """The time of the request is up; disconnects and gives the error that it ends with."""
 
     def close(self) -> None:
         """Disconnect; a no-op when disconnected."""
