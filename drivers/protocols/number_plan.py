@@ -1,0 +1,63 @@
+"""How a group of points is fetched when a protocol's answers are plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.codec import PointCodec, Scaling
+
+# What the values of one request are: one number a place, NaN where the device has none.
+Numbers = Sequence[float]
+
+
+class NumberPlan:
+    """See GroupPlan: each request asks for some of the points; its answer has a number for each.
+
+    `requests` pairs a request with the rows (in the order of `codecs`) that its numbers fill. NaN,
+    infinity and the numbers of a point's `absent` mean that there is no value.
+    """
+
+    def __init__(
+        self, codecs: Sequence[PointCodec], requests: Sequence[tuple[Any, Sequence[int]]]
+    ) -> None:
+        self.requests: tuple[Any, ...] = tuple(request for request, _ in requests)
+        self._rows = [np.array(rows, np.intp) for _, rows in requests]
+        self._count = len(codecs)
+        self._scaling = Scaling(codecs)
+        self._sentinels = [
+            (row, number) for row, codec in enumerate(codecs) for number in codec.point.absent
+        ]
+
+    def decode(self, answers: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """See GroupPlan."""
+        raw = np.full(self._count, np.nan)
+        for rows, numbers in zip(self._rows, answers, strict=True):
+            raw[rows] = numbers
+        absent = ~np.isfinite(raw)
+        for row, number in self._sentinels:
+            if raw[row] == number:
+                absent[row] = True
+        return self._scaling.apply(raw, absent)
+
+
+def in_batches(
+    codecs: Sequence[PointCodec], size: int, ask: Callable[[Sequence[PointCodec]], Any]
+) -> NumberPlan:
+    """A plan of requests of at most `size` points each, in the points' order."""
+    starts = range(0, len(codecs), size)
+    return NumberPlan(
+        codecs,
+        [
+            (ask(codecs[start : start + size]), range(start, min(start + size, len(codecs))))
+            for start in starts
+        ],
+    )
+
+
+def raw_number(codec: PointCodec, canonical: float) -> float:
+    """What a device holds for a canonical value, before any rounding."""
+    return (codec.to_device(canonical) - codec.point.offset) / codec.point.scale
