@@ -65,9 +65,7 @@ def short_frame(control: int, address: int) -> bytes:
 def long_frame(control: int, address: int, ci: int, data: bytes) -> bytes:
     """A frame with data."""
     body = bytes([control, address, ci]) + data
-    return (
-        bytes([_LONG, len(body), len(body), _LONG]) + body + bytes([sum(body) & 0xFF, _STOP])
-    )
+    return bytes([_LONG, len(body), len(body), _LONG]) + body + bytes([sum(body) & 0xFF, _STOP])
 
 
 def select_frame(secondary: int) -> bytes:

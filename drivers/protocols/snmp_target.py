@@ -62,9 +62,7 @@ class SnmpTarget:
 
 def parse_snmp_target(text: str) -> SnmpTarget:
     """The agent of a target; TargetError says what is wrong, never a secret."""
-    url = split_target(
-        text, FORM, ("community", "version", "credentials"), secret=("community",)
-    )
+    url = split_target(text, FORM, ("community", "version", "credentials"), secret=("community",))
     if not url.host or url.path not in ("", "/"):
         raise TargetError(f"target {url.text!r} is not {FORM}")
     port = _PORT if url.port is None else url.port

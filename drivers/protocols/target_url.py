@@ -59,7 +59,9 @@ def split_target(
         raise TargetError(f"target {shown!r} is not {form}")
     for name, _ in pairs:
         if name not in options:
-            raise TargetError(f"target {shown!r}: unknown option {name!r} (known: {_list(options)})")
+            raise TargetError(
+                f"target {shown!r}: unknown option {name!r} (known: {_list(options)})"
+            )
     if len(dict(pairs)) < len(pairs) or parts.fragment or parts.username is not None:
         raise TargetError(f"target {shown!r} is not {form}")
     host = parts.hostname or ""
