@@ -28,6 +28,11 @@ _GROUP = "dcpi_bmc.protocols"
 # Imported when the first profile asks for it: module and object.
 _BUILT_IN = {
     "modbus": "drivers.modbus_protocol:MODBUS",
+    "sunspec": "drivers.protocols.sunspec:SUNSPEC",
+    "mbus": "drivers.protocols.mbus:MBUS",
+    "snmp": "drivers.protocols.snmp:SNMP",
+    "sysfs": "drivers.protocols.sysfs:SYSFS",
+    "line": "drivers.protocols.line:LINE",
 }
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from drivers.codec import PointCodec
-from drivers.errors import TransportError
+from drivers.errors import TransportError, WriteRefusedError
 from drivers.profile_types import Profile
 from drivers.profile_types import Transport as TransportSettings
 from drivers.protocols.byte_line import (
@@ -20,7 +20,7 @@ from drivers.protocols.byte_line import (
     line_target,
 )
 from drivers.protocols.line_reply import Field, Form, ReplyError, field_of, form_of
-from drivers.protocols.number_plan import NumberPlan
+from drivers.protocols.number_plan import NumberPlan, refuse_writes
 from drivers.protocols.target_url import split_target
 
 _FORM = "line+tcp://HOST:PORT or line+serial:///dev/NAME?baud=9600&framing=8N1"
@@ -103,7 +103,7 @@ class LineTransport:
             self._line.drain()
             raise TransportError(f"{self._name}: {error}") from error
 
-    def write(self, unit: int, request: object, timeout_s: float) -> None:
+    def write(self, unit: int, request: object, timeout_s: float) -> None:  # noqa: ARG002
         """See `LineProtocol.write_request`."""
         raise TransportError(f"{self._name} unit {unit}: line protocols are only read")
 
@@ -218,8 +218,9 @@ class LineProtocol:
         """See DeviceProtocol."""
         return LineTransport(byte_line(target, settings), target.bus)
 
-    def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> NumberPlan:  # noqa: ARG002
+    def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> NumberPlan:
         """See DeviceProtocol."""
+        refuse_writes(profile, codecs, "a line protocol")
         rows: dict[Question, list[int]] = {}
         for row, codec in enumerate(codecs):
             rows.setdefault(_question(codec.point.at), []).append(row)
@@ -236,8 +237,10 @@ class LineProtocol:
         return LineRequest(_question(next(iter(profile.points.values())).at), ())
 
     def write_request(self, codec: PointCodec, value: float) -> object:
-        """Nothing is ever written: what an instrument takes is not of one form."""
-        raise TransportError(f"{codec.point.name}: line protocols are only read, not set {value}")
+        """Never: `plan` refuses profiles with writable points."""
+        raise WriteRefusedError(
+            f"{codec.point.name}: a line protocol is only read (asked for {value:g})"
+        )
 
 
 def _question(at: Mapping[str, Any]) -> Question:

@@ -36,9 +36,9 @@ class Field:
 
     def number(self, fields: list[str]) -> float:
         """The number, NaN when there is none; ReplyError when the fields are others."""
-        if self.status_field is not None:
-            if _at(fields, self.status_field) not in self.status_ok:
-                return math.nan
+        status = None if self.status_field is None else _at(fields, self.status_field)
+        if status is not None and status not in self.status_ok:
+            return math.nan
         text = _at(fields, self.field)
         if text in self.absent_words:
             return math.nan

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from drivers.codec import PointCodec
-from drivers.errors import ProfileError, TargetError, TransportError
+from drivers.errors import ProfileError, TargetError, TransportError, WriteRefusedError
 from drivers.profile_types import Profile
 from drivers.profile_types import Transport as TransportSettings
 from drivers.protocols.byte_line import (
@@ -35,13 +35,12 @@ from drivers.protocols.mbus_telegram import (
     NETWORK_LAYER,
     REQ_UD2,
     SND_NKE,
-    Telegram,
     frame_length,
     read_telegram,
     select_frame,
     short_frame,
 )
-from drivers.protocols.number_plan import NumberPlan
+from drivers.protocols.number_plan import NumberPlan, refuse_writes
 from drivers.protocols.target_url import split_target
 
 _FORM = "mbus+tcp://HOST:PORT?address=1 or mbus+serial:///dev/NAME?address=1"
@@ -105,7 +104,7 @@ class MbusTransport:
             raise TransportError(f"{self._name} {_spelled(unit)}: {error}") from error
         return [known.get(key, math.nan) for key in request]
 
-    def write(self, unit: int, request: object, timeout_s: float) -> None:
+    def write(self, unit: int, request: object, timeout_s: float) -> None:  # noqa: ARG002
         """Nothing of a meter is ever written."""
         raise TransportError(f"{self._name} {_spelled(unit)}: M-Bus meters are only read")
 
@@ -194,7 +193,6 @@ class MbusProtocol:
 
     def parse_target(self, text: str) -> MbusTarget:
         """See DeviceProtocol; `address` is primary, `secondary` 16 hex digits."""
-
         url = split_target(text, _FORM, (*LINE_OPTIONS, "address", "secondary"))
         line = line_target(url, _FORM)
         secondary = url.options.get("secondary")
@@ -215,6 +213,7 @@ class MbusProtocol:
 
     def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> NumberPlan:
         """See DeviceProtocol; ProfileError when a point's unit is not its quantity's."""
+        refuse_writes(profile, codecs, "M-Bus")
         for codec in codecs:
             unit = QUANTITY_UNITS.get(codec.point.at.get("quantity", ""), "1")
             if codec.point.unit != unit:
@@ -229,8 +228,8 @@ class MbusProtocol:
         return (HeaderField("status"),)
 
     def write_request(self, codec: PointCodec, value: float) -> object:
-        """Nothing of a meter is ever written."""
-        raise TransportError(f"{codec.point.name}: M-Bus meters are only read (asked for {value})")
+        """Never: `plan` refuses profiles with writable points."""
+        raise WriteRefusedError(f"{codec.point.name}: M-Bus is only read (asked for {value:g})")
 
 
 def _key(codec: PointCodec) -> RecordKey | HeaderField:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.codec import PointCodec, Scaling
+from drivers.errors import ProfileError
+from drivers.profile_types import Profile
 
 # What the values of one request are: one number a place, NaN where the device has none.
 Numbers = Sequence[float]
@@ -56,6 +58,15 @@ def in_batches(
             for start in starts
         ],
     )
+
+
+def refuse_writes(profile: Profile, codecs: Sequence[PointCodec], protocol: str) -> None:
+    """ProfileError for a writable point of a protocol that only reads."""
+    for codec in codecs:
+        if codec.point.write is not None:
+            raise ProfileError(
+                f"{profile.path}: points/{codec.point.name}/write: {protocol} is only read"
+            )
 
 
 def raw_number(codec: PointCodec, canonical: float) -> float:

@@ -119,9 +119,7 @@ def _oids(request: Iterable[Object]) -> Iterable[str]:
 def _number(wanted: Object, values: Mapping[str, Any]) -> float:
     value = values.get(wanted.oid)
     if wanted.under is not None:
-        known = isinstance(value, tuple)
-        inside = known and _in_subtree(value, wanted.under)
-        return float(inside) if known else math.nan
+        return float(_in_subtree(value, wanted.under)) if isinstance(value, tuple) else math.nan
     number = _as_number(value)
     if wanted.digits is not None:
         digits = _as_number(values.get(wanted.digits))

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.codec import PointCodec
-from drivers.errors import ProfileError, TransportError
+from drivers.errors import ProfileError, TransportError, WriteRefusedError
 from drivers.modbus_protocol import MODBUS
 from drivers.profile_types import Profile
 from drivers.profile_types import Transport as TransportSettings
 from drivers.protocol import Transport
-from drivers.protocols.number_plan import NumberPlan
+from drivers.protocols.number_plan import NumberPlan, refuse_writes
 from drivers.read_plan import ReadBlock
 from drivers.target import Target
 
@@ -104,7 +104,7 @@ class _Field:
         # Without its factor the number means nothing: never guess a scale.
         if power is None or abs(power) > _LARGEST_SCALE_FACTOR:
             return math.nan
-        return raw * 10.0**power
+        return raw * math.pow(10.0, power)
 
 
 def _unpack(layout: str, data: bytes, register: int) -> float | None:
@@ -143,7 +143,7 @@ class SunSpecTransport:
             self._chains.pop(unit, None)
             raise
 
-    def write(self, unit: int, request: object, timeout_s: float) -> None:
+    def write(self, unit: int, request: object, timeout_s: float) -> None:  # noqa: ARG002
         """See `SunSpecProtocol.write_request`."""
         raise TransportError(f"{self._name} unit {unit}: SunSpec points are only read")
 
@@ -293,6 +293,7 @@ class SunSpecProtocol:
 
     def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> SunSpecPlan:
         """See DeviceProtocol; ProfileError when a scale factor is too far from its value."""
+        refuse_writes(profile, codecs, "SunSpec")
         return SunSpecPlan(profile, codecs)
 
     def heartbeat(self, profile: Profile) -> ModelBlock:
@@ -301,8 +302,8 @@ class SunSpecProtocol:
         return ModelBlock(at["model"], at.get("instance", 1), 0, 2)
 
     def write_request(self, codec: PointCodec, value: float) -> object:
-        """No model with set points is supported."""
-        raise TransportError(f"{codec.point.name}: SunSpec points are only read, not set {value}")
+        """Never: `plan` refuses profiles with writable points."""
+        raise WriteRefusedError(f"{codec.point.name}: SunSpec is only read (asked for {value:g})")
 
 
 def _field(codec: PointCodec) -> _Field:

@@ -218,7 +218,7 @@ class SysfsTransport:
             )
         return named[0]
 
-    def _failure(self, reason: str, *, connected: bool = True) -> TransportError:
+    def _failure(self, reason: str | None, *, connected: bool = True) -> TransportError:
         return TransportError(f"{self._target.bus}: {reason}", connected=connected)
 
 
