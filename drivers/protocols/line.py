@@ -19,7 +19,7 @@ from drivers.protocols.byte_line import (
     byte_line,
     line_target,
 )
-from drivers.protocols.line_reply import Field, Form, ReplyError, field_of, form_of
+from drivers.protocols.line_reply import Field, Form, ReplyError, field_of, form_of, plain
 from drivers.protocols.number_plan import NumberPlan, refuse_writes
 from drivers.protocols.target_url import split_target
 
@@ -42,6 +42,11 @@ class Question:
     acknowledge: str
     end: str
     form: Form
+
+    def text(self, step: int, unit: int) -> str:
+        """What is sent at a step to the device of that number."""
+        letter = chr(ord("@") + unit % 27)
+        return self.send[step].replace("{unit}", str(unit)).replace("{letter}", letter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,8 @@ class LineTransport:
         self._lines.clear()
         self._line.drain()
         deadline = time.monotonic() + timeout_s
-        for step, text in enumerate(question.send):
-            self._line.write(_filled(text, unit).encode("ascii"))
+        for step in range(len(question.send)):
+            self._line.write(question.text(step, unit).encode("ascii"))
             line = self._next_line(question, deadline)
             if step < len(question.send) - 1 and line != question.acknowledge:
                 raise ReplyError(f"{line[:40]!r} instead of {question.acknowledge!r}")
@@ -168,10 +173,6 @@ class LineTransport:
                 self._heard[form] = (self._count, fields)
 
 
-def _filled(text: str, unit: int) -> str:
-    return text.replace("{unit}", str(unit)).replace("{letter}", chr(ord("@") + unit % 27))
-
-
 class LineProtocol:
     """See DeviceProtocol; points with the same question share its answer."""
 
@@ -189,9 +190,9 @@ class LineProtocol:
                     "items": {"type": "string", "minLength": 1, "maxLength": 200},
                 },
                 "acknowledge": {"type": "string", "maxLength": 200},
-                "end": {"type": "string", "minLength": 1, "maxLength": 4},
+                "end": {"type": "string", "minLength": 1, "maxLength": 20},
                 "begins": {"type": "string", "maxLength": 200},
-                "separator": {"type": "string", "maxLength": 4},
+                "separator": {"type": "string", "maxLength": 20},
                 "checksum": {"enum": ["nmea"]},
                 "field": {"type": "integer", "minimum": 0, "maximum": 255},
                 "suffix": {"type": "string", "maxLength": 20},
@@ -223,7 +224,7 @@ class LineProtocol:
         refuse_writes(profile, codecs, "a line protocol")
         rows: dict[Question, list[int]] = {}
         for row, codec in enumerate(codecs):
-            rows.setdefault(_question(codec.point.at), []).append(row)
+            rows.setdefault(question_of(codec.point.at), []).append(row)
         return NumberPlan(
             codecs,
             [
@@ -234,7 +235,7 @@ class LineProtocol:
 
     def heartbeat(self, profile: Profile) -> LineRequest:
         """See DeviceProtocol: the first point's line, whatever is in it."""
-        return LineRequest(_question(next(iter(profile.points.values())).at), ())
+        return LineRequest(question_of(next(iter(profile.points.values())).at), ())
 
     def write_request(self, codec: PointCodec, value: float) -> object:
         """Never: `plan` refuses profiles with writable points."""
@@ -243,9 +244,13 @@ class LineProtocol:
         )
 
 
-def _question(at: Mapping[str, Any]) -> Question:
+def question_of(at: Mapping[str, Any]) -> Question:
+    """How a point's line is got."""
     return Question(
-        tuple(at.get("send", ())), at.get("acknowledge", ""), at.get("end", "\r\n"), form_of(at)
+        tuple(map(plain, at.get("send", ()))),
+        plain(at.get("acknowledge", "")),
+        plain(at.get("end", "<CR><LF>")),
+        form_of(at),
     )
 
 

@@ -13,6 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Control characters by their names in ISO/IEC 6429; a profile holds none itself.
+_CONTROL = {
+    "<SOH>": "\x01", "<STX>": "\x02", "<ETX>": "\x03", "<EOT>": "\x04", "<ENQ>": "\x05",
+    "<ACK>": "\x06", "<HT>": "\t", "<LF>": "\n", "<CR>": "\r", "<NAK>": "\x15", "<ESC>": "\x1b",
+}  # fmt: skip
+
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
 
 
@@ -88,9 +94,16 @@ def _checked(line: str) -> str:
     return body
 
 
+def plain(text: str) -> str:
+    """A profile's text with control characters for their names, such as <CR>."""
+    for name, character in _CONTROL.items():
+        text = text.replace(name, character)
+    return text
+
+
 def form_of(at: Mapping[str, Any]) -> Form:
     """The form of a point's line."""
-    return Form(at.get("begins", ""), at.get("separator", ","), at.get("checksum"))
+    return Form(plain(at.get("begins", "")), plain(at.get("separator", ",")), at.get("checksum"))
 
 
 def field_of(at: Mapping[str, Any]) -> Field:

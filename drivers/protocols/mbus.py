@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from drivers.protocols.byte_line import (
 from drivers.protocols.mbus_record import (
     FUNCTIONS,
     QUANTITY_UNITS,
+    Record,
     RecordKey,
     TelegramError,
     read_records,
@@ -35,6 +36,7 @@ from drivers.protocols.mbus_telegram import (
     NETWORK_LAYER,
     REQ_UD2,
     SND_NKE,
+    Telegram,
     frame_length,
     read_telegram,
     select_frame,
@@ -92,7 +94,10 @@ class MbusTransport:
         """See Transport; NaN for what the meter does not tell or says it has not."""
         known: dict[RecordKey | HeaderField, float] = {}
         try:
-            for telegram, records in self._telegrams(unit, timeout_s):
+            address = self._address(unit, timeout_s)
+            if not request:
+                return []
+            for telegram, records in self._telegrams(unit, address, timeout_s):
                 if telegram.header is not None:
                     for name in HEADER_FIELDS:
                         known[HeaderField(name)] = float(getattr(telegram.header, name))
@@ -112,9 +117,10 @@ class MbusTransport:
         """See Transport."""
         self._line.close()
 
-    def _telegrams(self, unit: int, timeout_s: float) -> Any:
+    def _telegrams(
+        self, unit: int, address: int, timeout_s: float
+    ) -> Iterator[tuple[Telegram, list[Record]]]:
         """All telegrams of one answer, each with its records."""
-        address = self._address(unit, timeout_s)
         control = REQ_UD2 | FCB
         for _ in range(_MOST_TELEGRAMS):
             frame = self._exchange(unit, short_frame(control, address), timeout_s)
@@ -225,7 +231,8 @@ class MbusProtocol:
 
     def heartbeat(self, profile: Profile) -> tuple[RecordKey | HeaderField, ...]:  # noqa: ARG002
         """See DeviceProtocol."""
-        return (HeaderField("status"),)
+        # Nothing but the link: a whole telegram twice a second would be too much for the meter.
+        return ()
 
     def write_request(self, codec: PointCodec, value: float) -> object:
         """Never: `plan` refuses profiles with writable points."""

@@ -18,7 +18,7 @@ from drivers.protocols.snmp_target import SnmpTarget, User
 # A datagram may be lost: half of the time is left for a second one.
 _RETRIES = 1
 
-_AUTH = {
+AUTH = {
     "MD5": hlapi.USM_AUTH_HMAC96_MD5,
     "SHA": hlapi.USM_AUTH_HMAC96_SHA,
     "SHA224": hlapi.USM_AUTH_HMAC128_SHA224,
@@ -26,7 +26,7 @@ _AUTH = {
     "SHA384": hlapi.USM_AUTH_HMAC256_SHA384,
     "SHA512": hlapi.USM_AUTH_HMAC384_SHA512,
 }
-_PRIV = {
+PRIV = {
     "DES": hlapi.USM_PRIV_CBC56_DES,
     "AES128": hlapi.USM_PRIV_CFB128_AES,
     "AES192": hlapi.USM_PRIV_CFB192_AES,
@@ -104,13 +104,13 @@ def _auth(target: SnmpTarget) -> Any:
 
 def _usm(user: User) -> Any:
     if user.priv is None:
-        return hlapi.UsmUserData(user.name, user.auth_key, authProtocol=_AUTH[user.auth])
+        return hlapi.UsmUserData(user.name, user.auth_key, authProtocol=AUTH[user.auth])
     return hlapi.UsmUserData(
         user.name,
         user.auth_key,
         user.priv_key,
-        authProtocol=_AUTH[user.auth],
-        privProtocol=_PRIV[user.priv],
+        authProtocol=AUTH[user.auth],
+        privProtocol=PRIV[user.priv],
     )
 
 

@@ -35,7 +35,7 @@ _READ_HOLDING = 3
 _LAST_REGISTER = 0xFFFF
 
 # Type -> how it is packed, and the number that says that there is none.
-_TYPES: dict[str, tuple[str, float | None]] = {
+TYPES: dict[str, tuple[str, float | None]] = {
     "int16": (">h", -0x8000),
     "uint16": (">H", 0xFFFF),
     "enum16": (">H", 0xFFFF),
@@ -87,14 +87,14 @@ class _Field:
     @property
     def span(self) -> tuple[int, int]:
         """The first register that it needs, and the one after the last."""
-        offsets = [self.offset, self.offset + struct.calcsize(_TYPES[self.type][0]) // 2]
+        offsets = [self.offset, self.offset + struct.calcsize(TYPES[self.type][0]) // 2]
         if self.scale_factor is not None:
             offsets += [self.scale_factor, self.scale_factor + 1]
         return min(offsets), max(offsets)
 
     def number(self, data: bytes, start: int) -> float:
         """Its value in the registers from `start` on; NaN when it has none or they end before."""
-        layout, none = _TYPES[self.type]
+        layout, none = TYPES[self.type]
         raw = _unpack(layout, data, self.offset - start)
         if raw is None or raw == none:
             return math.nan
@@ -276,7 +276,7 @@ class SunSpecProtocol:
             "properties": {
                 "model": {"type": "integer", "minimum": 1, "maximum": 0xFFFE},
                 "offset": {"type": "integer", "minimum": 0, "maximum": 0xFFFF},
-                "type": {"enum": list(_TYPES)},
+                "type": {"enum": list(TYPES)},
                 "instance": {"type": "integer", "minimum": 1, "maximum": _MOST_MODELS},
                 "scale_factor": {"type": "integer", "minimum": 2, "maximum": 0xFFFF},
             },

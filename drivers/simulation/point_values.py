@@ -1,0 +1,61 @@
+"""What a simulated device measures, whatever protocol it is asked by."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+
+from drivers.codec import PointCodec
+from drivers.profile_types import Profile
+from drivers.protocols.number_plan import raw_number
+
+
+class PointValues:
+    """Values by point in canonical units; None is what the device has no value for.
+
+    `silent` answers nothing, `delay_s` answers late. `on_change` is called after each update.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.silent = False
+        self.delay_s = 0.0
+        self.on_change: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._codecs = {name: PointCodec(point) for name, point in profile.points.items()}
+        self._values: dict[str, float | None] = {
+            name: codec.to_canonical(codec.point.offset) for name, codec in self._codecs.items()
+        }
+
+    def update(self, values: Mapping[str, float | None]) -> None:
+        """Set several points at once; KeyError names an unknown one."""
+        for name in values:
+            self.profile.point(name)
+        with self._lock:
+            self._values.update(values)
+        if self.on_change is not None:
+            self.on_change()
+
+    def set(self, point: str, value: float | None) -> None:
+        """Set one point."""
+        self.update({point: value})
+
+    def get(self, point: str) -> float | None:
+        """The value of a point, canonical."""
+        self.profile.point(point)
+        with self._lock:
+            return self._values[point]
+
+    def set_raw(self, point: str, number: float) -> None:
+        """Set one point to the number that a master wrote."""
+        entry = self.profile.points[point]
+        self.set(point, self._codecs[point].to_canonical(number * entry.scale + entry.offset))
+
+    def raw(self, point: str) -> float:
+        """The number that the device holds, its own sign for absent or NaN without a value."""
+        value = self.get(point)
+        if value is None:
+            absent = self.profile.points[point].absent
+            return absent[0] if absent else math.nan
+        return raw_number(self._codecs[point], value)
