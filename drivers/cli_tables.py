@@ -65,12 +65,11 @@ def _points(shown: Profile) -> Table:
     writable = any(point.write is not None for point in shown.points.values())
     columns = ["point", "register", "unit", "range", "accuracy", "group"]
     table = _table(*columns, *(["write"] if writable else []))
-    table.columns[1].no_wrap = True  # an address is read in one piece
+    table.columns[1].no_wrap = shown.protocol == "modbus"  # an address is read in one piece
     for point in shown.points.values():
-        order = "" if point.registers == 1 else f" {point.order}"
         table.add_row(
             point.name,
-            f"{point.fc}:0x{point.address:04X} {point.type}{order}",
+            _place(point),
             _unit(point),
             "" if point.range is None else f"{point.range[0]:g} to {point.range[1]:g}",
             _accuracy(point.accuracy),
@@ -78,6 +77,14 @@ def _points(shown: Profile) -> Table:
             *([_bounds(point)] if writable else []),
         )
     return table
+
+
+def _place(point: Point) -> str:
+    """The register, or what another protocol than Modbus calls a place."""
+    if point.at:
+        return escape(", ".join(f"{name} {value}" for name, value in point.at.items()))
+    order = "" if point.registers == 1 else f" {point.order}"
+    return f"{point.fc}:0x{point.address:04X} {point.type}{order}"
 
 
 def _unit(point: Point) -> str:

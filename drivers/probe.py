@@ -60,7 +60,7 @@ def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
 
 def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float) -> bool:
     """Whether every identify condition of the profile holds on the unit."""
-    if not profile.identify and not profile.identify_texts:
+    if profile.protocol != "modbus" or not (profile.identify or profile.identify_texts):
         return False
     asked = [profile.points[condition.point] for condition in profile.identify]
     names = dict.fromkeys(name for point in asked for name in (point.name, *point.links))

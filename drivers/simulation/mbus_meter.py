@@ -173,8 +173,7 @@ def _record(at: dict[str, Any] | Any, number: float) -> bytes:
         information[-1] |= 0x80
         information.append((storage & 0x0F) | (tariff & 0x03) << 4 | (subunit & 0x01) << 6)
         storage, tariff, subunit = storage >> 4, tariff >> 2, subunit >> 1
-    # NaN is unequal to itself.
-    value = (
-        _NO_VALUE if number != number else min(max(round(number / step), -(2**31) + 1), 2**31 - 1)
-    )  # noqa: PLR0124
+    value = _NO_VALUE
+    if not math.isnan(number):
+        value = min(max(round(number / step), _NO_VALUE + 1), -_NO_VALUE - 1)
     return bytes(information) + code + struct.pack("<i", value)
