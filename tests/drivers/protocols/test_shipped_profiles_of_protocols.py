@@ -82,7 +82,7 @@ class _Bytes:
 
     def write(self, data: bytes) -> None: ...
 
-    def read(self, timeout_s: float) -> bytes:
+    def read(self, _timeout_s: float) -> bytes:
         return self._replies.pop(0)
 
 
@@ -103,7 +103,7 @@ class _Objects:
     def __init__(self, objects: dict[str, int]) -> None:
         self._objects = objects
 
-    def get(self, oids: list[str], timeout_s: float) -> tuple[int, int, dict[str, int]]:
+    def get(self, oids: list[str], _timeout_s: float) -> tuple[int, int, dict[str, int]]:
         return 0, 0, {oid: self._objects[oid] for oid in oids if oid in self._objects}
 
 
