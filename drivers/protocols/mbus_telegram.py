@@ -69,12 +69,13 @@ def long_frame(control: int, address: int, ci: int, data: bytes) -> bytes:
 
 
 def select_frame(secondary: int) -> bytes:
-    """Selects the meter of a secondary address: 16 hex digits as they are printed on the meter.
+    """Selects the meter of a secondary address: its 16 hex digits as libmbus prints them.
 
-    8 digits of identification, 4 of the manufacturer's code, 2 of version, 2 of medium; F is any.
+    8 digits of identification, 4 of the manufacturer's code with the low byte first, 2 of version,
+    2 of medium; F is any.
     """
     digits = secondary.to_bytes(8, "big")
-    data = digits[3::-1] + digits[5:3:-1] + digits[6:]
+    data = digits[3::-1] + digits[4:]
     return long_frame(SND_UD, NETWORK_LAYER, _SELECT, data)
 
 

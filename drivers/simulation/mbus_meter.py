@@ -32,17 +32,27 @@ _CODES: dict[str, tuple[bytes, float]] = {
 _INTEGER_32 = 0x04
 _FUNCTION_BITS = {"instantaneous": 0x00, "maximum": 0x10, "minimum": 0x20, "error": 0x30}
 _NO_VALUE = -0x80000000  # EN 13757-3, type B: the lowest integer is none
-_HEADER_DEFAULTS = {"identification": 0x12345678, "manufacturer": 0x0443, "version": 1}
-_HEAT_OUTLET = 4
+_HEADER_DEFAULTS = {"manufacturer": 0x0443, "version": 1, "medium": 4, "status": 0}
 
 _ACK = b"\xe5"
 _NETWORK_LAYER = 0xFD
 
 
 class MbusMeter:
-    """One meter on a line, as a Conversation; `primary` is its address, `records` per telegram."""
+    """One meter on a line, as a Conversation; `primary` is its address, `records` per telegram.
 
-    def __init__(self, values: PointValues, primary: int = 1, records: int = 60) -> None:
+    `identification` has the digits of the number on the meter, as hex digits.
+    """
+
+    def __init__(
+        self,
+        values: PointValues,
+        primary: int = 1,
+        *,
+        records: int = 60,
+        identification: int = 0x12345678,
+    ) -> None:
+        self._identification = identification
         self._values = values
         self._primary = primary
         self._per_telegram = records
@@ -54,16 +64,13 @@ class MbusMeter:
 
     @property
     def secondary(self) -> int:
-        """The secondary address, as its 16 hex digits are printed."""
+        """The secondary address, see `mbus_telegram.select_frame`."""
         header = self._header()
-        packed = struct.pack(
-            ">IHBB",
-            header["identification"],
-            header["manufacturer"],
-            header["version"],
-            header["medium"],
+        manufacturer = header["manufacturer"].to_bytes(2, "little")
+        ends = bytes([header["version"], header["medium"]])
+        return int.from_bytes(
+            header["identification"].to_bytes(4, "big") + manufacturer + ends, "big"
         )
-        return int.from_bytes(packed, "big")
 
     def speak(self) -> bytes:
         """A meter speaks only when it is asked."""
@@ -114,7 +121,7 @@ class MbusMeter:
         self._selected = False
         if frame[5] != _NETWORK_LAYER or frame[6] != 0x52 or len(frame) != 17:
             return b""
-        asked = frame[7:11][::-1] + frame[11:13][::-1] + frame[13:15]
+        asked = frame[7:11][::-1] + frame[11:15]
         wanted, own = asked.hex(), f"{self.secondary:016x}"
         self._selected = all(w in ("f", o) for w, o in zip(wanted, own, strict=True))
         self._next_telegram, self._last_control = 0, None
@@ -154,7 +161,7 @@ class MbusMeter:
         return [records[start : start + size] for start in range(0, len(records), size)] or [[]]
 
     def _header(self) -> dict[str, int]:
-        header = _HEADER_DEFAULTS | {"medium": _HEAT_OUTLET, "status": 0}
+        header = {"identification": self._identification, **_HEADER_DEFAULTS}
         for name, point in self._values.profile.points.items():
             raw = self._values.raw(name)
             if "header" in point.at and raw > 0:
