@@ -288,11 +288,8 @@ def test_the_engine_reads_meters_of_one_line_by_either_address(
     SimulatedBehaviour(other)
     third = PointValues(load_profile("landisgyr.ultraheat_t230"))
     SimulatedBehaviour(third)
-    members = [
-        MbusMeter(meter, 1),
-        MbusMeter(other, 2),
-        MbusMeter(third, 3, records=3, identification=0x66660205),
-    ]
+    t230 = MbusMeter(third, 3, records=3, identification=0x66660205)
+    members = [MbusMeter(meter, 1), MbusMeter(other, 2), t230]
 
     class Line:
         def hear(self, data: bytes) -> bytes:
