@@ -27,8 +27,9 @@ class NumberPlan:
         self, codecs: Sequence[PointCodec], requests: Sequence[tuple[Any, Sequence[int]]]
     ) -> None:
         self.requests: tuple[Any, ...] = tuple(request for request, _ in requests)
-        self._rows = [np.array(rows, np.intp) for _, rows in requests]
-        self._count = len(codecs)
+        rows = [row for _, asked in requests for row in asked]
+        # Where each point's number stands among all; None when they come in the points' order.
+        self._order = None if rows == sorted(rows) else np.argsort(rows)
         self._scaling = Scaling(codecs)
         self._sentinels = [
             (row, number) for row, codec in enumerate(codecs) for number in codec.point.absent
@@ -36,9 +37,9 @@ class NumberPlan:
 
     def decode(self, answers: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """See GroupPlan."""
-        raw = np.full(self._count, np.nan)
-        for rows, numbers in zip(self._rows, answers, strict=True):
-            raw[rows] = numbers
+        raw = np.array([number for numbers in answers for number in numbers], np.float64)
+        if self._order is not None:
+            raw = raw[self._order]
         absent = ~np.isfinite(raw)
         for row, number in self._sentinels:
             if raw[row] == number:

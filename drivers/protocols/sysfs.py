@@ -11,6 +11,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,11 +48,26 @@ class SysfsTarget:
     name: str
     device: str | None = None
 
-    @property
-    def bus(self) -> str:
-        """One chip: a chip that is slow to answer holds up no other."""
+    def __str__(self) -> str:
+        """The target as it is written."""
         device = "" if self.device is None else f"&device={self.device}"
         return f"sysfs://{self.root}?name={self.name}{device}"
+
+    @property
+    def bus(self) -> str:
+        """The I2C adapter, whose chips wait for each other anyway, or else the one chip."""
+        on_i2c = _I2C_DEVICE.fullmatch(self.device or "")
+        return f"sysfs://{self.root}#i2c-{on_i2c[1]}" if on_i2c else str(self)
+
+    @property
+    def unit(self) -> int:
+        """The number that the transport of the bus knows the chip by, in this process."""
+        return _UNITS.setdefault(self, len(_UNITS))
+
+
+# BUS-ADDRESS, as the kernel names I2C devices.
+_I2C_DEVICE = re.compile(r"(\d+)-[0-9a-f]{4}")
+_UNITS: dict[SysfsTarget, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +158,14 @@ def _identity(directory: Path) -> tuple[int, int]:
 
 
 class SysfsTransport:
-    """See Transport: the chip of a target."""
+    """See Transport: the chips of a bus, by the `unit` of their targets."""
 
-    def __init__(self, target: SysfsTarget) -> None:
-        self._target = target
-        self._chip: _Chip | None = None
+    def __init__(self) -> None:
+        self._chips: dict[int, _Chip] = {}
+        self._targets: dict[int, SysfsTarget] = {}
 
     def open(self) -> None:
-        """Find the chip unless it is found."""
-        if self._chip is not None and self._chip.is_there():
-            return
-        self.close()
-        directory = self._find()
-        try:
-            self._chip = _Chip(directory, _identity(directory))
-        except OSError as error:
-            raise self._failure(str(error), connected=False) from error
+        """Nothing: each chip is looked for when it is read."""
 
     def read(self, unit: int, request: Sequence[Place], timeout_s: float) -> list[float]:  # noqa: ARG002
         """The numbers of the places in sysfs' units; NaN for a sensor that says it has none.
@@ -165,61 +173,78 @@ class SysfsTransport:
         One sensor of several whose read fails is NaN too; all of them, or a chip that is gone, are
         a TransportError.
         """
-        self.open()
-        assert self._chip is not None
+        chip = self._chip(unit)
         numbers: list[float] = []
-        failure: OSError | None = None
-        failures = 0
+        failures: list[OSError] = []
         for place in request:
             try:
-                sensor = self._chip.sensor(place)
+                sensor = chip.sensor(place)
                 numbers.append(math.nan if sensor is None else sensor.read())
             except OSError as error:
-                failure = error
-                failures += 1
+                failures.append(error)
                 numbers.append(math.nan)
                 if error.errno in _GONE:
-                    self.close()
-                    raise self._failure(error.strerror, connected=False) from error
-        if failure is not None and failures == len(request):
-            raise self._failure(failure.strerror) from failure
+                    self._forget(unit)
+                    raise self._failure(unit, error.strerror) from error
+        if failures and len(failures) == len(request):
+            raise self._failure(unit, failures[0].strerror) from failures[0]
         return numbers
 
     def write(self, unit: int, request: SysfsWrite, timeout_s: float) -> None:  # noqa: ARG002
         """See Transport."""
-        self.open()
-        assert self._chip is not None
+        file = self._chip(unit).directory / request.file
         try:
-            with (self._chip.directory / request.file).open("wb", buffering=0) as attribute:
+            with file.open("wb", buffering=0) as attribute:
                 attribute.write(f"{request.number}\n".encode())
         except OSError as error:
-            raise self._failure(f"{request.file}: {error.strerror}") from error
+            raise self._failure(unit, f"{request.file}: {error.strerror}") from error
 
     def close(self) -> None:
         """See Transport."""
-        chip, self._chip = self._chip, None
+        for unit in list(self._chips):
+            self._forget(unit)
+
+    def _chip(self, unit: int) -> _Chip:
+        """The chip as it was found, or found anew when it is not there any more."""
+        chip = self._chips.get(unit)
+        if chip is not None and chip.is_there():
+            return chip
+        self._forget(unit)
+        directory = self._find(unit)
+        try:
+            self._chips[unit] = _Chip(directory, _identity(directory))
+        except OSError as error:
+            raise self._failure(unit, error.strerror) from error
+        return self._chips[unit]
+
+    def _forget(self, unit: int) -> None:
+        chip = self._chips.pop(unit, None)
         if chip is not None:
             chip.close()
 
-    def _find(self) -> Path:
+    def _find(self, unit: int) -> Path:
+        target = self._target(unit)
         try:
-            directories = sorted(Path(self._target.root).iterdir())
+            directories = sorted(Path(target.root).iterdir())
         except OSError as error:
-            raise self._failure(error.strerror, connected=False) from error
-        named = [entry for entry in directories if _text(entry / "name") == self._target.name]
-        if self._target.device is not None:
-            named = [entry for entry in named if _device(entry) == self._target.device]
+            raise self._failure(unit, error.strerror) from error
+        named = [entry for entry in directories if _text(entry / "name") == target.name]
+        if target.device is not None:
+            named = [entry for entry in named if _device(entry) == target.device]
         if not named:
-            raise self._failure("no such chip", connected=False)
+            raise self._failure(unit, "no such chip")
         if len(named) > 1:
             devices = ", ".join(_device(entry) or entry.name for entry in named)
-            raise self._failure(
-                f"{len(named)} chips have this name ({devices}): say device=", connected=False
-            )
+            raise self._failure(unit, f"{len(named)} chips have this name ({devices}): say device=")
         return named[0]
 
-    def _failure(self, reason: str | None, *, connected: bool = True) -> TransportError:
-        return TransportError(f"{self._target.bus}: {reason}", connected=connected)
+    def _target(self, unit: int) -> SysfsTarget:
+        if unit not in self._targets:
+            self._targets[unit] = next(t for t, number in _UNITS.items() if number == unit)
+        return self._targets[unit]
+
+    def _failure(self, unit: int, reason: str | None) -> TransportError:
+        return TransportError(f"{self._target(unit)}: {reason}")
 
 
 def _text(file: Path) -> str | None:
@@ -311,7 +336,7 @@ class SysfsProtocol:
 
     def transport(self, target: SysfsTarget, settings: TransportSettings) -> SysfsTransport:  # noqa: ARG002
         """See DeviceProtocol."""
-        return SysfsTransport(target)
+        return SysfsTransport()
 
     def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> NumberPlan:  # noqa: ARG002
         """See DeviceProtocol."""

@@ -31,6 +31,7 @@ def main() -> int:
         ("snapshot, ring and history", ["bench_history"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),
         ("Modbus meters in one engine", ["bench_meters", "--seconds", seconds]),
+        ("200 hwmon sensors at 10 Hz", ["bench_sysfs"]),
     ]
     failed = 0
     for title, (module, *options) in runs:

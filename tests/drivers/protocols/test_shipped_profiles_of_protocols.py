@@ -117,9 +117,9 @@ def _sysfs(request: Any, read: Any, folder: Path) -> list[float]:
     chip.mkdir()
     for name, text in {"name": "chip", **read["files"]}.items():
         (chip / name).write_text(f"{text}\n")
-    transport = SysfsTransport(SysfsTarget(str(folder), "chip"))
+    transport = SysfsTransport()
     try:
-        return transport.read(1, request, 1.0)
+        return transport.read(SysfsTarget(str(folder), "chip").unit, request, 1.0)
     finally:
         transport.close()
 
