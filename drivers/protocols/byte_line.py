@@ -30,7 +30,7 @@ _LINE_ERRORS = (OSError, termios.error, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class LineTarget:
+class StreamTarget:
     """A TCP `host` and `port`, or the `path` of a serial line; None where the profile decides."""
 
     scheme: str
@@ -49,16 +49,16 @@ class LineTarget:
 LINE_OPTIONS = ("baud", "framing")
 
 
-def line_target(url: TargetUrl, form: str) -> LineTarget:
+def line_target(url: TargetUrl, form: str) -> StreamTarget:
     """The line of a target whose scheme ends in +tcp or +serial; TargetError names the fault."""
     if url.scheme.endswith("+tcp"):
         if not url.host or not url.port or url.path or url.options.keys() & set(LINE_OPTIONS):
             raise TargetError(f"target {url.text!r} is not {form}")
-        return LineTarget(url.scheme, url.host, url.port)
+        return StreamTarget(url.scheme, url.host, url.port)
     if url.host or not url.path.startswith("/"):
         raise TargetError(f"target {url.text!r} is not {form}")
     framing = url.choice("framing", FRAMINGS, "") if "framing" in url.options else None
-    return LineTarget(
+    return StreamTarget(
         url.scheme, path=url.path, baud=url.number("baud", 300, 4_000_000), framing=framing
     )
 
@@ -82,7 +82,7 @@ class ByteLine(Protocol):
         """Disconnect; a no-op when disconnected."""
 
 
-def byte_line(target: LineTarget, settings: TransportSettings) -> ByteLine:
+def byte_line(target: StreamTarget, settings: TransportSettings) -> ByteLine:
     """The line of a target; a serial one without rate or framing gets those of `settings`."""
     if target.host:
         return _TcpLine(target)
@@ -92,7 +92,7 @@ def byte_line(target: LineTarget, settings: TransportSettings) -> ByteLine:
 
 
 class _TcpLine:
-    def __init__(self, target: LineTarget) -> None:
+    def __init__(self, target: StreamTarget) -> None:
         self._address = (target.host, target.port)
         self._name = target.bus
         self._socket: socket.socket | None = None

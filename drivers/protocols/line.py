@@ -15,7 +15,7 @@ from drivers.profile_types import Transport as TransportSettings
 from drivers.protocols.byte_line import (
     LINE_OPTIONS,
     ByteLine,
-    LineTarget,
+    StreamTarget,
     byte_line,
     line_target,
 )
@@ -211,11 +211,11 @@ class LineProtocol:
         }
     )
 
-    def parse_target(self, text: str) -> LineTarget:
+    def parse_target(self, text: str) -> StreamTarget:
         """See DeviceProtocol."""
         return line_target(split_target(text, _FORM, LINE_OPTIONS), _FORM)
 
-    def transport(self, target: LineTarget, settings: TransportSettings) -> LineTransport:
+    def transport(self, target: StreamTarget, settings: TransportSettings) -> LineTransport:
         """See DeviceProtocol."""
         return LineTransport(byte_line(target, settings), target.bus)
 

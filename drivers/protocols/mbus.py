@@ -16,7 +16,7 @@ from drivers.profile_types import Transport as TransportSettings
 from drivers.protocols.byte_line import (
     LINE_OPTIONS,
     ByteLine,
-    LineTarget,
+    StreamTarget,
     byte_line,
     line_target,
 )
@@ -56,7 +56,7 @@ _BITS_PER_BYTE = 11  # start, 8 data, parity, stop
 class MbusTarget:
     """A meter on a line: `unit` is its primary address, or its secondary one (above 255)."""
 
-    line: LineTarget
+    line: StreamTarget
     unit: int | None = None
 
     @property

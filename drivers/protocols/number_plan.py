@@ -37,14 +37,25 @@ class NumberPlan:
 
     def decode(self, answers: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """See GroupPlan."""
-        raw = np.array([number for numbers in answers for number in numbers], np.float64)
+        return self._scaled(np.array(_joined(answers), np.float64))
+
+    def decode_many(
+        self, answers: Sequence[Sequence[Numbers]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """As `decode`, for many devices at once: both arrays are (devices, points)."""
+        return self._scaled(np.array([_joined(device) for device in answers], np.float64))
+
+    def _scaled(self, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         if self._order is not None:
-            raw = raw[self._order]
+            raw = raw[..., self._order]
         absent = ~np.isfinite(raw)
         for row, number in self._sentinels:
-            if raw[row] == number:
-                absent[row] = True
+            absent[..., row] |= raw[..., row] == number
         return self._scaling.apply(raw, absent)
+
+
+def _joined(answers: Sequence[Numbers]) -> list[float]:
+    return [number for numbers in answers for number in numbers]
 
 
 def in_batches(

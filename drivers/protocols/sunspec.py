@@ -229,12 +229,19 @@ class SunSpecPlan:
 
     def decode(self, answers: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """See GroupPlan."""
-        return self._numbers.decode(
-            [
-                [self._fields[row].number(data, window.start) for row in window.rows]
-                for window, data in zip(self._windows, answers, strict=True)
-            ]
-        )
+        return self._numbers.decode(self._unpacked(answers))
+
+    def decode_many(
+        self, answers: Sequence[Sequence[bytes]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """As `decode`, for many devices at once: both arrays are (devices, points)."""
+        return self._numbers.decode_many([self._unpacked(device) for device in answers])
+
+    def _unpacked(self, answers: Sequence[bytes]) -> list[list[float]]:
+        return [
+            [self._fields[row].number(data, window.start) for row in window.rows]
+            for window, data in zip(self._windows, answers, strict=True)
+        ]
 
 
 def _windows(

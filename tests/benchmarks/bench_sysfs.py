@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_sysfs [--seconds S]
 
-The chips are directories of files, so that no I2C transfer is in the figures: the engine's own cost.
+The chips are directories of files: the figures are the engine's own cost, without I2C transfers.
 Prints a table and one JSON object. Goal: at or below 5 % of a core with 8 sensors a chip.
 """
 

@@ -163,3 +163,30 @@ def test_a_simulated_device_is_read_back(
             engine.reading("d", condition.point).value or 0.0
         )
         assert condition.low <= value <= condition.high
+
+
+@each_profile
+def test_many_devices_are_decoded_as_one_by_one(profile: Profile, tmp_path: Path) -> None:
+    """The answers of several devices at once give the rows that each alone gives."""
+    codecs = [PointCodec(point) for point in profile.points.values()]
+    plan: Any = protocol_named(profile.protocol).plan(profile, codecs)
+    each = [
+        [
+            _ANSWERS[profile.protocol](request, vector.read, _new(tmp_path))
+            for request in plan.requests
+        ]
+        for vector in (profile.golden[0], profile.golden[-1])
+    ]
+    values, qualities = plan.decode_many(each)
+    assert values.shape == qualities.shape == (2, len(codecs))
+    for row, answers in enumerate(each):
+        alone, alone_qualities = plan.decode(answers)
+        assert values[row] == pytest.approx(alone, nan_ok=True)
+        assert (qualities[row] == alone_qualities).all()
+
+
+def _new(folder: Path) -> Path:
+    """A folder that is not there yet, in `folder`."""
+    made = folder / str(len(list(folder.iterdir())))
+    made.mkdir()
+    return made
