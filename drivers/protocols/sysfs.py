@@ -163,6 +163,7 @@ class SysfsTransport:
     def __init__(self) -> None:
         self._chips: dict[int, _Chip] = {}
         self._targets: dict[int, SysfsTarget] = {}
+        self._known: dict[SysfsTarget, list[Path]] = {}
 
     def open(self) -> None:
         """Nothing: each chip is looked for when it is read."""
@@ -224,19 +225,31 @@ class SysfsTransport:
 
     def _find(self, unit: int) -> Path:
         target = self._target(unit)
+        found = [entry for entry in self._known.get(target, []) if _is(entry, target)]
+        if len(found) != 1:
+            self._look_around(unit)
+            found = self._known.get(target, [])
+        if not found:
+            raise self._failure(unit, "no such chip")
+        if len(found) > 1:
+            devices = ", ".join(_device(entry) or entry.name for entry in found)
+            raise self._failure(unit, f"{len(found)} chips have this name ({devices}): say device=")
+        return found[0]
+
+    def _look_around(self, unit: int) -> None:
+        """Note which chips there are, by their names with and without their devices."""
+        root = self._target(unit).root
+        self._known.clear()
         try:
-            directories = sorted(Path(target.root).iterdir())
+            entries = sorted(Path(root).iterdir())
         except OSError as error:
             raise self._failure(unit, error.strerror) from error
-        named = [entry for entry in directories if _text(entry / "name") == target.name]
-        if target.device is not None:
-            named = [entry for entry in named if _device(entry) == target.device]
-        if not named:
-            raise self._failure(unit, "no such chip")
-        if len(named) > 1:
-            devices = ", ".join(_device(entry) or entry.name for entry in named)
-            raise self._failure(unit, f"{len(named)} chips have this name ({devices}): say device=")
-        return named[0]
+        for entry in entries:
+            name = _text(entry / "name")
+            if name is None:
+                continue
+            for device in {None, _device(entry)}:
+                self._known.setdefault(SysfsTarget(root, name, device), []).append(entry)
 
     def _target(self, unit: int) -> SysfsTarget:
         if unit not in self._targets:
@@ -254,8 +267,15 @@ def _text(file: Path) -> str | None:
 
 
 def _device(directory: Path) -> str | None:
-    link = directory / "device"
-    return link.resolve().name if link.exists() else None
+    with contextlib.suppress(OSError):
+        return (directory / "device").readlink().name
+    return None
+
+
+def _is(directory: Path, target: SysfsTarget) -> bool:
+    """Whether the directory is that chip's: numbers go from one chip to another."""
+    known = target.device is None or _device(directory) == target.device
+    return known and _text(directory / "name") == target.name
 
 
 def _open_sensor(directory: Path, place: Place) -> _Sensor | None:

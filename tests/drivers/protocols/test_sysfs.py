@@ -107,7 +107,7 @@ def test_chips_of_one_adapter_share_a_thread_and_nothing_else(
     wait_until(lambda: engine.reading("2-0048", "temperature").quality is Quality.OK, 5.0)
     assert engine.reading("1-0048", "temperature").value == 20.0
     assert engine.reading("2-0048", "temperature").value == 22.0
-    assert engine.reading("1-0049", "temperature").quality is Quality.COMM_ERROR
+    wait_until(lambda: engine.reading("1-0049", "temperature").quality is Quality.COMM_ERROR, 5.0)
     assert "no such chip" in (engine.statistics("1-0049").last_error or "")
     assert engine.statistics("1-0048").errors == 0
 
