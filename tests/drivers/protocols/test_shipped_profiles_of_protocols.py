@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, Engine
-from drivers.profile import Profile, list_profiles
+from drivers.profile import SHIPPED_DIRECTORY, Profile, list_profiles
 from drivers.profile_types import Golden
 from drivers.protocol import protocol_named
 from drivers.protocols.line import LineTransport
@@ -190,3 +191,14 @@ def _new(folder: Path) -> Path:
     made = folder / str(len(list(folder.iterdir())))
     made.mkdir()
     return made
+
+
+@pytest.mark.parametrize("name", ["sunspec", "mbus", "snmp", "sysfs", "line"])
+def test_the_guide_names_every_member_of_a_point(name: str) -> None:
+    """What a profile may write under `at` and each scheme of a target is in the guide."""
+    protocol = protocol_named(name)
+    guide = (SHIPPED_DIRECTORY.parent / "protocols" / "README.md").read_text("utf-8")
+    for member in protocol.point_schema["properties"]:
+        assert re.search(rf"[`{{ ]{member}[`:]", guide), member
+    for scheme in protocol.schemes:
+        assert f"{scheme}:" in guide or (name == "sunspec" and "those of Modbus" in guide), scheme

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -365,3 +366,12 @@ def test_a_secret_is_in_no_name_of_a_bus() -> None:
     assert first.bus != second.bus
     assert "hidden" not in f"{first.bus} {first!r}"
     assert first.bus == SNMP.parse_target("snmp://h:161?community=hidden1").bus
+
+
+def test_without_pysnmp_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that needs the optional library says how to get it."""
+    monkeypatch.setitem(sys.modules, "pysnmp", None)
+    monkeypatch.delitem(sys.modules, "drivers.protocols.snmp_session", raising=False)
+    target = SNMP.parse_target("snmp://host?community=public")
+    with pytest.raises(TargetError, match=r"pip install 'dcpi-bmc\[snmp\]'"):
+        SNMP.transport(target, load_profile("ietf.ups_mib").transport)

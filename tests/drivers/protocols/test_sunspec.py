@@ -202,3 +202,20 @@ def test_pysunspec2_reads_our_simulated_device(stack: ExitStack) -> None:
     assert base.SoC.cvalue == pytest.approx(72.5)
     assert bank.ModTmpMax.cvalue == pytest.approx(31.5)
     assert bank.StrVMin.cvalue == pytest.approx(811.9)
+
+
+def test_a_device_that_dies_is_lost_and_found(
+    independent_server: Callable[..., Any],
+    run_engine: Callable[..., Engine],
+    wait_until: Callable[[Callable[[], bool], float], float],
+) -> None:
+    """Killed: comm-error; back with its models elsewhere: found there, ok."""
+    models = image(103, _RAW_103)
+    server = independent_server(registers={40000: chain(_COMMON, models)})
+    engine = run_engine(DeviceSpec("pv", "sunspec.inverter_103", server.target))
+    wait_until(lambda: engine.reading("pv", "frequency").quality is Quality.OK, 5.0)
+    server.kill()
+    wait_until(lambda: engine.reading("pv", "frequency").quality is Quality.COMM_ERROR, 3.0)
+    server.spec = {"registers": {0: chain(_COMMON, image(120, {}), models)}}
+    server.start()
+    wait_until(lambda: engine.reading("pv", "frequency").quality is Quality.OK, 10.0)
