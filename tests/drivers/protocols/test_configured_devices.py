@@ -1,0 +1,75 @@
+"""Devices of every protocol in one configuration and one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bmc_ext.config import parse_config
+from drivers.engine import Engine
+from drivers.errors import TargetError
+from drivers.profile import load_profile
+from drivers.reading import Quality
+from drivers.simulation import SimulatedBehaviour
+from drivers.simulation.point_values import PointValues
+from drivers.simulation.served_values import serve_values
+
+_IDS = ("sunspec.meter_203", "kamstrup.multical_601", "apc.rpdu2", "linux.adm1275", "lakeshore.218")
+
+
+def test_a_configuration_may_name_devices_of_any_protocol(
+    tmp_path: Path,
+    stack: ExitStack,
+    run_engine: Callable[..., Engine],
+    wait_until: Callable[[Callable[[], bool], float], float],
+) -> None:
+    """A meter, a heat meter, a PDU, a hot-swap chip and a monitor are read side by side."""
+    devices = []
+    for name in _IDS:
+        values = PointValues(load_profile(name))
+        SimulatedBehaviour(values)
+        folder = tmp_path / name
+        folder.mkdir()
+        target = stack.enter_context(serve_values(values, folder))
+        devices.append({"id": name, "profile": name, "target": target})
+    config = parse_config(
+        {
+            "facility": {"id": "site", "rated_power_w": 1e6},
+            "state_dir": "state",
+            "devices": devices,
+            "feeds": [{"id": "f", "rated_power_w": 1e6, "meter": "sunspec.meter_203"}],
+            "loops": [],
+        },
+        base=tmp_path,
+    )
+    engine = run_engine(*config.devices)
+    for name in _IDS:
+        wait_until(
+            lambda d=name: {r.quality for r in engine.readings(d).values()} == {Quality.OK}, 10.0
+        )
+    power = engine.reading("linux.adm1275", "power.in").value
+    assert power == pytest.approx(498.35, rel=1e-3)
+
+
+def test_a_target_of_another_protocol_is_refused() -> None:
+    """A profile's protocol decides what its target looks like, and the error says how."""
+    for name, target in (
+        ("apc.rpdu2", "tcp://127.0.0.1:502"),
+        ("kamstrup.multical_601", "serial:///dev/ttyS0"),
+        ("eastron.sdm630", "snmp://127.0.0.1?community=public"),
+    ):
+        config = parse_config(
+            {
+                "facility": {"id": "site", "rated_power_w": 1e6},
+                "state_dir": "state",
+                "devices": [{"id": "d", "profile": name, "target": target}],
+                "feeds": [{"id": "f", "rated_power_w": 1e6, "meter": "d"}],
+                "loops": [],
+            },
+            base=Path(),
+        )
+        with pytest.raises(TargetError, match=r"is not|is neither"):
+            Engine(config.devices)
