@@ -25,13 +25,16 @@ class Conversation(Protocol):
 
 
 class ByteTcpServer:
-    """A TCP server on loopback; `stop` closes the clients too, `start` binds the same port again.
+    """A TCP server; `stop` closes the clients too, `start` binds the same port again.
 
-    Without a pause between clients and without a limit, as gateways are that allow several.
+    Without a limit of clients, as gateways are that allow several.
     """
 
-    def __init__(self, begin: Callable[[], Conversation], port: int = 0) -> None:
+    def __init__(
+        self, begin: Callable[[], Conversation], host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.port = port
+        self._host = host
         self._begin = begin
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -40,7 +43,7 @@ class ByteTcpServer:
     def start(self) -> None:
         """Bind and serve from threads."""
         self._stopping.clear()
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server((self._host, self.port))
         self.port = self._listener.getsockname()[1]
         self._run(lambda: self._accept(self._listener))
 

@@ -14,7 +14,8 @@ from drivers.protocols.number_plan import raw_number
 class PointValues:
     """Values by point in canonical units; None is what the device has no value for.
 
-    `silent` answers nothing, `delay_s` answers late. `on_change` is called after each update.
+    `silent` answers nothing, `delay_s` answers late. `on_change` is called after each update,
+    `on_write(point, value)`, from a server's thread, after a master wrote a point.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -22,6 +23,7 @@ class PointValues:
         self.silent = False
         self.delay_s = 0.0
         self.on_change: Callable[[], None] | None = None
+        self.on_write: Callable[[str, float], None] | None = None
         self._lock = threading.Lock()
         self._codecs = {name: PointCodec(point) for name, point in profile.points.items()}
         self._values: dict[str, float | None] = {
@@ -50,7 +52,10 @@ class PointValues:
     def set_raw(self, point: str, number: float) -> None:
         """Set one point to the number that a master wrote."""
         entry = self.profile.points[point]
-        self.set(point, self._codecs[point].to_canonical(number * entry.scale + entry.offset))
+        value = self._codecs[point].to_canonical(number * entry.scale + entry.offset)
+        self.set(point, value)
+        if self.on_write is not None:
+            self.on_write(point, value)
 
     def raw(self, point: str) -> float:
         """The number that the device holds, its own sign for absent or NaN without a value."""

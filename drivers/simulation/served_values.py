@@ -2,83 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from drivers.simulation.byte_server import ByteTcpServer
+from drivers.simulation.byte_server import ByteTcpServer, Conversation, PtyServer
 from drivers.simulation.line_instrument import LineInstrument
 from drivers.simulation.mbus_meter import MbusMeter
+from drivers.simulation.point_values import PointValues
+from drivers.simulation.rtu_server import ModbusRtuServer, PseudoTerminal
 from drivers.simulation.sunspec_device import SunSpecDevice
 from drivers.simulation.sysfs_tree import SysfsTree
 from drivers.simulation.tcp_server import ModbusTcpServer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from drivers.simulation.point_values import PointValues
-
 _CHIP = "simulated"
 
 
-def serve_values(values: PointValues, folder: Path) -> AbstractContextManager[str]:
-    """Serve the device on loopback (sysfs: as files in `folder`) and give its target.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a simulated device is: a TCP or UDP port (0 for a free one), a pty, or a folder."""
 
-    KeyError names a protocol that nothing is simulated of.
+    host: str = "127.0.0.1"
+    port: int = 0
+    pty: PseudoTerminal | None = None
+    folder: Path | None = None
+
+
+def serve_values(values: PointValues, place: Place) -> AbstractContextManager[str]:
+    """Serve the device and give its target.
+
+    ValueError when its protocol has no such place, or nothing is simulated of that protocol.
     """
-    return _SERVERS[values.profile.protocol](values, folder)
+    server = _SERVERS.get(values.profile.protocol)
+    if server is None:
+        known = ", ".join(_SERVERS)
+        raise ValueError(f"of {values.profile.protocol} nothing is simulated, only of {known}")
+    return server(values, place)
 
 
 @contextmanager
-def _sunspec(values: PointValues, folder: Path) -> Iterator[str]:  # noqa: ARG001
-    # All that the server wants of a device, though it is none of a Modbus profile.
+def _sunspec(values: PointValues, place: Place) -> Iterator[str]:
+    # All that the servers want of a device, though it is none of a Modbus profile.
     device: Any = SunSpecDevice(values)
-    server = ModbusTcpServer({values.profile.transport.unit: device})
+    devices = {values.profile.transport.unit: device}
+    if place.pty is not None:
+        line = ModbusRtuServer(devices, place.pty.master_fd)
+        line.start()
+        try:
+            yield f"serial://{place.pty.path}"
+        finally:
+            line.stop()
+        return
+    server = ModbusTcpServer(devices, place.host, place.port)
     server.start()
     try:
-        yield f"tcp://127.0.0.1:{server.port}"
+        yield f"tcp://{place.host}:{server.port}"
     finally:
         server.stop()
 
 
 @contextmanager
-def _mbus(values: PointValues, folder: Path) -> Iterator[str]:  # noqa: ARG001
+def _mbus(values: PointValues, place: Place) -> Iterator[str]:
     meter = MbusMeter(values)
-    server = ByteTcpServer(lambda: meter)
-    server.start()
+    with _spoken("mbus", lambda: meter, place) as target:
+        yield f"{target}?address=1"
+
+
+@contextmanager
+def _line(values: PointValues, place: Place) -> Iterator[str]:
+    with _spoken("line", lambda: LineInstrument(values), place) as target:
+        yield target
+
+
+@contextmanager
+def _spoken(scheme: str, begin: Callable[[], Conversation], place: Place) -> Iterator[str]:
+    server: ByteTcpServer | PtyServer
+    if place.pty is not None:
+        server = PtyServer(begin(), place.pty.master_fd)
+        server.start()
+        target = f"{scheme}+serial://{place.pty.path}"
+    else:
+        server = ByteTcpServer(begin, place.host, place.port)
+        server.start()
+        target = f"{scheme}+tcp://{place.host}:{server.port}"
     try:
-        yield f"mbus+tcp://127.0.0.1:{server.port}?address=1"
+        yield target
     finally:
         server.stop()
 
 
 @contextmanager
-def _line(values: PointValues, folder: Path) -> Iterator[str]:  # noqa: ARG001
-    server = ByteTcpServer(lambda: LineInstrument(values))
-    server.start()
-    try:
-        yield f"line+tcp://127.0.0.1:{server.port}"
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _snmp(values: PointValues, folder: Path) -> Iterator[str]:  # noqa: ARG001
+def _snmp(values: PointValues, place: Place) -> Iterator[str]:
     # The one of them that needs an extra.
     from drivers.simulation.snmp_agent import SnmpAgent
 
-    agent = SnmpAgent(values)
+    if place.pty is not None:
+        raise ValueError("SNMP is served over UDP only")
+    agent = SnmpAgent(values, host=place.host, port=place.port)
     agent.start()
     try:
-        yield f"snmp://127.0.0.1:{agent.port}?community=public"
+        yield f"snmp://{place.host}:{agent.port}?community=public"
     finally:
         agent.stop()
 
 
 @contextmanager
-def _sysfs(values: PointValues, folder: Path) -> Iterator[str]:
-    tree = SysfsTree(values, folder, _CHIP)
+def _sysfs(values: PointValues, place: Place) -> Iterator[str]:
+    if place.folder is None:
+        raise ValueError("chips of sysfs are served in a folder only")
+    tree = SysfsTree(values, place.folder, _CHIP)
     tree.plug()
     try:
         yield tree.target
@@ -86,7 +120,7 @@ def _sysfs(values: PointValues, folder: Path) -> Iterator[str]:
         tree.unplug()
 
 
-_SERVERS: dict[str, Callable[[PointValues, Path], AbstractContextManager[str]]] = {
+_SERVERS: dict[str, Callable[[PointValues, Place], AbstractContextManager[str]]] = {
     "sunspec": _sunspec,
     "mbus": _mbus,
     "line": _line,

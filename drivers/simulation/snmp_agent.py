@@ -1,4 +1,4 @@
-"""A simulated SNMP agent on pysnmp: the objects that its profile names, over UDP on loopback."""
+"""A simulated SNMP agent on pysnmp: the objects that its profile names, over UDP."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config, engine
 from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto.api import v2c
+from pysnmp.smi import error
 from pysnmp.smi.instrum import AbstractMibInstrumController
 
 from drivers.protocols.snmp_target import User
@@ -69,8 +70,6 @@ class _Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp sh
 
     def write_variables(self, *bindings: Any, **_: Any) -> list[Any]:
         """SET of the points that may be written; pysnmp answers the error for all others."""
-        from pysnmp.smi import error
-
         for index, (name, value) in enumerate(bindings):
             point = self._points.get(tuple(name))
             if point is None or self._values.profile.points[point].write is None:
@@ -112,9 +111,11 @@ class SnmpAgent:
         community: str = "public",
         user: User | None = None,
         extra: dict[str, Any] | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.port = port
+        self._host = host
         self._values = values
         self._community = community
         self._user = user
@@ -157,7 +158,7 @@ class SnmpAgent:
 
     def _set_up(self, loop: asyncio.AbstractEventLoop) -> Any:
         agent = engine.SnmpEngine()
-        transport = udp.UdpAsyncioTransport(loop=loop).open_server_mode(("127.0.0.1", self.port))
+        transport = udp.UdpAsyncioTransport(loop=loop).open_server_mode((self._host, self.port))
         config.add_transport(agent, udp.DOMAIN_NAME, transport)
         loop.run_until_complete(transport._lport)
         self.port = transport.transport.get_extra_info("sockname")[1]

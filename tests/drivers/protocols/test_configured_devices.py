@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bmc_ext.config import parse_config
-from drivers.engine import Engine
+from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TargetError
 from drivers.profile import load_profile
 from drivers.reading import Quality
-from drivers.simulation import SimulatedBehaviour
+from drivers.simulation import PseudoTerminal, SimulatedBehaviour
 from drivers.simulation.point_values import PointValues
-from drivers.simulation.served_values import serve_values
+from drivers.simulation.served_values import Place, serve_values
 
 _IDS = ("sunspec.meter_203", "kamstrup.multical_601", "apc.rpdu2", "linux.adm1275", "lakeshore.218")
 
@@ -33,7 +33,7 @@ def test_a_configuration_may_name_devices_of_any_protocol(
         SimulatedBehaviour(values)
         folder = tmp_path / name
         folder.mkdir()
-        target = stack.enter_context(serve_values(values, folder))
+        target = stack.enter_context(serve_values(values, Place(folder=folder)))
         devices.append({"id": name, "profile": name, "target": target})
     config = parse_config(
         {
@@ -73,3 +73,41 @@ def test_a_target_of_another_protocol_is_refused() -> None:
         )
         with pytest.raises(TargetError, match=r"is not|is neither"):
             Engine(config.devices)
+
+
+@pytest.mark.parametrize("name", ["sunspec.meter_203", "kamstrup.multical_601", "lakeshore.218"])
+def test_a_simulated_device_may_be_on_a_pty(
+    name: str,
+    stack: ExitStack,
+    run_engine: Callable[..., Engine],
+    wait_until: Callable[[Callable[[], bool], float], float],
+) -> None:
+    """What a serial line can carry is read over one."""
+    values = PointValues(load_profile(name))
+    SimulatedBehaviour(values)
+    line = PseudoTerminal()
+    stack.callback(line.close)
+    target = stack.enter_context(serve_values(values, Place(pty=line)))
+    engine = run_engine(DeviceSpec("d", name, target))
+    wait_until(lambda: {r.quality for r in engine.readings("d").values()} == {Quality.OK}, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ietf.ups_mib", "over UDP only"),
+        ("linux.lm75", "in a folder only"),
+        ("keller.33x", "of modbus nothing is simulated"),
+    ],
+)
+def test_a_place_that_a_protocol_has_not_is_refused(name: str, reason: str) -> None:
+    """SNMP on a line, a chip without a folder, plain Modbus: each is told."""
+    line = PseudoTerminal()
+    try:
+        with (
+            pytest.raises(ValueError, match=reason),
+            serve_values(PointValues(load_profile(name)), Place(pty=line)),
+        ):
+            pass
+    finally:
+        line.close()

@@ -23,7 +23,7 @@ from drivers.protocols.sysfs import SysfsTarget, SysfsTransport
 from drivers.reading import Quality
 from drivers.simulation import SimulatedBehaviour
 from drivers.simulation.point_values import PointValues
-from drivers.simulation.served_values import serve_values
+from drivers.simulation.served_values import Place, serve_values
 
 PROFILES = [profile for profile in list_profiles() if profile.protocol != "modbus"]
 VECTORS = [(profile, vector) for profile in PROFILES for vector in profile.golden]
@@ -149,7 +149,7 @@ def test_a_simulated_device_is_read_back(
     device = PointValues(profile)
     SimulatedBehaviour(device).advance(1.0)
     assert set(profile.simulation) == set(profile.points)
-    target = stack.enter_context(serve_values(device, tmp_path))
+    target = stack.enter_context(serve_values(device, Place(folder=tmp_path)))
     engine = run_engine(DeviceSpec("d", profile.id, target, profile.transport.unit))
     wait_until(lambda: {r.quality for r in engine.readings("d").values()} == {Quality.OK}, 10.0)
     for point, reading in engine.readings("d").items():
