@@ -72,11 +72,11 @@ _UNITS: dict[SysfsTarget, int] = {}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value is: a `file`, a hwmon sensor by `kind` and `label`, or an IIO `channel`."""
+    """Where a value is: a `file`, a hwmon sensor by `kind` and `labels`, or an IIO `channel`."""
 
     file: str | None = None
     kind: str | None = None
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     channel: str | None = None
 
 
@@ -306,9 +306,9 @@ def _raw_sensor(directory: Path, channel: str) -> _Sensor | None:
 
 
 def _labelled(directory: Path, place: Place) -> str | None:
-    """The input file of the hwmon sensor of a kind whose label file says the label."""
+    """The input file of the first sensor of a kind whose label file says one of the labels."""
     for label in sorted(directory.glob(f"{place.kind}[0-9]*_label")):
-        if _text(label) == place.label:
+        if _text(label) in place.labels:
             return f"{label.name.removesuffix('_label')}_input"
     return None
 
@@ -336,7 +336,12 @@ class SysfsProtocol:
             "properties": {
                 "file": {"type": "string", "pattern": "^[a-z][A-Za-z0-9_]*$"},
                 "kind": {"enum": ["temp", "power", "in", "curr", "fan", "energy", "humidity"]},
-                "label": {"type": "string", "minLength": 1},
+                "label": {
+                    "anyOf": [
+                        {"type": "string", "minLength": 1},
+                        {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                    ]
+                },
                 "channel": {"type": "string", "pattern": "^in_[A-Za-z0-9_-]+$"},
             },
             "oneOf": [
@@ -360,11 +365,11 @@ class SysfsProtocol:
 
     def plan(self, profile: Profile, codecs: Sequence[PointCodec]) -> NumberPlan:  # noqa: ARG002
         """See DeviceProtocol."""
-        return in_batches(codecs, _POINTS_PER_READ, lambda batch: tuple(map(_place, batch)))
+        return in_batches(codecs, _POINTS_PER_READ, _ask)
 
     def heartbeat(self, profile: Profile) -> tuple[Place, ...]:
         """See DeviceProtocol."""
-        return (Place(**next(iter(profile.points.values())).at),)
+        return (_place(next(iter(profile.points.values())).at),)
 
     def write_request(self, codec: PointCodec, value: float) -> SysfsWrite:
         """See DeviceProtocol; only a point with a `file` can be written."""
@@ -374,8 +379,14 @@ class SysfsProtocol:
         return SysfsWrite(file, round(raw_number(codec, value)))
 
 
-def _place(codec: PointCodec) -> Place:
-    return Place(**codec.point.at)
+def _ask(codecs: Sequence[PointCodec]) -> tuple[Place, ...]:
+    return tuple(_place(codec.point.at) for codec in codecs)
+
+
+def _place(at: Mapping[str, Any]) -> Place:
+    label = at.get("label", ())
+    labels = (label,) if isinstance(label, str) else tuple(label)
+    return Place(at.get("file"), at.get("kind"), labels, at.get("channel"))
 
 
 SYSFS = SysfsProtocol()

@@ -61,7 +61,7 @@ class SysfsTree:
                 kind = point.at["kind"]
                 labels[kind] = labels.get(kind, 0) + 1
                 file = f"{kind}{labels[kind]}_input"
-                self._text(f"{kind}{labels[kind]}_label", point.at["label"])
+                self._text(f"{kind}{labels[kind]}_label", _label(point.at["label"]))
             if file.endswith("_input"):
                 self._text(file.replace("_input", "_fault"), str(int(math.isnan(number))))
             self._put(file, number)
@@ -76,3 +76,8 @@ class SysfsTree:
             kept.truncate()
             return
         path.write_text(f"{text}\n")
+
+
+def _label(label: str | list[str]) -> str:
+    """The first of the labels that a sensor may have."""
+    return label if isinstance(label, str) else label[0]

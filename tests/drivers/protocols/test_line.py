@@ -174,6 +174,14 @@ def test_a_late_answer_is_not_taken_for_the_next(play: Callable[[Any], str]) -> 
     transport.close()
 
 
+def test_a_question_that_is_refused_has_no_answer(play: Callable[[Any], str]) -> None:
+    """NAK in place of ACK: what the instrument says to the enquiry after it is not taken."""
+    target = play(Played({b"PR1\r\n": b"\x15\r\n", b"\x05": b"0001\r\n"}))
+    asked = question("PR1\r\n", "\x05", acknowledge="\x06")
+    with pytest.raises(TransportError, match=r"'\\x15' instead of '\\x06'"):
+        ask(target, LineRequest(asked, (Field(0),)))
+
+
 @pytest.mark.parametrize(
     ("line", "form", "field", "number"),
     [

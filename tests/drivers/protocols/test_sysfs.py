@@ -119,8 +119,12 @@ def test_a_label_leads_to_its_sensor(tmp_path: Path, transport: SysfsTransport) 
         in1_label="vin", in1_input="230000", in3_label="vout1", in3_input="12100",
         curr1_label="iout1", curr1_input="41000",
     )  # fmt: skip
-    places = [Place(kind="in", label="vout1"), Place(kind="curr", label="iout1"), _T1]
-    places.append(Place(kind="in", label="vout2"))
+    places = [
+        Place(kind="in", labels=("vout", "vout1")),
+        Place(kind="curr", labels=("iout1",)),
+        _T1,
+    ]
+    places.append(Place(kind="in", labels=("vout2",)))
     numbers = transport.read(1, places, 1.0)
     assert numbers == pytest.approx([12100, 41000, float("nan"), float("nan")], nan_ok=True)
 
