@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bmc_ext.config import parse_config
+from drivers import cli_tables
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TargetError
 from drivers.profile import load_profile
@@ -111,3 +114,16 @@ def test_a_place_that_a_protocol_has_not_is_refused(name: str, reason: str) -> N
             pass
     finally:
         line.close()
+
+
+@pytest.mark.parametrize("name", _IDS)
+def test_show_says_where_each_point_is(name: str) -> None:
+    """`device show` names each point, and its place in the words of its protocol."""
+    screen = io.StringIO()
+    profile = load_profile(name)
+    for part in cli_tables.profile(profile):
+        Console(file=screen, width=300).print(part)
+    for point in profile.points.values():
+        member, value = next(iter(point.at.items()))
+        line = next(line for line in screen.getvalue().splitlines() if f" {point.name} " in line)
+        assert f"{member} {value}" in line
