@@ -75,8 +75,11 @@ class ByteLine(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """What comes next, at least a byte; b"" after so long without any."""
 
-    def drain(self) -> None:
-        """Read away what came unasked, until the line is quiet."""
+    def drain(self, *, patient: bool) -> None:
+        """Read away what came unasked until the line is quiet.
+
+        Unless `patient`, only if something is there; otherwise what is on its way is waited for.
+        """
 
     def close(self) -> None:
         """Disconnect; a no-op when disconnected."""
@@ -127,9 +130,9 @@ class _TcpLine:
             raise self._lost("the other side closed the connection")
         return data
 
-    def drain(self) -> None:
+    def drain(self, *, patient: bool) -> None:
         if self._socket is not None:
-            _drain(self)
+            _drain(self, patient)
 
     def close(self) -> None:
         connection, self._socket = self._socket, None
@@ -189,9 +192,9 @@ class _SerialLine:
             raise self._lost("the line hung up")
         return data
 
-    def drain(self) -> None:
+    def drain(self, *, patient: bool) -> None:
         if self._line is not None:
-            _drain(self)
+            _drain(self, patient)
 
     def close(self) -> None:
         line, self._line = self._line, None
@@ -210,7 +213,9 @@ def _readable(descriptor: int, timeout_s: float) -> bool:
     return bool(poll.poll(max(0.0, timeout_s) * 1000.0))
 
 
-def _drain(line: ByteLine) -> None:
+def _drain(line: ByteLine, patient: bool) -> None:
+    if not patient and not line.read(0.0):
+        return
     deadline = time.monotonic() + _DRAIN_LIMIT_S
     while line.read(_QUIET_S):
         if time.monotonic() > deadline:

@@ -105,7 +105,7 @@ class LineTransport:
             return [field.number(fields) for field in request.fields]
         except ReplyError as error:
             self._lines.clear()
-            self._line.drain()
+            self._line.drain(patient=True)
             raise TransportError(f"{self._name}: {error}") from error
 
     def write(self, unit: int, request: object, timeout_s: float) -> None:  # noqa: ARG002
@@ -123,7 +123,7 @@ class LineTransport:
         """The fields of the answer to a question."""
         self._line.open()
         self._lines.clear()
-        self._line.drain()
+        self._line.drain(patient=False)
         deadline = time.monotonic() + timeout_s
         for step in range(len(question.send)):
             self._line.write(question.text(step, unit).encode("ascii"))
@@ -144,14 +144,16 @@ class LineTransport:
         data = self._line.read(deadline - time.monotonic())
         if not data:
             self._lines.clear()
+            self._line.drain(patient=True)
             raise TransportError(f"{self._name}: no answer in time")
         return data
 
     def _listen(self, request: LineRequest, timeout_s: float) -> list[str]:
         """The fields of the newest line that this request has not had yet."""
         question = request.question
-        self._take(self._line.read(0.0), question)
         deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and (waiting := self._line.read(0.0)):
+            self._take(waiting, question)
         while True:
             number, fields = self._heard.get(question.form, (0, []))
             if number > self._used.get(request, 0):

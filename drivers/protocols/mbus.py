@@ -105,7 +105,7 @@ class MbusTransport:
                     # The first of a kind is the meter's own, later ones are of its subparts.
                     known.setdefault(record.key, record.value)
         except TelegramError as error:
-            self._line.drain()
+            self._line.drain(patient=True)
             raise TransportError(f"{self._name} {_spelled(unit)}: {error}") from error
         return [known.get(key, math.nan) for key in request]
 
@@ -149,7 +149,7 @@ class MbusTransport:
     def _exchange(self, unit: int, frame: bytes, timeout_s: float) -> bytes:
         """One whole frame in answer to another."""
         self._line.open()
-        self._line.drain()
+        self._line.drain(patient=False)
         self._line.write(frame)
         deadline = time.monotonic() + timeout_s
         began = False
@@ -158,7 +158,7 @@ class MbusTransport:
             more = self._line.read(deadline - time.monotonic())
             if not more:
                 # What comes later must not pass for the answer to the next question.
-                self._line.drain()
+                self._line.drain(patient=True)
                 what = f"half an answer ({len(data)} bytes)" if data else "no answer"
                 raise TransportError(f"{self._name} {_spelled(unit)}: {what} in time")
             if not began:

@@ -22,7 +22,7 @@ from drivers.protocols.line import LINE, LineRequest, Question
 from drivers.protocols.line_reply import Field, Form, ReplyError, plain
 from drivers.reading import Quality
 from drivers.simulation import PseudoTerminal
-from drivers.simulation.byte_server import PtyServer
+from drivers.simulation.byte_server import ByteTcpServer, PtyServer
 from drivers.simulation.line_instrument import LineInstrument
 from drivers.simulation.point_values import PointValues
 
@@ -131,6 +131,23 @@ def test_the_newest_line_of_a_device_that_talks_unasked(play: Callable[[Any], st
     instrument.unasked = b"$WIXDR,C,23.0,C,TEMP*43\r\n"
     assert transport.read(1, request, 2.0) == [23.0]
     transport.close()
+
+
+def test_the_newest_of_many_lines_counts(stack: ExitStack) -> None:
+    """A device that talked for long before it is asked: what it said last, not first."""
+    instrument = Played({})
+    instrument.unasked = b"".join(b"%d\r\n" % number for number in range(3000))
+    server = ByteTcpServer(lambda: instrument)
+    server.start()
+    stack.callback(server.stop)
+    target = LINE.parse_target(f"line+tcp://127.0.0.1:{server.port}")
+    transport = LINE.transport(target, TransportSettings())
+    transport.open()
+    stack.callback(transport.close)
+    while instrument.unasked:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert transport.read(1, LineRequest(question(), (Field(0),)), 1.0) == [2999.0]
 
 
 @pytest.mark.parametrize(
