@@ -51,10 +51,12 @@ class _Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp sh
 
     def read_variables(self, *bindings: Any, **_: Any) -> list[Any]:
         """GET."""
+        self._keep_manners()
         return [(name, self._value(tuple(name), v2c.NoSuchInstance(""))) for name, _ in bindings]
 
     def read_next_variables(self, *bindings: Any, **_: Any) -> list[Any]:
         """GETNEXT, and GETBULK made of it."""
+        self._keep_manners()
         found = []
         for name, _value in bindings:
             place = bisect.bisect_right(self._sorted, tuple(name))
@@ -70,12 +72,20 @@ class _Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp sh
 
     def write_variables(self, *bindings: Any, **_: Any) -> list[Any]:
         """SET of the points that may be written; pysnmp answers the error for all others."""
+        self._keep_manners()
         for index, (name, value) in enumerate(bindings):
             point = self._points.get(tuple(name))
             if point is None or self._values.profile.points[point].write is None:
                 raise error.NotWritableError(name=name, idx=index)
             self._values.set_raw(point, float(int(value)))
         return list(bindings)
+
+    def _keep_manners(self) -> None:
+        """Answer late, or not at all: pysnmp drops a request that ends with its bare error."""
+        if self._values.silent:
+            raise error.PySnmpError("silent")
+        if self._values.delay_s:
+            time.sleep(self._values.delay_s)
 
     def _value(self, oid: _Oid, absent: Any) -> Any:
         if oid == _SYS_OBJECT_ID:

@@ -127,3 +127,24 @@ def test_show_says_where_each_point_is(name: str) -> None:
         member, value = next(iter(point.at.items()))
         line = next(line for line in screen.getvalue().splitlines() if f" {point.name} " in line)
         assert f"{member} {value}" in line
+
+
+@pytest.mark.parametrize("name", [name for name in _IDS if not name.startswith("linux")])
+def test_a_silent_device_is_lost_and_found(
+    name: str,
+    tmp_path: Path,
+    stack: ExitStack,
+    run_engine: Callable[..., Engine],
+    wait_until: Callable[[Callable[[], bool], float], float],
+) -> None:
+    """Whatever it speaks: comm-error soon after it falls silent, ok when it speaks again."""
+    values = PointValues(load_profile(name))
+    SimulatedBehaviour(values)
+    target = stack.enter_context(serve_values(values, Place(folder=tmp_path)))
+    engine = run_engine(DeviceSpec("d", name, target))
+    point = next(iter(values.profile.points))
+    wait_until(lambda: engine.reading("d", point).quality is Quality.OK, 10.0)
+    values.silent = True
+    wait_until(lambda: engine.reading("d", point).quality is Quality.COMM_ERROR, 3.0)
+    values.silent = False
+    wait_until(lambda: engine.reading("d", point).quality is Quality.OK, 10.0)
