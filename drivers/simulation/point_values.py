@@ -14,8 +14,8 @@ from drivers.protocols.number_plan import raw_number
 class PointValues:
     """Values by point in canonical units; None is what the device has no value for.
 
-    `silent` answers nothing, `delay_s` answers late, except in a folder. `on_change` is called after each update,
-    `on_write(point, value)`, from a server's thread, after a master wrote a point.
+    `silent` answers nothing, `delay_s` answers late, except in a folder. `on_change` is called
+    after each update, `on_write(point, value)`, from a server's thread, after a master wrote one.
     """
 
     def __init__(self, profile: Profile) -> None:
