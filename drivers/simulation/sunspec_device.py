@@ -41,6 +41,10 @@ class SunSpecDevice:
         """Whether nothing is answered."""
         return self._values.silent
 
+    def hears(self) -> bool:
+        """Whether the next request is answered at all."""
+        return not self._values.silent
+
     @property
     def delay_s(self) -> float:
         """How late an answer is, in s."""
