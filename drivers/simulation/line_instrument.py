@@ -34,7 +34,7 @@ class LineInstrument:
         said = ""
         while (answer := self._take()) is not None:
             said += answer
-        if self._values.silent:
+        if said and not self._values.hears():
             return b""
         if said and self._values.delay_s:
             time.sleep(self._values.delay_s)
@@ -43,7 +43,7 @@ class LineInstrument:
     def speak(self) -> bytes:
         """See Conversation."""
         unasked = [asked for asked in self._points if not asked.send]
-        if not unasked or self._values.silent or not self._pace.is_due():
+        if not unasked or not self._pace.is_due() or not self._values.hears():
             return b""
         return "".join(self._line(asked) for asked in unasked).encode("ascii")
 

@@ -82,7 +82,7 @@ class MbusMeter:
         said = b""
         while frame := self._take():
             said += self._answer(frame)
-        if self._values.silent:
+        if said and not self._values.hears():
             return b""
         if said and self._values.delay_s:
             time.sleep(self._values.delay_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 from collections.abc import Callable, Mapping
 
@@ -14,7 +15,8 @@ from drivers.protocols.number_plan import raw_number
 class PointValues:
     """Values by point in canonical units; None is what the device has no value for.
 
-    `silent` answers nothing, `delay_s` answers late, except in a folder. `on_change` is called
+    `silent` answers nothing, `drop_outs` is the share of requests that are not answered, `delay_s`
+    answers late; none of them makes a difference in a folder. `on_change` is called
     after each update, `on_write(point, value)`, from a server's thread, after a master wrote one.
     """
 
@@ -22,6 +24,8 @@ class PointValues:
         self.profile = profile
         self.silent = False
         self.delay_s = 0.0
+        self.drop_outs = 0.0
+        self.random = random.Random()
         self.on_change: Callable[[], None] | None = None
         self.on_write: Callable[[str, float], None] | None = None
         self._lock = threading.Lock()
@@ -29,6 +33,10 @@ class PointValues:
         self._values: dict[str, float | None] = {
             name: codec.to_canonical(codec.point.offset) for name, codec in self._codecs.items()
         }
+
+    def hears(self) -> bool:
+        """Whether the device answers the next request at all."""
+        return not self.silent and not (self.drop_outs and self.random.random() < self.drop_outs)
 
     def update(self, values: Mapping[str, float | None]) -> None:
         """Set several points at once; KeyError names an unknown one."""

@@ -82,7 +82,7 @@ class _Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp sh
 
     def _keep_manners(self) -> None:
         """Answer late, or not at all: pysnmp drops a request that ends with its bare error."""
-        if self._values.silent:
+        if not self._values.hears():
             raise error.PySnmpError("silent")
         if self._values.delay_s:
             time.sleep(self._values.delay_s)

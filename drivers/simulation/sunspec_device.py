@@ -43,7 +43,7 @@ class SunSpecDevice:
 
     def hears(self) -> bool:
         """Whether the next request is answered at all."""
-        return not self._values.silent
+        return self._values.hears()
 
     @property
     def delay_s(self) -> float:
