@@ -7,13 +7,11 @@ and each read is one pread per sensor.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,16 +21,14 @@ from drivers.errors import TargetError, TransportError
 from drivers.profile_types import Profile
 from drivers.profile_types import Transport as TransportSettings
 from drivers.protocols.number_plan import NumberPlan, in_batches, raw_number
+from drivers.protocols.sysfs_chip import Chip, Place, device_of, text_of
 from drivers.protocols.target_url import split_target
 
 _FORM = "sysfs:///sys/class/hwmon?name=CHIP or sysfs:///sys/bus/iio/devices?name=CHIP"
 
-# The sensor says that it has no value now, or none yet; anything else is a failed read.
-_NO_VALUE = (errno.ENODATA, errno.EAGAIN)
 # The chip itself is gone.
 _GONE = (errno.ENODEV, errno.ENOENT, errno.ESTALE)
 
-_LONGEST_ATTRIBUTE = 4096  # sysfs gives at most a page
 _POINTS_PER_READ = 64  # one slow chip must not hold the thread for ever
 
 
@@ -71,16 +67,6 @@ _UNITS: dict[SysfsTarget, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value is: a `file`, a hwmon sensor by `kind` and `labels`, or an IIO `channel`."""
-
-    file: str | None = None
-    kind: str | None = None
-    labels: tuple[str, ...] = ()
-    channel: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SysfsWrite:
     """An attribute file and the whole number that it is given."""
 
@@ -88,80 +74,11 @@ class SysfsWrite:
     number: int
 
 
-@dataclass(slots=True)
-class _Sensor:
-    """The open files of one place: value = (number + offset) * scale unless `fault` says 1."""
-
-    value: int
-    fault: int | None = None
-    offset: int | None = None
-    scale: int | None = None
-
-    def read(self) -> float:
-        """The number in sysfs' unit, NaN when the chip says that there is none; raises OSError."""
-        try:
-            if self.fault is not None and _number(self.fault):
-                return math.nan
-            number = _number(self.value)
-            if self.offset is not None:
-                number += _number(self.offset)
-            return number if self.scale is None else number * _number(self.scale)
-        except OSError as error:
-            if error.errno in _NO_VALUE:
-                return math.nan
-            raise
-        except ValueError:
-            return math.nan
-
-    def descriptors(self) -> list[int]:
-        """All its open files."""
-        files = (self.value, self.fault, self.offset, self.scale)
-        return [descriptor for descriptor in files if descriptor is not None]
-
-
-def _number(descriptor: int) -> float:
-    return float(os.pread(descriptor, _LONGEST_ATTRIBUTE, 0))
-
-
-@dataclass(slots=True)
-class _Chip:
-    """A chip that was found; `identity` is its name file's, which a new chip does not have."""
-
-    directory: Path
-    identity: tuple[int, int]
-    sensors: dict[Place, _Sensor | None] = field(default_factory=dict)
-
-    def is_there(self) -> bool:
-        """Whether it is still the chip that was found."""
-        try:
-            return _identity(self.directory) == self.identity
-        except OSError:
-            return False
-
-    def sensor(self, place: Place) -> _Sensor | None:
-        """The open files of a place, None when the chip has no such sensor."""
-        if place not in self.sensors:
-            self.sensors[place] = _open_sensor(self.directory, place)
-        return self.sensors[place]
-
-    def close(self) -> None:
-        """Close all files."""
-        for sensor in self.sensors.values():
-            for descriptor in sensor.descriptors() if sensor is not None else ():
-                os.close(descriptor)
-        self.sensors.clear()
-
-
-def _identity(directory: Path) -> tuple[int, int]:
-    status = os.stat(f"{directory}/name")  # noqa: PTH116  (half the time of Path.stat, each poll)
-    return status.st_dev, status.st_ino
-
-
 class SysfsTransport:
     """See Transport: the chips of a bus, by the `unit` of their targets."""
 
     def __init__(self) -> None:
-        self._chips: dict[int, _Chip] = {}
+        self._chips: dict[int, Chip] = {}
         self._targets: dict[int, SysfsTarget] = {}
         self._known: dict[SysfsTarget, list[Path]] = {}
 
@@ -174,21 +91,22 @@ class SysfsTransport:
         One sensor of several whose read fails is NaN too; all of them, or a chip that is gone, are
         a TransportError.
         """
-        chip = self._chip(unit)
         numbers: list[float] = []
         failures: list[OSError] = []
-        for place in request:
+        for sensor in self._chip(unit).sensors(request):
             try:
-                sensor = chip.sensor(place)
+                if isinstance(sensor, OSError):
+                    raise sensor
                 numbers.append(math.nan if sensor is None else sensor.read())
             except OSError as error:
                 failures.append(error)
                 numbers.append(math.nan)
-                if error.errno in _GONE:
-                    self._forget(unit)
-                    raise self._failure(unit, error.strerror) from error
-        if failures and len(failures) == len(request):
-            raise self._failure(unit, failures[0].strerror) from failures[0]
+        if failures:
+            # Its files are opened anew at the next read, in case that helps.
+            self._forget(unit)
+            gone = any(error.errno in _GONE for error in failures)
+            if gone or len(failures) == len(request):
+                raise self._failure(unit, failures[0].strerror) from failures[0]
         return numbers
 
     def write(self, unit: int, request: SysfsWrite, timeout_s: float) -> None:  # noqa: ARG002
@@ -205,7 +123,7 @@ class SysfsTransport:
         for unit in list(self._chips):
             self._forget(unit)
 
-    def _chip(self, unit: int) -> _Chip:
+    def _chip(self, unit: int) -> Chip:
         """The chip as it was found, or found anew when it is not there any more."""
         chip = self._chips.get(unit)
         if chip is not None and chip.is_there():
@@ -213,7 +131,7 @@ class SysfsTransport:
         self._forget(unit)
         directory = self._find(unit)
         try:
-            self._chips[unit] = _Chip(directory, _identity(directory))
+            self._chips[unit] = Chip(directory)
         except OSError as error:
             raise self._failure(unit, error.strerror) from error
         return self._chips[unit]
@@ -232,7 +150,7 @@ class SysfsTransport:
         if not found:
             raise self._failure(unit, "no such chip")
         if len(found) > 1:
-            devices = ", ".join(_device(entry) or entry.name for entry in found)
+            devices = ", ".join(device_of(entry) or entry.name for entry in found)
             raise self._failure(unit, f"{len(found)} chips have this name ({devices}): say device=")
         return found[0]
 
@@ -245,10 +163,10 @@ class SysfsTransport:
         except OSError as error:
             raise self._failure(unit, error.strerror) from error
         for entry in entries:
-            name = _text(entry / "name")
+            name = text_of(entry / "name")
             if name is None:
                 continue
-            for device in {None, _device(entry)}:
+            for device in {None, device_of(entry)}:
                 self._known.setdefault(SysfsTarget(root, name, device), []).append(entry)
 
     def _target(self, unit: int) -> SysfsTarget:
@@ -260,68 +178,10 @@ class SysfsTransport:
         return TransportError(f"{self._target(unit)}: {reason}")
 
 
-def _text(file: Path) -> str | None:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return file.read_text().strip()
-    return None
-
-
-def _device(directory: Path) -> str | None:
-    with contextlib.suppress(OSError):
-        return (directory / "device").readlink().name
-    return None
-
-
 def _is(directory: Path, target: SysfsTarget) -> bool:
     """Whether the directory is that chip's: numbers go from one chip to another."""
-    known = target.device is None or _device(directory) == target.device
-    return known and _text(directory / "name") == target.name
-
-
-def _open_sensor(directory: Path, place: Place) -> _Sensor | None:
-    if place.channel is not None:
-        processed = _open(directory / f"{place.channel}_input")
-        if processed is not None:
-            return _Sensor(processed)
-        return _raw_sensor(directory, place.channel)
-    name = place.file if place.file is not None else _labelled(directory, place)
-    value = None if name is None else _open(directory / name)
-    if name is None or value is None:
-        return None
-    sensor, item, _ = name.rpartition("_input")
-    return _Sensor(value, _open(directory / f"{sensor}_fault") if item else None)
-
-
-def _raw_sensor(directory: Path, channel: str) -> _Sensor | None:
-    """A channel that the device gives as a count; without its own scale one of its kind is used."""
-    raw = _open(directory / f"{channel}_raw")
-    if raw is None:
-        return None
-    kind = channel.rstrip("0123456789")
-    found = {
-        part: _first(directory / f"{name}_{part}" for name in dict.fromkeys((channel, kind)))
-        for part in ("offset", "scale")
-    }
-    return _Sensor(raw, None, found["offset"], found["scale"])
-
-
-def _labelled(directory: Path, place: Place) -> str | None:
-    """The input file of the first sensor of a kind whose label file says one of the labels."""
-    for label in sorted(directory.glob(f"{place.kind}[0-9]*_label")):
-        if _text(label) in place.labels:
-            return f"{label.name.removesuffix('_label')}_input"
-    return None
-
-
-def _first(files: Any) -> int | None:
-    return next((found for found in map(_open, files) if found is not None), None)
-
-
-def _open(file: Path) -> int | None:
-    try:
-        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    known = target.device is None or device_of(directory) == target.device
+    return known and text_of(directory / "name") == target.name
 
 
 class SysfsProtocol:

@@ -13,7 +13,8 @@ import pytest
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TargetError, TransportError
 from drivers.profile import load_profile
-from drivers.protocols.sysfs import SYSFS, Place, SysfsTarget, SysfsTransport, SysfsWrite
+from drivers.protocols.sysfs import SYSFS, SysfsTarget, SysfsTransport, SysfsWrite
+from drivers.protocols.sysfs_chip import Place
 from drivers.reading import Quality
 from drivers.simulation.point_values import PointValues
 from drivers.simulation.sysfs_tree import SysfsTree
@@ -199,6 +200,9 @@ def test_a_bus_that_fails_is_an_error_and_one_sensor_of_many_is_absent(
     assert transport.read(1, (_T1, _T2), 1.0) == pytest.approx([float("nan"), 2.0], nan_ok=True)
     with pytest.raises(TransportError, match="Input/output error"):
         transport.read(1, (_T1,), 1.0)
+    (folder / "temp1_input").unlink()
+    (folder / "temp1_input").write_text("7\n")
+    assert transport.read(1, (_T1, _T2), 1.0) == [7.0, 2.0]
 
 
 def test_a_chip_that_was_unbound_is_looked_for_anew(
@@ -268,3 +272,15 @@ def test_the_engine_loses_and_finds_a_chip(
     back = SysfsTree(values, tmp_path / "hwmon", "pmbus", "hwmon9", device="3-0058")
     back.plug()
     wait_until(lambda: engine.reading("psu", "power.in").value == pytest.approx(601.0), 10.0)
+
+
+def test_no_more_files_are_kept_open_than_agreed(tmp_path: Path, transport: SysfsTransport) -> None:
+    """Ever new requests do not use up the process's descriptors; closing gives all back."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    chip(tmp_path / "hwmon", "hwmon0", name="tmp75", **{f"temp{k}_input": "1" for k in range(1, 9)})
+    for number in range(500):
+        places = tuple(Place(file=f"temp{1 + (number + k) % 8}_input") for k in range(2))
+        assert transport.read(1, places, 1.0) == [1.0, 1.0]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 130
+    transport.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
