@@ -197,12 +197,13 @@ def test_a_bus_that_fails_is_an_error_and_one_sensor_of_many_is_absent(
     """EIO from the kernel itself: /proc/self/mem has nothing at 0."""
     folder = chip(tmp_path / "hwmon", "hwmon0", name="tmp75", temp2_input="2")
     (folder / "temp1_input").symlink_to("/proc/self/mem")
-    assert transport.read(1, (_T1, _T2), 1.0) == pytest.approx([float("nan"), 2.0], nan_ok=True)
+    both = (_T1, _T2)
+    assert transport.read(1, both, 1.0) == pytest.approx([float("nan"), 2.0], nan_ok=True)
     with pytest.raises(TransportError, match="Input/output error"):
         transport.read(1, (_T1,), 1.0)
     (folder / "temp1_input").unlink()
     (folder / "temp1_input").write_text("7\n")
-    assert transport.read(1, (_T1, _T2), 1.0) == [7.0, 2.0]
+    assert transport.read(1, both, 1.0) == [7.0, 2.0]
 
 
 def test_a_chip_that_was_unbound_is_looked_for_anew(
