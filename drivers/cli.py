@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,16 @@ from rich.live import Live
 from rich.progress import Progress
 
 from drivers import cli_tables
+from drivers.cli_options import Failure, clear_errors, profile_dirs_option, until_interrupted
+from drivers.cli_simulate import simulate
 from drivers.engine import DeviceSpec, Engine
-from drivers.errors import DriverError, TransportError
+from drivers.errors import TransportError
 from drivers.modbus_rtu import RtuTransport
 from drivers.modbus_tcp import TcpTransport
 from drivers.probe import FoundUnit, scan
 from drivers.profile import Profile, list_profiles, load_profile
 from drivers.protocol import Transport
 from drivers.reading import Quality
-from drivers.simulation import (
-    ModbusRtuServer,
-    ModbusTcpServer,
-    PseudoTerminal,
-    SimulatedBehaviour,
-    SimulatedDevice,
-)
 from drivers.target import SerialTarget, TcpTarget, parse_target
 
 _STEP_S = 0.1
@@ -38,14 +32,6 @@ _FIRST_READINGS_S = 3.0
 _REFRESH_S = 0.5
 # So many units that all answer are one device that does not look at the unit.
 _SUSPICIOUS_UNITS = 4
-
-
-class _Failure(click.ClickException):
-    """One clear line on stderr; status 1 for what ran and failed, 2 for what was asked wrongly."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        vars(self)["exit_code"] = exit_code
 
 
 class _UnitRange(click.ParamType[range]):
@@ -64,45 +50,28 @@ class _UnitRange(click.ParamType[range]):
         return range(int(first), int(last) + 1)
 
 
-@contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Wrong profiles and targets are bad configuration, silence is a failure."""
-    try:
-        yield
-    except (TransportError, OSError) as error:
-        raise _Failure(str(error), 1) from error
-    except DriverError as error:
-        raise _Failure(str(error), 2) from error
-
-
-_profile_dirs = click.option(
-    "--profiles",
-    "profile_dirs",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with more profiles; looked at first.",
-)
-
-
 @click.group()
 def device() -> None:
     """Field devices: their profiles, finding them, and simulating them."""
 
 
+device.add_command(simulate)
+
+
 @device.command("list")
-@_profile_dirs
+@profile_dirs_option
 def list_command(profile_dirs: Sequence[Path]) -> None:
     """List the known device profiles."""
-    with _clear_errors():
+    with clear_errors():
         cli_tables.console().print(cli_tables.profiles(list_profiles(profile_dirs)))
 
 
 @device.command()
 @click.argument("profile")
-@_profile_dirs
+@profile_dirs_option
 def show(profile: str, profile_dirs: Sequence[Path]) -> None:
     """Show PROFILE (an id or a file): its points, groups and sources."""
-    with _clear_errors():
+    with clear_errors():
         for part in cli_tables.profile(load_profile(profile, profile_dirs)):
             cli_tables.console().print(part)
 
@@ -126,7 +95,7 @@ def show(profile: str, profile_dirs: Sequence[Path]) -> None:
 @click.option("--profile", help="Read by this profile instead of identifying.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0.01, 10.0), default=0.3)
 @click.option("--follow", is_flag=True, help="Keep the readings live until Ctrl-C.")
-@_profile_dirs
+@profile_dirs_option
 def probe(
     tcp: str | None,
     serial: str | None,
@@ -140,9 +109,9 @@ def probe(
 ) -> None:
     """Find the units on a bus, identify them and show their points."""
     if (tcp is None) == (serial is None):
-        raise _Failure("give either --tcp HOST[:PORT] or --serial PORT", 2)
+        raise Failure("give either --tcp HOST[:PORT] or --serial PORT", 2)
     asked = sorted({unit for part in units for unit in part} or range(1, 11))
-    with _clear_errors():
+    with clear_errors():
         profiles = [load_profile(profile, profile_dirs)] if profile else list_profiles(profile_dirs)
         lines = _lines(tcp, serial, profiles, (baud, framing) if baud else None)
         target, found = _find(lines, asked, profiles, timeout_s)
@@ -219,7 +188,7 @@ def _report(
             timeout_ms = 1000.0 * max(timeout_s, best.transport.timeout_s)
             specs.append(DeviceSpec(name, str(best.path), target, unit.unit, timeout_ms=timeout_ms))
     if not specs:
-        raise _Failure("no profile fits; name one with --profile to read by it", 1)
+        raise Failure("no profile fits; name one with --profile to read by it", 1)
     # The tables say what is lost or doubted; log lines would only tear them apart.
     logging.getLogger("drivers").setLevel(logging.CRITICAL)
     _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
@@ -235,7 +204,7 @@ def _show_readings(console: Console, engine: Engine, follow: bool) -> None:
             console.print(cli_tables.readings(engine))
             console.print(cli_tables.checks(engine))
             return
-        with Live(cli_tables.readings(engine), console=console) as live, _until_interrupted():
+        with Live(cli_tables.readings(engine), console=console) as live, until_interrupted():
             while True:
                 time.sleep(_REFRESH_S)
                 live.update(cli_tables.readings(engine))
@@ -250,96 +219,3 @@ def _settled(engine: Engine) -> bool:
         for device_id in engine.device_ids
         for reading in engine.readings(device_id).values()
     )
-
-
-@device.command()
-@click.argument("profile")
-@click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP there.")
-@click.option("--pty", type=click.Path(path_type=Path), help="Serve Modbus RTU on a new pty.")
-@click.option("--unit", type=click.IntRange(0, 255), help="The unit; the profile's if not given.")
-@click.option(
-    "--set",
-    "fixed",
-    multiple=True,
-    metavar="POINT=VALUE",
-    help="Hold a point at a value in its canonical unit.",
-)
-@_profile_dirs
-def simulate(
-    profile: str,
-    tcp: str | None,
-    pty: Path | None,
-    unit: int | None,
-    fixed: Sequence[str],
-    profile_dirs: Sequence[Path],
-) -> None:
-    """Be the device of PROFILE until Ctrl-C, moving as its profile says."""
-    if (tcp is None) == (pty is None):
-        raise _Failure("give either --tcp HOST:PORT or --pty PATH", 2)
-    with _clear_errors():
-        simulated = SimulatedDevice(load_profile(profile, profile_dirs))
-        behaviour = SimulatedBehaviour(simulated, _fixed_values(simulated.profile, fixed))
-        simulated.on_write = lambda point, value: click.echo(f"written: {point} = {value:g}")
-        devices = {simulated.profile.transport.unit if unit is None else unit: simulated}
-        with _until_interrupted(), _served(devices, tcp, pty) as where:
-            click.echo(f"{simulated.profile.id} is unit {next(iter(devices))} on {where}")
-            _move(behaviour.advance)
-
-
-def _fixed_values(profile: Profile, fixed: Sequence[str]) -> dict[str, float]:
-    values = {}
-    for text in fixed:
-        name, _, number = text.partition("=")
-        if name not in profile.points:
-            raise _Failure(f"--set {text}: {profile.id} has no point {name!r}", 2)
-        try:
-            values[name] = float(number)
-        except ValueError:
-            raise _Failure(f"--set {text}: {number!r} is not a number", 2) from None
-    return values
-
-
-@contextlib.contextmanager
-def _served(
-    devices: dict[int, SimulatedDevice], tcp: str | None, pty: Path | None
-) -> Iterator[str]:
-    """The devices on their server; gives the target that reaches it."""
-    if tcp is not None:
-        target = parse_target(f"tcp://{tcp}")
-        assert isinstance(target, TcpTarget)
-        server = ModbusTcpServer(devices, target.host, target.port)
-        server.start()
-        try:
-            yield f"tcp://{target.host}:{server.port}"
-        finally:
-            server.stop()
-        return
-    with contextlib.closing(PseudoTerminal(pty)) as line:
-        slave = ModbusRtuServer(devices, line.master_fd)
-        slave.start()
-        try:
-            yield f"serial://{pty.absolute() if pty else line.path}"
-        finally:
-            slave.stop()
-
-
-def _move(advance: Callable[[float], None]) -> None:
-    """Let time pass for a device, for ever."""
-    last = time.monotonic()
-    while True:
-        time.sleep(_STEP_S)
-        now = time.monotonic()
-        advance(now - last)
-        last = now
-
-
-@contextlib.contextmanager
-def _until_interrupted() -> Iterator[None]:
-    """Ends the body, not the program, at Ctrl-C or a termination."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
-    finally:
-        signal.signal(signal.SIGTERM, before)

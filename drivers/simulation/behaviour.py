@@ -8,47 +8,72 @@ from typing import Any
 
 from drivers.codec import PointCodec
 from drivers.simulation.device import SimulatedDevice
+from drivers.simulation.faults import Disturbance
 
 
 class SimulatedBehaviour:
     """Moves a device's points as its profile's `sim` says; `fixed` points stay (canonical units).
 
-    A point that a master may write keeps what it was last written.
+    A point that a master may write keeps what it was last written. What is true comes into the
+    registers at once or, with a `disturbance`, as that shows it; `truth` is what is so, canonical.
     """
 
-    def __init__(self, device: SimulatedDevice, fixed: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        device: SimulatedDevice,
+        fixed: Mapping[str, float] | None = None,
+        disturbance: Disturbance | None = None,
+    ) -> None:
         self._device = device
-        self._fixed = dict(fixed or {})
+        self._disturbance = disturbance
         self._codecs = {name: PointCodec(point) for name, point in device.profile.points.items()}
-        self._waves = {
-            name: wave
-            for name, wave in device.profile.simulation.items()
-            if name not in self._fixed
-        }
+        self._waves: dict[str, Mapping[str, Any]] = dict(device.profile.simulation)
+        for name, value in (fixed or {}).items():
+            mean = self._codecs[name].to_device(value)
+            self._waves[name] = {"wave": "const", "mean": mean}
         self._time_s = 0.0
+        self._device_s = 0.0
         self._state: dict[str, float] = {}
-        device.update(self._fixed)
+        self.truth: dict[str, float] = {}
         self._move(0.0, writable=True)
 
-    def advance(self, elapsed_s: float) -> None:
-        """Let `elapsed_s` pass and set the registers to what the device then measures."""
+    @property
+    def fastest_s(self) -> float:
+        """The shortest interval at which the device measures."""
+        return min(group.source_s for group in self._device.profile.groups.values())
+
+    def advance(self, elapsed_s: float, device_s: float | None = None) -> None:
+        """Let `elapsed_s` pass and set the registers to what the device then measures.
+
+        `device_s` is how much time passes for the device itself, when its world moves faster.
+        """
         self._time_s += elapsed_s
+        self._device_s += elapsed_s if device_s is None else device_s
         self._move(elapsed_s, writable=False)
 
     def _move(self, elapsed_s: float, *, writable: bool) -> None:
-        now = {name: self._in_device_unit(name) for name in self._device.profile.points}
+        points = self._device.profile.points
+        now = {name: self._in_device_unit(name) for name in points}
         moving = {
             name: wave
             for name, wave in self._waves.items()
-            if writable or self._device.profile.points[name].write is None
+            if writable or points[name].write is None
         }
         # Sums and followers come last: they are made of the others.
         for name, wave in sorted(moving.items(), key=lambda entry: "wave" not in entry[1]):
             now[name] = self._next(name, wave, now, elapsed_s)
-        self._device.update({name: self._codecs[name].to_canonical(now[name]) for name in moving})
+        true = {name: self._codecs[name].to_canonical(now[name]) for name in moving}
+        self.truth = {**self.truth, **true}
+        if self._disturbance is None:
+            self._device.update(true)
+        else:
+            self._device.update(self._disturbance.shown(true, self._device_s))
 
     def _in_device_unit(self, name: str) -> float:
-        value = self._device.get(name)
+        """What is so: what was written into a writable point, the truth of the others."""
+        value = self.truth.get(name)
+        if value is None or self._device.profile.points[name].write is not None:
+            value = self._device.get(name)
         return 0.0 if value is None else self._codecs[name].to_device(value)
 
     def _next(

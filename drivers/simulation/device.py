@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from drivers.codec import PointCodec, bytes_to_registers, registers_to_bytes
 from drivers.profile import Point, Profile
@@ -13,6 +15,12 @@ from drivers.register_image import decode_image, encode_image, with_other_bits
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
+DEVICE_FAILURE = 4
+
+# Objects 0 to 2 of Read Device Identification (the same, 6.21): a simulation says that it is one.
+VENDOR_NAME = b"dcpi-bmc"
+PRODUCT_CODE = b"simulated device"
+REVISION = b"1"
 
 
 class RefusedRequestError(Exception):
@@ -29,7 +37,8 @@ class SimulatedDevice:
     `ct_ratio` and `pt_ratio` are the instrument transformers in front of it: with them `set` takes
     line values. `on_write(point, value)` is called, from a server's thread, after a master wrote a
     point. `silent` answers nothing, `ignores_writes` acknowledges writes and does nothing,
-    `delay_s` answers late.
+    `delay_s` answers late, `drop_outs` and `exceptions` are the shares of requests that are left
+    unanswered or refused, `shift` is how far the registers stand above the profile's addresses.
     """
 
     def __init__(self, profile: Profile, *, ct_ratio: float = 1.0, pt_ratio: float = 1.0) -> None:
@@ -38,6 +47,10 @@ class SimulatedDevice:
         self.silent = False
         self.ignores_writes = False
         self.delay_s = 0.0
+        self.drop_outs = 0.0
+        self.exceptions = 0.0
+        self.shift = 0
+        self.random = random.Random()
         self._lock = threading.Lock()
         self._codecs = {
             name: PointCodec(point, ct_ratio, pt_ratio) for name, point in profile.points.items()
@@ -53,6 +66,17 @@ class SimulatedDevice:
             fc: range(min(image, default=0), max(image, default=-1) + 1)
             for fc, image in self._registers.items()
         }
+
+    def misorder(self, order: str) -> None:
+        """Hold every value in another byte order than the profile says, from the next set on."""
+        self._codecs = {
+            name: replace(codec, point=replace(codec.point, order=order))
+            for name, codec in self._codecs.items()
+        }
+
+    def hears(self) -> bool:
+        """Whether the device answers the next request at all."""
+        return not self.silent and not (self.drop_outs and self.random.random() < self.drop_outs)
 
     def set(self, point: str, value: float | None) -> None:
         """Set a point to a canonical value, or to the device's own sign for absent with None.
@@ -91,8 +115,10 @@ class SimulatedDevice:
             raise RefusedRequestError(ILLEGAL_FUNCTION)
         if not 1 <= count <= self.profile.transport.limit(fc):
             raise RefusedRequestError(ILLEGAL_VALUE)
+        if self.exceptions and self.random.random() < self.exceptions:
+            raise RefusedRequestError(DEVICE_FAILURE)
         image = self._registers[fc]
-        wanted = range(address, address + count)
+        wanted = range(address - self.shift, address - self.shift + count)
         with self._lock:
             if self.profile.transport.gap_readable:
                 if wanted[0] not in self._spans[fc] or wanted[-1] not in self._spans[fc]:
@@ -105,7 +131,7 @@ class SimulatedDevice:
 
     def write_registers(self, address: int, registers: list[int]) -> None:
         """A master's write of holding registers; raises RefusedRequestError as the device would."""
-        written = range(address, address + len(registers))
+        written = range(address - self.shift, address - self.shift + len(registers))
         points = [point for point in self.profile.points.values() if _covers(point, written)]
         if sum(point.registers for point in points) != len(registers):
             raise RefusedRequestError(ILLEGAL_ADDRESS)

@@ -19,6 +19,9 @@ from drivers.codec import BIT_FUNCTIONS, bits_of
 from drivers.simulation.device import (
     ILLEGAL_FUNCTION,
     ILLEGAL_VALUE,
+    PRODUCT_CODE,
+    REVISION,
+    VENDOR_NAME,
     RefusedRequestError,
     SimulatedDevice,
 )
@@ -26,6 +29,8 @@ from drivers.simulation.device import (
 # A pty has no baud rate: this much silence ends a frame that did not arrive whole.
 _SILENCE_S = 0.02
 _BROADCAST = 0
+_LEAST_FRAME = 4
+_IDENTIFY = 0x2B
 
 
 def crc16(frame: bytes) -> bytes:
@@ -114,6 +119,9 @@ class ModbusRtuServer:
             if self._wake_read in ready:
                 return
             if not ready:
+                # Silence ends a frame, also one of a function whose length nobody here knows.
+                if len(pending) >= _LEAST_FRAME and crc16(pending[:-2]) == pending[-2:]:
+                    self._answer(pending)
                 pending = b""
                 continue
             try:
@@ -133,7 +141,7 @@ class ModbusRtuServer:
 
     def _answer(self, frame: bytes) -> None:
         device = self.devices.get(frame[0])
-        if frame[0] == _BROADCAST or device is None or device.silent:
+        if frame[0] == _BROADCAST or device is None or not device.hears():
             return
         if device.delay_s:
             time.sleep(device.delay_s)
@@ -152,11 +160,13 @@ def _request_length(data: bytes) -> int | None:
         return None
     if data[1] == 16:
         return 9 + data[6] if len(data) >= 7 else None
-    return 8
+    return 8 if data[1] <= 6 else None
 
 
 def _perform(device: SimulatedDevice, function: int, data: bytes) -> bytes:
     """The data of the answer to one request; raises RefusedRequestError."""
+    if len(data) < 5 if function == 16 else function in (3, 4, 6) and len(data) != 4:
+        raise RefusedRequestError(ILLEGAL_VALUE)
     if function in (3, 4):
         address, count = struct.unpack(">HH", data)
         registers = device.read_registers(function, address, count)
@@ -175,4 +185,15 @@ def _perform(device: SimulatedDevice, function: int, data: bytes) -> bytes:
             raise RefusedRequestError(ILLEGAL_VALUE)
         device.write_registers(address, list(struct.unpack(f">{count}H", data[5:])))
         return data[:4]
+    if function == _IDENTIFY and data == _BASIC_IDENTIFICATION:
+        return _IDENTITY
     raise RefusedRequestError(ILLEGAL_FUNCTION)
+
+
+# Modbus Application Protocol V1.1b3, 6.21: MEI type 14, basic objects from the first on; the answer
+# says conformity level 1, that nothing follows, and the three objects.
+_BASIC_IDENTIFICATION = bytes([0x0E, 1, 0])
+_IDENTITY = bytes([0x0E, 1, 1, 0, 0, 3]) + b"".join(
+    bytes([number, len(text)]) + text
+    for number, text in enumerate((VENDOR_NAME, PRODUCT_CODE, REVISION))
+)

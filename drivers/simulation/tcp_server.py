@@ -8,10 +8,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pyModbusTCP.server import DataBank, DataHandler, ModbusServer
+from pyModbusTCP.server import DataBank, DataHandler, DeviceIdentification, ModbusServer
 
 from drivers.errors import TransportError
-from drivers.simulation.device import RefusedRequestError, SimulatedDevice
+from drivers.simulation.device import (
+    PRODUCT_CODE,
+    REVISION,
+    VENDOR_NAME,
+    RefusedRequestError,
+    SimulatedDevice,
+)
 
 # A gateway's answer for a unit that nobody has: Modbus Application Protocol V1.1b3, chapter 7.
 _GATEWAY_TARGET_FAILED = 0x0B
@@ -53,7 +59,13 @@ class _Server(ModbusServer):  # type: ignore[misc]  # pyModbusTCP ships no types
     """pyModbusTCP's server with a device per unit id, silence, and clients that can be dropped."""
 
     def __init__(self, devices: Mapping[int, SimulatedDevice], host: str, port: int) -> None:
-        super().__init__(host=host, port=port, no_block=True, data_hdl=_Registers(devices))
+        super().__init__(
+            host=host,
+            port=port,
+            no_block=True,
+            data_hdl=_Registers(devices),
+            device_id=DeviceIdentification(VENDOR_NAME, PRODUCT_CODE, REVISION),
+        )
         clients: set[socket.socket] = set()
         clients_lock = threading.Lock()
 
@@ -106,7 +118,7 @@ class _Server(ModbusServer):  # type: ignore[misc]  # pyModbusTCP ships no types
         device = self._devices.get(session_data.request.mbap.unit_id)
         if device is not None and device.delay_s:
             time.sleep(device.delay_s)
-        if device is not None and device.silent:
+        if device is not None and not device.hears():
             return
         super()._internal_engine(session_data)
 
