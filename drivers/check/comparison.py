@@ -1,0 +1,204 @@
+"""A device's samples beside a reference's: lag, errors, noise, drift and the answer to a step.
+
+Pure arithmetic on arrays; times in seconds, values in the point's canonical unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.check.series import FloatArray, Series
+
+# Fewer samples say nothing.
+LEAST_SAMPLES = 8
+# How alike, as a correlation, the two must be before a lag is believed.
+_ALIKE = 0.8
+# Of lags that fit equally well within this much, the nearest to none is taken: waves repeat.
+_AS_GOOD = 0.005
+_LAG_STEPS = 400
+# A step is over within this time, and is this many times the wobble before and after it.
+_SHARP_S = 0.35
+_CLEAR = 8.0
+_PLATEAU_S = 1.0
+_SETTLE_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Device minus reference, arrays of shape (n,) by sample.
+
+    `uncertainty` is that of the comparison: the reference's, and what a sample's unknown instant
+    within a poll makes of the reference's slope. NaN where the reference's is unknown.
+    """
+
+    time_s: FloatArray
+    reference: FloatArray
+    error: FloatArray
+    uncertainty: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A straight line through errors: change over the whole run, and its half width (k = 2)."""
+
+    change: float
+    uncertainty: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepResponse:
+    """A step of `size` at `time_s`, and after how many seconds 90 % of it showed, if it did."""
+
+    time_s: float
+    size: float
+    response_s: float | None
+
+
+def lag_s(device: Series, reference: Series, most_s: float) -> float | None:
+    """How late the device is, by the best correlation within ±`most_s`; None if it cannot be told.
+
+    The device's clock is this machine's: a negative lag says that the reference is the late one.
+    """
+    device = _usable(device)
+    reference = reference.known()
+    if len(device) < LEAST_SAMPLES or len(reference) < LEAST_SAMPLES:
+        return None
+    lags = np.linspace(-most_s, most_s, 2 * _LAG_STEPS + 1)
+    fits = np.array([_likeness(device, reference, float(lag)) for lag in lags])
+    if np.isnan(fits).all() or np.nanmax(fits) < _ALIKE:
+        return None
+    good = np.flatnonzero(fits >= np.nanmax(fits) - _AS_GOOD)
+    near = good[np.argmin(np.abs(lags[good]))]
+    # The good ones around the nearest are one peak: its top is the lag.
+    peak = [near]
+    for way in (-1, 1):
+        index = near + way
+        while 0 <= index < len(lags) and index in good:
+            peak.append(index)
+            index += way
+    return float(lags[max(peak, key=lambda index: float(fits[index]))])
+
+
+def _likeness(device: Series, reference: Series, lag: float) -> float:
+    """The correlation when the device is `lag` late; NaN where too few overlap or nothing moves."""
+    times = device.time_s - lag
+    inside = (times >= reference.time_s[0]) & (times <= reference.time_s[-1])
+    if inside.sum() < max(LEAST_SAMPLES, len(device) // 2):
+        return float("nan")
+    expected = np.interp(times[inside], reference.time_s, reference.value)
+    seen = device.value[inside]
+    spread = float(expected.std() * seen.std())
+    if spread <= 1e-12 * float(np.abs(expected).max() * np.abs(seen).max()):
+        return float("nan")
+    return float(((expected - expected.mean()) * (seen - seen.mean())).mean() / spread)
+
+
+def _usable(device: Series) -> Series:
+    """The samples that are new, for between changes a device shows what was; all if few are."""
+    fresh = device.fresh()
+    return fresh if len(fresh) >= LEAST_SAMPLES else device.known()
+
+
+def errors(device: Series, reference: Series, lag: float) -> Errors:
+    """The device's errors against the reference at the instants that it shows."""
+    nodes = reference.known()
+    samples = _usable(device)
+    times = samples.time_s - lag
+    inside = (
+        (times >= nodes.time_s[0]) & (times <= nodes.time_s[-1])
+        if len(nodes) > 1
+        else np.zeros(len(times), np.bool_)
+    )
+    times = times[inside]
+    if not len(times):
+        nothing = np.empty(0)
+        return Errors(nothing, nothing, nothing, nothing)
+    expected = np.interp(times, nodes.time_s, nodes.value)
+    slope = np.interp(times, nodes.time_s, np.abs(np.gradient(nodes.value, nodes.time_s)))
+    instant_s = np.nan_to_num(device.known().poll_s) / 2.0
+    certain = np.interp(times, nodes.time_s, nodes.uncertainty)
+    return Errors(
+        samples.time_s[inside],
+        expected,
+        samples.value[inside] - expected,
+        certain + slope * instant_s,
+    )
+
+
+def noise_of_errors(found: Errors) -> float | None:
+    """Standard deviation of the errors from one sample to the next; bias and drift fall out."""
+    if len(found.error) < LEAST_SAMPLES:
+        return None
+    return float(np.diff(found.error).std() / np.sqrt(2.0))
+
+
+def noise_alone(device: Series) -> float | None:
+    """At most this is the device's noise: what a smooth signal's second differences leave."""
+    samples = _usable(device)
+    if len(samples) < LEAST_SAMPLES:
+        return None
+    # The variance of x[k-1] - 2 x[k] + x[k+1] of white noise is 1 + 4 + 1 times its own.
+    return float(np.diff(samples.value, 2).std() / np.sqrt(6.0))
+
+
+def trend(found: Errors) -> Trend | None:
+    """How the errors change over the run; None for too few."""
+    count = len(found.error)
+    if count < LEAST_SAMPLES:
+        return None
+    seconds = float(found.time_s[-1] - found.time_s[0])
+    times = found.time_s - found.time_s.mean()
+    square = float((times**2).sum())
+    if square == 0.0:
+        return None
+    slope = float((times * found.error).sum()) / square
+    rest = found.error - found.error.mean() - slope * times
+    deviation = float(np.sqrt((rest**2).sum() / (count - 2) / square))
+    return Trend(slope * seconds, 2.0 * deviation * seconds, seconds)
+
+
+def step_in(series: Series) -> tuple[float, float, float] | None:
+    """The clearest step: when, from which level and to which; None when there is none."""
+    known = series.known()
+    best: tuple[float, float, float] | None = None
+    clearest = _CLEAR
+    for k in range(1, len(known)):
+        when = float(known.time_s[k - 1] + known.time_s[k]) / 2.0
+        ends = (when - _PLATEAU_S, when - _SHARP_S / 2, when + _SHARP_S / 2, when + _PLATEAU_S)
+        a, b, c, d = np.searchsorted(known.time_s, ends)
+        before, after = known.value[a:b], known.value[c:d]
+        if len(before) < 2 or len(after) < 2:
+            continue
+        low, high = float(np.median(before)), float(np.median(after))
+        wobble = float(max(np.ptp(before), np.ptp(after), 1e-9 * abs(high - low)))
+        middle = (low + high) / 2.0
+        crosses = (known.value[k - 1] - middle) * (known.value[k] - middle) <= 0.0
+        if high != low and crosses and abs(high - low) / wobble > clearest:
+            clearest = abs(high - low) / wobble
+            best = (when, low, high)
+    return best
+
+
+def step_response(device: Series, reference: Series) -> StepResponse | None:
+    """The device's answer to the clearest step of the reference; None when there is no step."""
+    found = step_in(reference)
+    if found is None:
+        return None
+    when, low, high = found
+    known = device.known()
+    before = known.value[(known.time_s >= when - _PLATEAU_S) & (known.time_s <= when)]
+    following = known.where((known.time_s > when) & (known.time_s <= when + _SETTLE_S))
+    if not len(before) or not len(following):
+        return StepResponse(when, high - low, None)
+    start = float(np.median(before))
+    # A gain error must not hide the answer: 90 % of where the device itself goes.
+    end = float(np.median(following.value[-max(1, len(following) // 5) :]))
+    done = np.flatnonzero(
+        (following.value - start) * np.sign(end - start) >= 0.9 * abs(end - start)
+    )
+    moved = abs(end - start) >= 0.5 * abs(high - low)
+    response = float(following.time_s[done[0]] - when) if moved and len(done) else None
+    return StepResponse(when, high - low, response)
