@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +137,7 @@ def _inside(values: np.ndarray[Any, Any], limit: Limit) -> np.ndarray[Any, Any]:
 
 
 def _accuracy_verdict(
-    finding: Any,
+    finding: Callable[..., Finding],
     found: Errors,
     allowed: np.ndarray[Any, Any],
     told: np.ndarray[Any, Any],
@@ -176,7 +177,7 @@ def _accuracy_verdict(
 
 
 def _bins(values: np.ndarray[Any, Any], allowed: float) -> list[np.ndarray[Any, Any]]:
-    """Parts of the exercised range, as masks, each with enough samples; one when it hardly moved."""
+    """Parts of the exercised range, as masks, each with enough samples; one if it hardly moved."""
     everything = np.ones(len(values), np.bool_)
     span = float(np.ptp(values))
     if span <= 4.0 * allowed:

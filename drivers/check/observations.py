@@ -42,7 +42,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Back-to-back reads: `latency_s` of shape (answered,), `lost` unanswered, `refused` by error."""
+    """Back-to-back reads: `latency_s` of shape (answered,), `lost` unanswered, `refused` not."""
 
     seconds: float
     latency_s: FloatArray

@@ -1,0 +1,181 @@
+"""When values do not fit: which byte order, address or scale they would fit in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from drivers.check.observations import Suspicion
+from drivers.codec import ORDERS, QUALITIES, BlockCodec, PointCodec
+from drivers.errors import TransportError
+from drivers.profile_types import Point, Profile
+from drivers.protocol import Transport
+from drivers.read_plan import ReadBlock, plan_reads
+from drivers.reading import Quality
+
+_SHIFTS = (0, -1, 1)
+# A value that is within this share of the reference fits it.
+_FITS = 0.05
+# Scales that are taken for one another: powers of ten, minutes and seconds, hours, m³/h.
+_SCALES = {
+    1e-3: "1000 times too small",
+    1e-2: "100 times too small",
+    0.1: "10 times too small",
+    10.0: "10 times too large",
+    100.0: "100 times too large",
+    1e3: "1000 times too large",
+    60.0: "60 times too large: per minute or per hour?",
+    1 / 60.0: "60 times too small: per minute or per hour?",
+    16.6667: "16.67 times too large: m3/h read as L/min?",
+    0.06: "16.67 times too small: L/min read as m3/h?",
+    1.8: "1.8 times too large: degrees Fahrenheit?",
+    6.89476: "6.895 times too large: kPa read as psi?",
+    14.5038: "14.5 times too large: psi read as bar?",
+}
+_SCALE_FITS = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    order: str | None
+    shift: int
+    right: int
+    asked: int
+
+    @property
+    def text(self) -> str:
+        order = "the profile's byte order" if self.order is None else f"byte order {self.order}"
+        where = f"addresses {self.shift:+d}" if self.shift else "the profile's addresses"
+        return f"{order}, {where}"
+
+
+def suspicions(
+    transport: Transport,
+    unit: int,
+    profile: Profile,
+    timeout_s: float,
+    truth: Mapping[str, float],
+) -> list[Suspicion]:
+    """All four byte orders at the profile's addresses and one beside: those that fit better.
+
+    `truth` are values of the reference, by point, canonical. An order or address is named when it
+    fits all that the profile and the reference ask, and the profile's own does not.
+    """
+    fits = list(_fits(transport, unit, profile, timeout_s, truth))
+    own = next(fit for fit in fits if fit.order is None and fit.shift == 0)
+    if own.right == own.asked:
+        return []
+    better = [fit for fit in fits if fit.right > own.right]
+    best = max((fit.right for fit in better), default=0)
+    return [
+        Suspicion(
+            f"the values fit with {fit.text}",
+            f"{fit.right} of {fit.asked} ranges, conditions, checks and reference values hold, "
+            f"with the profile's own {own.right}",
+        )
+        for fit in better
+        if fit.right == best
+    ]
+
+
+def _fits(
+    transport: Transport,
+    unit: int,
+    profile: Profile,
+    timeout_s: float,
+    truth: Mapping[str, float],
+) -> Iterator[_Fit]:
+    wide = any(point.registers > 1 for point in profile.points.values())
+    for shift in _SHIFTS:
+        cache: dict[ReadBlock, bytes | None] = {}
+        for order in (None, *ORDERS) if wide else (None,):
+            points = [_moved(point, order, shift) for point in profile.points.values()]
+            if order is not None and all(
+                point.order == profile.points[point.name].order for point in points
+            ):
+                continue
+            values: dict[str, float | None] = {}
+            for group in profile.groups:
+                members = [point for point in points if point.group == group]
+                values |= _read(transport, unit, members, profile, timeout_s, cache)
+            right, asked = _score(profile, values, truth)
+            yield _Fit(order, shift, right, asked)
+
+
+def _moved(point: Point, order: str | None, shift: int) -> Point:
+    address = min(max(point.address + shift, 0), 0x10000 - point.registers)
+    return replace(point, order=order or point.order, address=address)
+
+
+def _read(
+    transport: Transport,
+    unit: int,
+    points: Sequence[Point],
+    profile: Profile,
+    timeout_s: float,
+    cache: dict[ReadBlock, bytes | None],
+) -> dict[str, float | None]:
+    """Values by point, canonical; None where they are not to be had or impossible."""
+    if not points:
+        return {}
+    plan = plan_reads(points, profile.transport)
+    for block in plan.blocks:
+        if block not in cache:
+            try:
+                cache[block] = transport.read(unit, block, timeout_s)
+            except TransportError:
+                cache[block] = None
+    parts = [cache[block] or bytes(2 * block.count) for block in plan.blocks]
+    unread = [block for block in plan.blocks if cache[block] is None]
+    codecs = [PointCodec(point) for point in points]
+    numbers, qualities = BlockCodec(codecs, plan.positions).decode(b"".join(parts))
+    return {
+        point.name: float(number)
+        if QUALITIES[quality] is Quality.OK and not _in(point, unread)
+        else None
+        for point, number, quality in zip(points, numbers, qualities, strict=True)
+    }
+
+
+def _in(point: Point, blocks: Iterable[ReadBlock]) -> bool:
+    return any(
+        block.fc == point.fc and block.address <= point.address < block.address + block.count
+        for block in blocks
+    )
+
+
+def _score(
+    profile: Profile, values: Mapping[str, float | None], truth: Mapping[str, float]
+) -> tuple[int, int]:
+    """How many of the profile's demands and the reference's values the values meet, and of all."""
+    own = {
+        name: PointCodec(profile.points[name]).to_device(value)
+        for name, value in values.items()
+        if value is not None
+    }
+    demands = [name in own for name in profile.points]
+    demands += [
+        condition.low <= own.get(condition.point, math.nan) <= condition.high
+        for condition in profile.identify
+    ]
+    demands += [check.holds(own) is True for check in profile.checks]
+    demands += [
+        abs((values.get(name) or 0.0) - true) <= _FITS * abs(true)
+        for name, true in truth.items()
+        if true
+    ]
+    return sum(demands), len(demands)
+
+
+def scale_suspicion(point: str, device: float, reference: float) -> Suspicion | None:
+    """Whether a mean value stands to the reference's as scales do that get mixed up."""
+    if not reference or not device:
+        return None
+    ratio = device / reference
+    if math.isclose(ratio, -1.0, rel_tol=_SCALE_FITS):
+        return Suspicion(f"{point} has the opposite sign", f"it reads {ratio:.4g} of the reference")
+    for factor, text in _SCALES.items():
+        if math.isclose(ratio, factor, rel_tol=_SCALE_FITS):
+            return Suspicion(f"{point} is {text}", f"it reads {ratio:.5g} times the reference")
+    return None
