@@ -5,6 +5,7 @@
     ├── TargetError        a device's address cannot be used; names the device and the reason
     ├── BusOverloadError   the polls do not fit their bus, or the buses the process; the arithmetic
     ├── TransportError     the device or its bus does not answer
+    ├── CheckError         a check of a device is asked for what cannot be, or of a broken reference
     ├── WriteRefusedError  a write is outside the profile's bounds or the point is read-only
     ├── RecordingError     a waveform file cannot be read or paired
     └── LayoutError        samples are not laid out, or channels not there, as they would have to be
@@ -55,6 +56,10 @@ class TransportError(DriverError):
 
 class WriteRefusedError(DriverError):
     """A write outside the profile's bounds, or to a read-only or unknown point."""
+
+
+class CheckError(DriverError):
+    """A check of a device that cannot be made as asked; names the file and line of a reference."""
 
 
 class RecordingError(DriverError):

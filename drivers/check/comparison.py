@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.check.series import FloatArray, Series
 
@@ -37,6 +38,15 @@ class Errors:
     reference: FloatArray
     error: FloatArray
     uncertainty: FloatArray
+
+    def where(self, chosen: NDArray[np.bool_]) -> Errors:
+        """The errors for which `chosen`, of shape (n,), is true."""
+        return Errors(
+            self.time_s[chosen],
+            self.reference[chosen],
+            self.error[chosen],
+            self.uncertainty[chosen],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ def errors(device: Series, reference: Series, lag: float) -> Errors:
         return Errors(nothing, nothing, nothing, nothing)
     expected = np.interp(times, nodes.time_s, nodes.value)
     slope = np.interp(times, nodes.time_s, np.abs(np.gradient(nodes.value, nodes.time_s)))
-    instant_s = np.nan_to_num(device.known().poll_s) / 2.0
+    instant_s = _instant_s(device)
     certain = np.interp(times, nodes.time_s, nodes.uncertainty)
     return Errors(
         samples.time_s[inside],
@@ -126,6 +136,20 @@ def errors(device: Series, reference: Series, lag: float) -> Errors:
         samples.value[inside] - expected,
         certain + slope * instant_s,
     )
+
+
+def _instant_s(device: Series) -> float:
+    """How uncertain the instant is at which a sample was true.
+
+    Half a poll for values that are new; half a refresh where, for want of enough changes, values
+    count that are held over from earlier polls.
+    """
+    known, fresh = device.known(), device.fresh()
+    if len(known) < 2:
+        return 0.0
+    if 0 < len(fresh) < LEAST_SAMPLES:
+        return float(known.time_s[-1] - known.time_s[0]) / (len(fresh) + 1)
+    return known.poll_s / 2.0
 
 
 def noise_of_errors(found: Errors) -> float | None:

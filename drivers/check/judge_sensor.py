@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.check.comparison import (
     LEAST_SAMPLES,
@@ -21,17 +21,22 @@ from drivers.check.comparison import (
 from drivers.check.finding import Finding, Verdict
 from drivers.check.limits import AMBIENT_SPAN_K, REFERENCE_SHARE, Limit
 from drivers.check.observations import PointObservation, Reference
-from drivers.check.series import Refresh, Series, refresh
+from drivers.check.series import FloatArray, Refresh, Series, refresh
+
+Mask = NDArray[np.bool_]
 
 # The share of errors that the accuracy is asked of: k = 2.
 _COVERAGE = 0.95
 _BINS = 10
+# The range counts as exercised with a tenth of it left out at its ends together.
+_COVERED = 0.9
 _LEAST_IN_BIN = 5
 # How much a clock may differ: an interval of 1.005 s is 1 Hz.
 _CLOCK = 0.01
-# A device is stuck when the truth moved by so many limits and it did not.
-_STUCK_LIMITS = 2.0
+# What moved by so many times its uncertainty and a register's step surely moved.
+_SURELY_MOVED = 4.0
 _MOST_LAG_S = 10.0
+_FEW = "too few samples that tell something"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,12 @@ def judge_point(
     return found
 
 
-def _no_reference(reference: Reference | None, comparison: Comparison | None) -> str | None:
+def _no_reference(
+    point: PointObservation, reference: Reference | None, comparison: Comparison | None
+) -> str | None:
     """Why nothing can be said against the reference; None when it can."""
+    if not len(point.polled.known()):
+        return "the device gave no value"
     if reference is None:
         return "no reference was given"
     if reference.simulated:
@@ -107,18 +116,16 @@ def judge_accuracy(
             numbers,
         )
 
-    missing = _no_reference(reference, comparison)
+    missing = _no_reference(point, reference, comparison)
     if missing is not None or comparison is None:
         return finding(Verdict.INCONCLUSIVE, missing or "")
     found = comparison.errors
-    allowed = np.array([limit.at(value) for value in found.reference])
-    within = _inside(found.reference, limit)
+    allowed, within, told = _told(found, limit)
     if not within.any():
         low, high = limit.operating
         return finding(
             Verdict.INCONCLUSIVE, f"the reference never was between {low:g} and {high:g}"
         )
-    told = within & (found.uncertainty <= REFERENCE_SHARE * allowed)
     worst_share = float(np.nanmin((found.uncertainty / np.maximum(allowed, 1e-300))[within]))
     if told.sum() < LEAST_SAMPLES:
         return finding(
@@ -130,7 +137,14 @@ def judge_accuracy(
     return _accuracy_verdict(finding, found, allowed, told, limit, comparison.lag)
 
 
-def _inside(values: np.ndarray[Any, Any], limit: Limit) -> np.ndarray[Any, Any]:
+def _told(found: Errors, limit: Limit) -> tuple[FloatArray, Mask, Mask]:
+    """The limit at each sample, which lie in the range, and which of those tell something."""
+    allowed = np.array([limit.at(value) for value in found.reference])
+    within = _inside(found.reference, limit)
+    return allowed, within, within & (found.uncertainty <= REFERENCE_SHARE * allowed)
+
+
+def _inside(values: FloatArray, limit: Limit) -> Mask:
     """Which values lie in the operating range; power counts in both directions."""
     size = np.abs(values) if limit.pct_reading else values
     return (size >= limit.operating[0]) & (size <= limit.operating[1])
@@ -139,8 +153,8 @@ def _inside(values: np.ndarray[Any, Any], limit: Limit) -> np.ndarray[Any, Any]:
 def _accuracy_verdict(
     finding: Callable[..., Finding],
     found: Errors,
-    allowed: np.ndarray[Any, Any],
-    told: np.ndarray[Any, Any],
+    allowed: FloatArray,
+    told: Mask,
     limit: Limit,
     lag: float | None,
 ) -> Finding:
@@ -176,7 +190,7 @@ def _accuracy_verdict(
     )
 
 
-def _bins(values: np.ndarray[Any, Any], allowed: float) -> list[np.ndarray[Any, Any]]:
+def _bins(values: FloatArray, allowed: float) -> list[Mask]:
     """Parts of the exercised range, as masks, each with enough samples; one if it hardly moved."""
     everything = np.ones(len(values), np.bool_)
     span = float(np.ptp(values))
@@ -188,29 +202,42 @@ def _bins(values: np.ndarray[Any, Any], allowed: float) -> list[np.ndarray[Any, 
 
 
 def _range(point: PointObservation, limit: Limit, comparison: Comparison | None) -> Finding:
-    """How much of the operating range was exercised: a run at one value proves one value."""
-    low, high = limit.operating
-    title, text = f"{limit.title}: over the range", f"{low:g} to {high:g} {limit.unit}"
+    """How much of the range was exercised: a run at one value proves one value."""
+    low, high = _asked_range(point, limit)
     values = point.polled.known().value if comparison is None else comparison.errors.reference
     values = np.abs(values) if limit.pct_reading else values
-    if not len(values):
-        return Finding(
-            "range", title, limit.clause, Verdict.INCONCLUSIVE, "no values", point.name, text
-        )
-    lowest, highest = float(values.min()), float(values.max())
-    covered = max(0.0, min(high, highest) - max(low, lowest)) / (high - low)
-    measured = f"{lowest:.5g} to {highest:.5g} {limit.unit} ({100 * covered:.2g} %)"
-    numbers = {"lowest": lowest, "highest": highest, "covered_share": covered}
-    full = covered >= 1.0 - 1.0 / _BINS
-    reason = (
-        "the range was exercised"
-        if full
-        else "accuracy is proven only where it was exercised: sweep the quantity during the check"
-    )
-    verdict = Verdict.PASS if full and comparison is not None else Verdict.INCONCLUSIVE
+    measured, numbers = "", {}
+    verdict, reason = Verdict.INCONCLUSIVE, "no values"
+    if len(values) and high > low:
+        lowest, highest = float(values.min()), float(values.max())
+        covered = max(0.0, min(high, highest) - max(low, lowest)) / (high - low)
+        measured = f"{lowest:.5g} to {highest:.5g} {limit.unit} ({100 * covered:.2g} %)"
+        numbers = {"lowest": lowest, "highest": highest, "covered_share": covered}
+        reason = "accuracy is proven only where it was exercised: sweep it during the check"
+        if covered >= _COVERED and comparison is not None:
+            verdict, reason = Verdict.PASS, "the range was exercised"
+    if (low, high) != limit.operating:
+        least, most = limit.operating
+        reason += f"; the standard's range is {least:g} to {most:g}, the device's own is narrower"
     return Finding(
-        "range", title, limit.clause, verdict, reason, point.name, text, measured, numbers
+        "range",
+        f"{limit.title}: over the range",
+        limit.clause,
+        verdict,
+        reason,
+        point.name,
+        f"{low:g} to {high:g} {limit.unit}",
+        measured,
+        numbers,
     )
+
+
+def _asked_range(point: PointObservation, limit: Limit) -> tuple[float, float]:
+    """The standard's operating range, as far as the device's own goes."""
+    low, high = limit.operating
+    if point.own_range is None:
+        return low, high
+    return max(low, point.own_range[0]), min(high, point.own_range[1])
 
 
 def best_refresh(point: PointObservation) -> Refresh:
@@ -219,21 +246,22 @@ def best_refresh(point: PointObservation) -> Refresh:
     return fast if fast.interval_s is not None else refresh(point.polled)
 
 
-def stuck(point: PointObservation, limit: Limit) -> bool:
-    """Whether the reference moved clearly while the point never changed."""
+def stuck(point: PointObservation) -> bool:
+    """Whether the reference surely moved, by more than a register step, and the point did not."""
     if point.reference is None or len(point.polled.known()) < LEAST_SAMPLES:
         return False
-    truth = point.reference.known().value
-    if not len(truth) or len(point.polled.fresh()):
+    truth = point.reference.known()
+    if not len(truth) or len(point.polled.fresh()) or np.isnan(truth.uncertainty).any():
         return False
-    return float(np.ptp(truth)) > _STUCK_LIMITS * limit.at(float(np.abs(truth).max()))
+    blur = float(truth.uncertainty.max()) + point.resolution
+    return float(np.ptp(truth.value)) > _SURELY_MOVED * blur
 
 
 def judge_interval(point: PointObservation, limit: Limit) -> Finding:
     """The sampling rate, by counting changes; what never changes is unknown, not slow."""
     assert limit.interval_s is not None
     seen = best_refresh(point)
-    if stuck(point, limit):
+    if stuck(point):
         verdict, reason = Verdict.FAIL, "the value never changed while the reference moved"
     else:
         verdict, reason = interval_verdict(seen, limit.interval_s)
@@ -340,12 +368,16 @@ def _noise(
     comparison: Comparison | None,
 ) -> Finding:
     """Two standard deviations within the accuracy limit; without a reference an upper bound."""
-    usable = comparison if _no_reference(reference, comparison) is None else None
-    sigma = noise_alone(point.polled) if usable is None else noise_of_errors(usable.errors)
+    missing = _no_reference(point, reference, comparison)
+    usable = None if missing or comparison is None else comparison.errors
+    if usable is None:
+        sigma = noise_alone(point.polled)
+    else:
+        sigma = noise_of_errors(usable.where(_told(usable, limit)[2]))
     text = f"2 σ ≤ {limit.text}"
     values = point.polled.known().value
     if sigma is None or not len(values):
-        verdict, reason, measured = Verdict.INCONCLUSIVE, "too few samples", ""
+        verdict, reason, measured = Verdict.INCONCLUSIVE, _FEW, ""
     else:
         allowed = limit.at(float(np.median(np.abs(values))))
         measured = f"2 σ = {2 * sigma:.3g} {limit.unit}"
@@ -375,13 +407,15 @@ def _stability(
     comparison: Comparison | None,
 ) -> Finding:
     """Whether the errors drift by more than the limit in this run."""
-    missing = _no_reference(reference, comparison)
-    line = None if missing or comparison is None else trend(comparison.errors)
-    measured, numbers = "", {}
-    if line is None or comparison is None:
-        verdict, reason = Verdict.INCONCLUSIVE, missing or "too few samples"
+    missing = _no_reference(point, reference, comparison)
+    measured, numbers, line, usable = "", {}, None, None
+    if not missing and comparison is not None:
+        usable = comparison.errors.where(_told(comparison.errors, limit)[2])
+        line = trend(usable)
+    if line is None or usable is None:
+        verdict, reason = Verdict.INCONCLUSIVE, missing or _FEW
     else:
-        allowed = limit.at(float(np.median(np.abs(comparison.errors.reference))))
+        allowed = limit.at(float(np.median(np.abs(usable.reference))))
         measured = f"{line.change:+.3g} {limit.unit} in {line.seconds:.0f} s"
         numbers = {"drift": line.change, "drift_uncertainty": line.uncertainty}
         if abs(line.change) + line.uncertainty <= allowed:

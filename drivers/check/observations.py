@@ -23,6 +23,7 @@ class PointObservation:
     quantity: str | None
     monotonic: bool
     resolution: float
+    own_range: tuple[float, float] | None
     source_s: float
     polled: Series
     fast: Series

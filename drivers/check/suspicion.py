@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.check.observations import Suspicion
-from drivers.codec import ORDERS, QUALITIES, BlockCodec, PointCodec
+from drivers.codec import ORDERS, QUALITIES, PointCodec
 from drivers.errors import TransportError
 from drivers.profile_types import Point, Profile
-from drivers.protocol import Transport
-from drivers.read_plan import ReadBlock, plan_reads
+from drivers.protocol import Transport, protocol_named
+from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
 
 _SHIFTS = (0, -1, 1)
 # A value that is within this share of the reference fits it.
 _FITS = 0.05
+# What explains fewer of the demands is chance.
+_CONVINCING = 0.85
 # Scales that are taken for one another: powers of ten, minutes and seconds, hours, m³/h.
 _SCALES = {
     1e-3: "1000 times too small",
@@ -29,7 +31,6 @@ _SCALES = {
     1 / 60.0: "60 times too small: per minute or per hour?",
     16.6667: "16.67 times too large: m3/h read as L/min?",
     0.06: "16.67 times too small: L/min read as m3/h?",
-    1.8: "1.8 times too large: degrees Fahrenheit?",
     6.89476: "6.895 times too large: kPa read as psi?",
     14.5038: "14.5 times too large: psi read as bar?",
 }
@@ -60,13 +61,13 @@ def suspicions(
     """All four byte orders at the profile's addresses and one beside: those that fit better.
 
     `truth` are values of the reference, by point, canonical. An order or address is named when it
-    fits all that the profile and the reference ask, and the profile's own does not.
+    meets most of what the profile and the reference ask, and more than the profile's own does.
     """
     fits = list(_fits(transport, unit, profile, timeout_s, truth))
     own = next(fit for fit in fits if fit.order is None and fit.shift == 0)
     if own.right == own.asked:
         return []
-    better = [fit for fit in fits if fit.right > own.right]
+    better = [f for f in fits if f.right > own.right and f.right >= _CONVINCING * f.asked]
     best = max((fit.right for fit in better), default=0)
     return [
         Suspicion(
@@ -119,23 +120,33 @@ def _read(
     """Values by point, canonical; None where they are not to be had or impossible."""
     if not points:
         return {}
-    plan = plan_reads(points, profile.transport)
-    for block in plan.blocks:
+    plan = protocol_named(profile.protocol).plan(profile, [PointCodec(point) for point in points])
+    for block in plan.requests:
         if block not in cache:
-            try:
-                cache[block] = transport.read(unit, block, timeout_s)
-            except TransportError:
-                cache[block] = None
-    parts = [cache[block] or bytes(2 * block.count) for block in plan.blocks]
-    unread = [block for block in plan.blocks if cache[block] is None]
-    codecs = [PointCodec(point) for point in points]
-    numbers, qualities = BlockCodec(codecs, plan.positions).decode(b"".join(parts))
+            cache[block] = _answer(transport, unit, block, timeout_s)
+    unread = [block for block in plan.requests if cache[block] is None]
+    numbers, qualities = plan.decode(
+        [cache[block] or bytes(2 * block.count) for block in plan.requests]
+    )
     return {
         point.name: float(number)
         if QUALITIES[quality] is Quality.OK and not _in(point, unread)
         else None
         for point, number, quality in zip(points, numbers, qualities, strict=True)
     }
+
+
+def _answer(transport: Transport, unit: int, block: ReadBlock, timeout_s: float) -> bytes | None:
+    """The registers; None when they are refused, or twice not answered."""
+    for _ in range(2):
+        try:
+            answer: bytes = transport.read(unit, block, timeout_s)
+        except TransportError as error:
+            if error.refused:
+                return None
+        else:
+            return answer
+    return None
 
 
 def _in(point: Point, blocks: Iterable[ReadBlock]) -> bool:
@@ -168,8 +179,8 @@ def _score(
     return sum(demands), len(demands)
 
 
-def scale_suspicion(point: str, device: float, reference: float) -> Suspicion | None:
-    """Whether a mean value stands to the reference's as scales do that get mixed up."""
+def scale_suspicion(point: str, device: float | None, reference: float) -> Suspicion | None:
+    """Whether a value stands to the reference's as scales do that get mixed up."""
     if not reference or not device:
         return None
     ratio = device / reference

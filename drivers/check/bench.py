@@ -1,0 +1,421 @@
+"""One check of one device, from the first request to the observations."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.check.bus_tap import BusTap, Record, TcpTap, tap_for
+from drivers.check.limits import quantity_of
+from drivers.check.modbus_wire import abandoned_request, answers, is_simulated, wrong_requests
+from drivers.check.observations import (
+    Load,
+    Observations,
+    PointObservation,
+    Proof,
+    Pull,
+    Reference,
+    Suspicion,
+    WrongRequest,
+)
+from drivers.check.proofs import golden_proofs, identify_proofs
+from drivers.check.reference import DeviceReference, TableReference
+from drivers.check.sampling import (
+    EngineSamples,
+    FastReader,
+    mean_values,
+    unbounded_values,
+    wait_settled,
+    watch,
+)
+from drivers.check.series import Series
+from drivers.check.settings import CheckSettings, checked_pairs
+from drivers.check.suspicion import scale_suspicion, suspicions
+from drivers.codec import PointCodec
+from drivers.engine import DeviceSpec, DeviceStatistics, Engine
+from drivers.errors import TransportError
+from drivers.protocol import protocol_named
+from drivers.read_plan import ReadBlock
+from drivers.reading import Quality
+
+_DEVICE, _REFERENCE = "device", "reference"
+_FIRST_TRIES = 5
+_FIRST_VALUES_S = 4.0
+_RECOVERY_PATIENCE_S = 8.0
+# Beyond this share of the reference a value is not inexact but another one.
+_FAR = 0.2
+_OUTAGE_S = 0.5
+# An answer may still have been on its way when the cable was pulled.
+_SURELY_NEW_S = 0.25
+# Called with the part that is going on and its done share, 0 to 1.
+Report = Callable[[str, float], None]
+
+
+def _silent(part: str, share: float) -> None:
+    """Nobody wants to know."""
+    del part, share
+
+
+PARTS = ("refresh", "load", "wrong requests", "service", "cable pull", "judging")
+
+
+class Bench:
+    """Makes one check; `records` afterwards is what went over the bus.
+
+    Raises CheckError and TargetError for what cannot be asked, BusOverloadError when the polls do
+    not fit the line, TransportError when the device never answers.
+    """
+
+    def __init__(self, settings: CheckSettings, report: Report | None = None) -> None:
+        self.settings = settings
+        self.records: list[Record] = []
+        self._report = report or _silent
+        self._protocol = protocol_named(settings.profile.protocol)
+        self._modbus = settings.profile.protocol == "modbus"
+        self._notes: list[str] = []
+        self._pairs = checked_pairs(settings)
+
+    def run(self) -> Observations:
+        """Everything, one part after the other."""
+        started = time.time()
+        with self._tapped() as tap:
+            target = self.settings.target if tap is None else tap.target
+            simulated = self._modbus and tap is not None and self._is_simulated(target)
+            first, reader = self._read_by_itself(target)
+            load = self._loaded(target)
+            wrong, abandoned = self._wrong(target, tap)
+            served = self._serve(target, tap)
+            reference = self._reference_series(served.reference)
+            points = self._points(served, reader, reference)
+            identify = identify_proofs(self.settings.profile, first)
+            wrong_values = any(p.holds is False for p in (*identify, *served.checks)) or any(
+                value is None for value in first.values()
+            )
+            found = self._suspicions(target, points, wrong_values)
+        self._report("judging", 1.0)
+        return Observations(
+            profile=self.settings.profile,
+            target=self.settings.target,
+            unit=self.settings.unit,
+            started_at=started,
+            duration_s=self.settings.duration_s,
+            points=points,
+            statistics=served.statistics,
+            simulated=simulated,
+            golden=golden_proofs(self.settings.profile),
+            identify=identify,
+            checks=served.checks,
+            load=load,
+            pulls=[*abandoned, *served.pulls],
+            wrong_requests=wrong,
+            writes=served.writes,
+            suspicions=found,
+            reference=self._reference_facts(),
+            notes=self._notes,
+        )
+
+    @contextlib.contextmanager
+    def _tapped(self) -> Iterator[BusTap | None]:
+        settings = self.settings
+        tap = tap_for(
+            settings.target,
+            self._protocol.parse_target(settings.target),
+            settings.profile.transport,
+        )
+        if tap is None:
+            self._notes.append("this protocol has no byte stream: no bus trace, no cable pull")
+            yield None
+            return
+        tap.start()
+        try:
+            yield tap
+        finally:
+            tap.stop()
+            self.records = tap.records
+
+    # -- alone with the device -------------------------------------------------------------------
+
+    def _timeout_s(self) -> float:
+        return self.settings.profile.transport.timeout_s
+
+    def _is_simulated(self, target: str) -> bool:
+        # A pause lets a line's first, unknown function die away before the next request.
+        return is_simulated(target, self.settings.unit, self._timeout_s())
+
+    @contextlib.contextmanager
+    def _transport(self, target: str) -> Iterator[Any]:
+        profile = self.settings.profile
+        transport = self._protocol.transport(self._protocol.parse_target(target), profile.transport)
+        with contextlib.closing(transport):
+            yield transport
+
+    def _read_by_itself(self, target: str) -> tuple[dict[str, float | None], FastReader]:
+        """First values, then as many as the bus allows; TransportError if it never answers."""
+        with self._transport(target) as transport:
+            reader = FastReader(transport, self.settings.profile, self.settings.unit)
+            first = self._first_values(reader, target)
+            seconds = min(30.0, max(1.0, self.settings.duration_s / 2.0))
+            reader.poll(seconds, lambda share: self._report("refresh", share))
+        return first, reader
+
+    def _first_values(self, reader: FastReader, target: str) -> dict[str, float | None]:
+        failure: str | None = None
+        values: dict[str, float | None] = {}
+        for _ in range(_FIRST_TRIES):
+            values, failure = reader.read()
+            if any(value is not None for value in values.values()):
+                return values
+        if self._modbus and failure is not None:
+            block = self._protocol.heartbeat(self.settings.profile)
+            if not answers(target, self.settings.unit, block, self._timeout_s()):
+                raise TransportError(f"{self.settings.target}: {failure}")
+        elif failure is not None:
+            raise TransportError(f"{self.settings.target}: {failure}")
+        return values
+
+    def _loaded(self, target: str) -> Load:
+        with self._transport(target) as transport:
+            reader = FastReader(transport, self.settings.profile, self.settings.unit)
+            seconds = min(10.0, max(0.5, self.settings.duration_s / 6.0))
+            return reader.load(seconds, lambda share: self._report("load", share))
+
+    def _wrong(
+        self, target: str, tap: BusTap | None
+    ) -> tuple[list[WrongRequest] | None, list[Pull]]:
+        if not self._modbus or tap is None:
+            return None, []
+        profile, unit, timeout_s = self.settings.profile, self.settings.unit, self._timeout_s()
+        alive: ReadBlock = self._protocol.heartbeat(profile)
+        found = []
+        for request in wrong_requests(target, unit, profile, alive, timeout_s):
+            tap.note(f"wrong request: {request.kind}: {request.answer}")
+            found.append(request)
+            self._report("wrong requests", len(found) / 6.0)
+        other = next((b for b in self._blocks() if b.count != alive.count), None)
+        if other is None:
+            return found, []
+        seconds, note = abandoned_request(target, unit, other, alive, timeout_s)
+        self._report("wrong requests", 1.0)
+        return found, [Pull("a request that was abandoned before its answer", seconds, note)]
+
+    def _blocks(self) -> Iterator[ReadBlock]:
+        profile = self.settings.profile
+        for group in profile.groups:
+            codecs = [PointCodec(p) for p in profile.points.values() if p.group == group]
+            if codecs:
+                yield from self._protocol.plan(profile, codecs).requests
+
+    # -- in service ------------------------------------------------------------------------------
+
+    def _serve(self, target: str, tap: BusTap | None) -> _Served:
+        """Let the engine poll device and reference for the whole duration, then pull the cable."""
+        settings = self.settings
+        specs = [DeviceSpec(_DEVICE, str(settings.profile.path), target, settings.unit)]
+        reference = settings.reference
+        if isinstance(reference, DeviceReference):
+            where = target if self._shares_bus(reference) else reference.target
+            specs.append(DeviceSpec(_REFERENCE, str(reference.profile.path), where, reference.unit))
+        engine = Engine(specs)
+        engine.start()
+        try:
+            wait_settled(engine, engine.device_ids, _FIRST_VALUES_S)
+            samples = {name: EngineSamples(engine, name) for name in engine.device_ids}
+            every_s = min(group.every_s for group in settings.profile.groups.values())
+            watch(
+                samples.values(),
+                every_s,
+                settings.duration_s,
+                lambda share: self._report("service", share),
+            )
+            statistics = engine.statistics(_DEVICE)
+            pulls = [] if tap is None else list(self._pulls(engine, tap, every_s))
+            writes = self._writes(engine) if settings.allow_writes else None
+        finally:
+            engine.stop()
+        own = samples[_DEVICE]
+        checks = [
+            Proof(check.text, own.check_held(check.text), check.why or "")
+            for check in settings.profile.checks
+        ]
+        beside = samples[_REFERENCE].series() if _REFERENCE in samples else {}
+        return _Served(own, statistics, checks, pulls, writes, beside)
+
+    def _shares_bus(self, reference: DeviceReference) -> bool:
+        mine = self._protocol.parse_target(self.settings.target)
+        theirs = protocol_named(reference.profile.protocol).parse_target(reference.target)
+        return bool(mine.bus == theirs.bus)
+
+    def _pulls(self, engine: Engine, tap: BusTap, every_s: float) -> Iterator[Pull]:
+        if not _State.of(engine).newest:
+            self._notes.append("no cable was pulled: nothing had been read before")
+            return
+        kinds = (
+            ("the connection was closed", 0.0, False),
+            (f"the cable was pulled for {_OUTAGE_S:g} s", _OUTAGE_S, True),
+        )
+        for number, (kind, outage_s, silently) in enumerate(kinds):
+            self._report("cable pull", number / len(kinds))
+            before = _State.of(engine)
+            tap.pull(outage_s, silently=silently)
+            time.sleep(outage_s)
+            seconds = before.read_again(engine, every_s)
+            note = ""
+            if seconds is None and isinstance(tap, TcpTap):
+                tap.release()
+                freed = before.read_again(engine, every_s)
+                note = (
+                    "it held the dead connection and took no other until that was closed"
+                    if freed is not None
+                    else ""
+                )
+            yield Pull(kind, seconds, note)
+
+    def _writes(self, engine: Engine) -> list[Proof]:
+        """Write to each writable point what it holds: nothing changes, and it must be accepted."""
+        proofs = []
+        for name, point in self.settings.profile.points.items():
+            if point.write is None:
+                continue
+            value = engine.reading(_DEVICE, name).value
+            if value is None:
+                proofs.append(Proof(name, None, "it has no value to write again"))
+                continue
+            try:
+                result = engine.write(_DEVICE, name, value)
+            except Exception as error:  # outside its own bounds: a profile's or a device's fault
+                proofs.append(Proof(name, False, str(error)))
+                continue
+            proofs.append(Proof(name, result.status == "accepted", result.reason or ""))
+        return proofs
+
+    # -- putting it together ---------------------------------------------------------------------
+
+    def _reference_series(self, beside: Mapping[str, Series]) -> dict[str, Series]:
+        """The reference's samples by the device's points."""
+        reference = self.settings.reference
+        if isinstance(reference, TableReference):
+            return reference.series(self.settings.profile, self._pairs)
+        return {mine: beside[theirs] for mine, theirs in self._pairs.items() if theirs in beside}
+
+    def _reference_facts(self) -> Reference | None:
+        reference = self.settings.reference
+        if reference is None:
+            return None
+        if isinstance(reference, TableReference):
+            return Reference(str(reference.path))
+        text = f"{reference.profile.id} at {reference.target} unit {reference.unit}"
+        modbus = reference.profile.protocol == "modbus"
+        simulated = modbus and is_simulated(
+            reference.target, reference.unit, reference.profile.transport.timeout_s
+        )
+        return Reference(text, simulated)
+
+    def _points(
+        self, served: _Served, reader: FastReader, reference: Mapping[str, Series]
+    ) -> dict[str, PointObservation]:
+        profile, polled, fast = self.settings.profile, served.samples.series(), reader.series()
+        points = {}
+        for name, point in profile.points.items():
+            codec = PointCodec(point)
+            shares = served.samples.qualities(name)
+            ok_share = shares.pop("ok", 0.0)
+            quantity = self.settings.quantities.get(name) or quantity_of(profile, point)
+            points[name] = PointObservation(
+                name=name,
+                unit=codec.unit,
+                quantity=None if quantity == "none" else quantity,
+                monotonic=point.monotonic,
+                resolution=codec.resolution(),
+                own_range=_own_range(codec),
+                source_s=profile.groups[point.group].source_s,
+                polled=polled[name],
+                fast=fast[name],
+                ok_share=ok_share,
+                qualities=shares,
+                reference=reference.get(name),
+            )
+        return points
+
+    def _suspicions(
+        self,
+        target: str,
+        points: Mapping[str, PointObservation],
+        wrong: bool,
+    ) -> list[Suspicion]:
+        """What would explain values that do not fit; `wrong` when the profile's own demands fail.
+
+        Only Modbus has orders and addresses to be mistaken in.
+        """
+        truth = mean_values(
+            {name: p.reference for name, p in points.items() if p.reference is not None}
+        )
+        with self._transport(target) as transport:
+            seen = unbounded_values(
+                transport, self.settings.profile, self.settings.unit, self._timeout_s()
+            )
+            scales = [
+                scale
+                for name, true in truth.items()
+                if not points[name].monotonic
+                and (scale := scale_suspicion(name, seen.get(name), true)) is not None
+            ]
+            if scales or not self._modbus or not (wrong or _far(seen, truth)):
+                return scales
+            return suspicions(
+                transport, self.settings.unit, self.settings.profile, self._timeout_s(), truth
+            )
+
+
+def _own_range(codec: PointCodec) -> tuple[float, float] | None:
+    """What the profile says that the point can be, canonical."""
+    if codec.point.range is None:
+        return None
+    ends = sorted(codec.to_canonical(end) for end in codec.point.range)
+    return ends[0], ends[1]
+
+
+def _far(seen: Mapping[str, float], truth: Mapping[str, float]) -> bool:
+    """Whether any value is nowhere near the reference's."""
+    return any(
+        abs(seen[name] - true) > _FAR * abs(true) for name, true in truth.items() if name in seen
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What came of the part in service."""
+
+    samples: EngineSamples
+    statistics: DeviceStatistics
+    checks: list[Proof]
+    pulls: list[Pull]
+    writes: list[Proof] | None
+    reference: Mapping[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Before a pull: when anything was read last (Unix s), and which points were lost anyway."""
+
+    newest: float
+    lost: frozenset[str]
+
+    @classmethod
+    def of(cls, engine: Engine) -> _State:
+        readings = engine.readings(_DEVICE)
+        times = (r.measured_at for r in readings.values() if r.measured_at is not None)
+        lost = frozenset(n for n, r in readings.items() if r.quality is Quality.COMM_ERROR)
+        return cls(max(times, default=0.0), lost)
+
+    def read_again(self, engine: Engine, every_s: float) -> float | None:
+        """Seconds until all was read anew, beyond the wait for a poll; None when too long."""
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < every_s + _RECOVERY_PATIENCE_S:
+            now = _State.of(engine)
+            if now.newest > self.newest + _SURELY_NEW_S and now.lost <= self.lost:
+                return max(0.0, elapsed - every_s)
+            time.sleep(0.01)
+        return None
