@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.progress import Progress
 
 from drivers import cli_tables
+from drivers.cli_check import check
 from drivers.cli_options import Failure, clear_errors, profile_dirs_option, until_interrupted
 from drivers.cli_simulate import simulate
 from drivers.engine import DeviceSpec, Engine
@@ -52,10 +53,11 @@ class _UnitRange(click.ParamType[range]):
 
 @click.group()
 def device() -> None:
-    """Field devices: their profiles, finding them, and simulating them."""
+    """Field devices: their profiles, finding, simulating and checking them."""
 
 
 device.add_command(simulate)
+device.add_command(check)
 
 
 @device.command("list")

@@ -24,7 +24,7 @@ def console() -> Console:
     return standard if standard.is_terminal else Console(width=_PIPED_WIDTH)
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
     """A table whose first column, the name, is never wrapped."""
     table = Table(
         box=SIMPLE, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
@@ -36,7 +36,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 def profiles(known: Sequence[Profile]) -> Table:
     """One line a profile."""
-    table = _table("profile", "kind", "points", "writable", "device")
+    table = new_table("profile", "kind", "points", "writable", "device")
     table.columns[1].no_wrap = True  # a kind is a name too
     for entry in known:
         writable = sum(point.write is not None for point in entry.points.values())
@@ -66,6 +66,8 @@ def _points(shown: Profile) -> Table:
     columns = ["point", "register", "unit", "range", "accuracy", "group"]
     table = _table(*columns, *(["write"] if writable else []))
     table.columns[1].no_wrap = shown.protocol == "modbus"  # an address is read in one piece
+    table = new_table(*columns, *(["write"] if writable else []))
+    table.columns[1].no_wrap = True  # an address is read in one piece
     for point in shown.points.values():
         table.add_row(
             point.name,
@@ -112,7 +114,7 @@ def _bounds(point: Point) -> str:
 
 
 def _groups(shown: Profile) -> Table:
-    table = _table("group", "polled every", "on serial", "device measures every", "stale after")
+    table = new_table("group", "polled every", "on serial", "device measures every", "stale after")
     for group in shown.groups.values():
         times = (group.every_s, group.serial_every_s, group.source_s, group.stale_after_s)
         table.add_row(group.name, *(f"{time_s:g} s" for time_s in times))
@@ -121,7 +123,7 @@ def _groups(shown: Profile) -> Table:
 
 def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     """Who answers on a bus."""
-    table = _table("unit", "identified as", "would fit too", title=escape(target))
+    table = new_table("unit", "identified as", "would fit too", title=escape(target))
     for entry in found:
         ids = [match.id for match in entry.profiles]
         table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(ids[1:]))
@@ -152,7 +154,7 @@ def readings(engine: Engine) -> Group:
 
 
 def _readings(engine: Engine, device_id: str) -> Table:
-    table = _table("point", "value", "unit", "quality", "uncertainty", title=device_id)
+    table = new_table("point", "value", "unit", "quality", "uncertainty", title=device_id)
     for point, reading in engine.readings(device_id).items():
         table.add_row(
             point,

@@ -60,11 +60,15 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class StepResponse:
-    """A step of `size` at `time_s`, and after how many seconds 90 % of it showed, if it did."""
+    """A step of `size` at `time_s`, and after how many seconds 90 % of it showed, if it did.
+
+    `watched_s` is how long the device was watched after it.
+    """
 
     time_s: float
     size: float
     response_s: float | None
+    watched_s: float
 
 
 def lag_s(device: Series, reference: Series, most_s: float) -> float | None:
@@ -153,16 +157,21 @@ def _instant_s(device: Series) -> float:
 
 
 def noise_of_errors(found: Errors) -> float | None:
-    """Standard deviation of the errors from one sample to the next; bias and drift fall out."""
+    """Standard deviation of the errors from one sample to the next; bias, drift, steps fall out."""
     if len(found.error) < LEAST_SAMPLES:
         return None
-    return float(np.diff(found.error).std() / np.sqrt(2.0))
+    steps = np.diff(found.error)
+    # By the median deviation, a standard one divided by 1.4826: a step that lags is no noise.
+    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2.0))
 
 
 def noise_alone(device: Series) -> float | None:
-    """At most this is the device's noise: what a smooth signal's second differences leave."""
+    """At most this is the device's noise: what a smooth signal's second differences leave.
+
+    None for too few samples, and for a value that never changes: that tells nothing.
+    """
     samples = _usable(device)
-    if len(samples) < LEAST_SAMPLES:
+    if len(samples) < LEAST_SAMPLES or not len(device.fresh()):
         return None
     # The variance of x[k-1] - 2 x[k] + x[k+1] of white noise is 1 + 4 + 1 times its own.
     return float(np.diff(samples.value, 2).std() / np.sqrt(6.0))
@@ -216,7 +225,7 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     before = known.value[(known.time_s >= when - _PLATEAU_S) & (known.time_s <= when)]
     following = known.where((known.time_s > when) & (known.time_s <= when + _SETTLE_S))
     if not len(before) or not len(following):
-        return StepResponse(when, high - low, None)
+        return StepResponse(when, high - low, None, 0.0)
     start = float(np.median(before))
     # A gain error must not hide the answer: 90 % of where the device itself goes.
     end = float(np.median(following.value[-max(1, len(following) // 5) :]))
@@ -225,4 +234,4 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     )
     moved = abs(end - start) >= 0.5 * abs(high - low)
     response = float(following.time_s[done[0]] - when) if moved and len(done) else None
-    return StepResponse(when, high - low, response)
+    return StepResponse(when, high - low, response, float(following.time_s[-1] - when))

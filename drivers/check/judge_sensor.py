@@ -119,6 +119,8 @@ def judge_accuracy(
     missing = _no_reference(point, reference, comparison)
     if missing is not None or comparison is None:
         return finding(Verdict.INCONCLUSIVE, missing or "")
+    if stuck(point):
+        return finding(Verdict.INCONCLUSIVE, "the value never changed while the reference moved")
     found = comparison.errors
     allowed, within, told = _told(found, limit)
     if not within.any():
@@ -352,7 +354,12 @@ def judge_response(
             Verdict.INCONCLUSIVE, f"{size}, ± a poll of {poll_s:.2g} s", answer.response_s
         )
     if answer is not None:
-        return finding(Verdict.FAIL, f"a step of {answer.size:+.4g} {limit.unit} never showed")
+        late = answer.watched_s > limit.response_s
+        return finding(
+            Verdict.FAIL if late else Verdict.INCONCLUSIVE,
+            f"not half of a step of {answer.size:+.4g} {limit.unit} showed within "
+            f"{answer.watched_s:.2g} s",
+        )
     lag = None if comparison is None else comparison.lag
     if lag is not None and lag - poll_s > limit.response_s:
         return finding(Verdict.FAIL, "no step, but the device lags the reference by more", lag)

@@ -127,7 +127,7 @@ def junit(seen: Observations, findings: Sequence[Finding]) -> bytes:
         ).text = f"limit {finding.limit}, measured {finding.measured}"
     root = ElementTree.Element("testsuites")
     root.append(suite)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _traced(record: Record) -> dict[str, Any]:

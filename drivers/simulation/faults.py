@@ -1,8 +1,8 @@
 """Faults of a simulated device, by name: what a bench must find.
 
-A fault is written `[POINT:]NAME[=VALUE]`. Faults of what is measured hit the named point or, without
-one, every point that a master cannot write; a number with % is relative to the value, otherwise it
-is in the point's canonical unit. Faults of the device as such take no point.
+A fault is written `[POINT:]NAME[=VALUE]`. Faults of what is measured hit the named point or,
+without one, every point that a master cannot write; a number with % is relative to the value,
+otherwise it is in the point's canonical unit. Faults of the device as such take no point.
 """
 
 from __future__ import annotations
