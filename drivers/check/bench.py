@@ -109,6 +109,7 @@ class Bench:
             identify=identify,
             checks=served.checks,
             load=load,
+            poll_requests=len(list(self._requests())),
             pulls=[*abandoned, *served.pulls],
             wrong_requests=wrong,
             writes=served.writes,
@@ -194,14 +195,16 @@ class Bench:
             tap.note(f"wrong request: {request.kind}: {request.answer}")
             found.append(request)
             self._report("wrong requests", len(found) / 6.0)
-        other = next((b for b in self._blocks() if b.count != alive.count), None)
+        other = next((b for b in self._requests() if b.count != alive.count), None)
         if other is None:
             return found, []
         seconds, note = abandoned_request(target, unit, other, alive, timeout_s)
         self._report("wrong requests", 1.0)
+        note = note or "the next request was answered"
         return found, [Pull("a request that was abandoned before its answer", seconds, note)]
 
-    def _blocks(self) -> Iterator[ReadBlock]:
+    def _requests(self) -> Iterator[Any]:
+        """What one poll of everything asks."""
         profile = self.settings.profile
         for group in profile.groups:
             codecs = [PointCodec(p) for p in profile.points.values() if p.group == group]

@@ -6,7 +6,6 @@ is recorded is what went over the wire, whatever library spoke.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
@@ -108,13 +107,13 @@ class TcpTap(BusTap):
             self._dangling.pop().close()
 
     def _run(self) -> None:
-        with contextlib.closing(self._listener):
-            while not self._stopping.is_set():
-                if self._pulls:
-                    self._take_away(*self._pulls.pop(0))
-                if self._back_at is not None and time.monotonic() >= self._back_at:
-                    self._bring_back()
-                self._carry()
+        while not self._stopping.is_set():
+            if self._pulls:
+                self._take_away(*self._pulls.pop(0))
+            if self._back_at is not None and time.monotonic() >= self._back_at:
+                self._bring_back()
+            self._carry()
+        self._listener.close()
         for client in list(self._pairs):
             self._drop(client)
         self.release()

@@ -39,9 +39,7 @@ BENCH = "bench"
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
-    """FAIL if anything fails, else INCONCLUSIVE if anything is not proven, else PASS."""
+    """The weightiest verdict: FAIL, then INCONCLUSIVE, PASS, NOT APPLICABLE."""
     verdicts = {finding.verdict for finding in findings}
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.INCONCLUSIVE
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    return next((v for v in order if v in verdicts), Verdict.NOT_APPLICABLE)

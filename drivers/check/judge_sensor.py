@@ -19,7 +19,7 @@ from drivers.check.comparison import (
     trend,
 )
 from drivers.check.finding import Finding, Verdict
-from drivers.check.limits import AMBIENT_SPAN_K, REFERENCE_SHARE, Limit
+from drivers.check.limits import AMBIENT_SPAN_K, REFERENCE_SHARE, Limit, amount_text, unit_text
 from drivers.check.observations import PointObservation, Reference
 from drivers.check.series import FloatArray, Refresh, Series, refresh
 
@@ -124,10 +124,7 @@ def judge_accuracy(
     found = comparison.errors
     allowed, within, told = _told(found, limit)
     if not within.any():
-        low, high = limit.operating
-        return finding(
-            Verdict.INCONCLUSIVE, f"the reference never was between {low:g} and {high:g}"
-        )
+        return finding(Verdict.INCONCLUSIVE, f"the reference never was in {limit.operating_text}")
     worst_share = float(np.nanmin((found.uncertainty / np.maximum(allowed, 1e-300))[within]))
     if told.sum() < LEAST_SAMPLES:
         return finding(
@@ -166,9 +163,8 @@ def _accuracy_verdict(
     worst = max(float(np.quantile(share[bin_], _COVERAGE)) for bin_ in bins)
     beyond = max(float(np.quantile(surely[bin_], _COVERAGE)) for bin_ in bins)
     mean, largest = float(found.error[told].mean()), float(np.abs(found.error[told]).max())
-    measured = (
-        f"95 % of errors within {100 * worst:.3g} % of the limit; mean {mean:+.4g} {limit.unit}"
-    )
+    size = f"{100 * worst:.3g} % of the limit" if worst < 10 else f"{worst:.3g} times the limit"
+    measured = f"95 % of errors within {size}; mean {mean:+.3g} {unit_text(limit.unit)}"
     numbers = {
         "worst_share_of_limit": worst,
         "mean_error": mean,
@@ -179,7 +175,8 @@ def _accuracy_verdict(
     if lag is not None:
         numbers["lag_s"] = lag
     late = "unknown, taken as 0" if lag is None else f"{lag:.3f} s, taken out"
-    where = f"{int(told.sum())} samples in {len(bins)} parts of the range; lag {late}"
+    parts = f"{len(bins)} parts" if len(bins) > 1 else "one part"
+    where = f"{int(told.sum())} samples in {parts} of the range; lag {late}"
     if worst <= 1.0:
         return finding(Verdict.PASS, where, measured, **numbers)
     if beyond > 1.0:
@@ -213,14 +210,14 @@ def _range(point: PointObservation, limit: Limit, comparison: Comparison | None)
     if len(values) and high > low:
         lowest, highest = float(values.min()), float(values.max())
         covered = max(0.0, min(high, highest) - max(low, lowest)) / (high - low)
-        measured = f"{lowest:.5g} to {highest:.5g} {limit.unit} ({100 * covered:.2g} %)"
+        ends = f"{amount_text(lowest, limit.unit)} to {amount_text(highest, limit.unit)}"
+        measured = f"{ends} ({100 * covered:.2g} %)"
         numbers = {"lowest": lowest, "highest": highest, "covered_share": covered}
         reason = "accuracy is proven only where it was exercised: sweep it during the check"
         if covered >= _COVERED and comparison is not None:
             verdict, reason = Verdict.PASS, "the range was exercised"
     if (low, high) != limit.operating:
-        least, most = limit.operating
-        reason += f"; the standard's range is {least:g} to {most:g}, the device's own is narrower"
+        reason += f"; the standard asks {limit.operating_text}, the device's own range is narrower"
     return Finding(
         "range",
         f"{limit.title}: over the range",
@@ -228,7 +225,7 @@ def _range(point: PointObservation, limit: Limit, comparison: Comparison | None)
         verdict,
         reason,
         point.name,
-        f"{low:g} to {high:g} {limit.unit}",
+        f"{amount_text(low, limit.unit)} to {amount_text(high, limit.unit)}",
         measured,
         numbers,
     )
@@ -345,7 +342,7 @@ def judge_response(
     answer = step_response(point.polled, point.reference)
     poll_s = np.nan_to_num(point.polled.poll_s)
     if answer is not None and answer.response_s is not None:
-        size = f"90 % of a step of {answer.size:+.4g} {limit.unit}"
+        size = f"90 % of a step of {answer.size:+.4g} {unit_text(limit.unit)}"
         if answer.response_s <= limit.response_s:
             return finding(Verdict.PASS, size, answer.response_s)
         if answer.response_s - poll_s > limit.response_s:
@@ -357,7 +354,7 @@ def judge_response(
         late = answer.watched_s > limit.response_s
         return finding(
             Verdict.FAIL if late else Verdict.INCONCLUSIVE,
-            f"not half of a step of {answer.size:+.4g} {limit.unit} showed within "
+            f"not half of a step of {answer.size:+.4g} {unit_text(limit.unit)} showed within "
             f"{answer.watched_s:.2g} s",
         )
     lag = None if comparison is None else comparison.lag
@@ -387,7 +384,7 @@ def _noise(
         verdict, reason, measured = Verdict.INCONCLUSIVE, _FEW, ""
     else:
         allowed = limit.at(float(np.median(np.abs(values))))
-        measured = f"2 σ = {2 * sigma:.3g} {limit.unit}"
+        measured = f"2 σ = {2 * sigma:.3g} {unit_text(limit.unit)}"
         if 2.0 * sigma <= allowed:
             verdict, reason = Verdict.PASS, "from sample to sample"
         elif usable is None:
@@ -423,7 +420,7 @@ def _stability(
         verdict, reason = Verdict.INCONCLUSIVE, missing or _FEW
     else:
         allowed = limit.at(float(np.median(np.abs(usable.reference))))
-        measured = f"{line.change:+.3g} {limit.unit} in {line.seconds:.0f} s"
+        measured = f"{line.change:+.3g} {unit_text(limit.unit)} in {line.seconds:.0f} s"
         numbers = {"drift": line.change, "drift_uncertainty": line.uncertainty}
         if abs(line.change) + line.uncertainty <= allowed:
             verdict, reason = Verdict.PASS, "in this run; a calibration interval takes months"

@@ -12,6 +12,20 @@ from drivers.codec import PointCodec
 from drivers.profile_types import Point, Profile
 
 
+def unit_text(unit: str) -> str:
+    """A canonical unit as people write it."""
+    return "°C" if unit == "Cel" else unit
+
+
+def amount_text(value: float, unit: str) -> str:
+    """A value with its unit, powers in kW and MW."""
+    if unit == "W":
+        for factor, prefix in ((1e6, "M"), (1e3, "k")):
+            if abs(value) >= factor:
+                return f"{value / factor:.4g} {prefix}W"
+    return f"{value:.5g} {unit_text(unit)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """The limits of one quantity; accuracy = pct_reading of the value + pct_full_scale + absolute.
@@ -49,8 +63,14 @@ class Limit:
         if self.pct_reading:
             return f"±{self.pct_reading:g} % of reading"
         if self.pct_full_scale:
-            return f"±{self.pct_full_scale:g} % of {self.operating[1]:g} {self.unit}"
-        return f"±{self.absolute:g} {'°C' if self.unit == 'Cel' else self.unit}"
+            return f"±{self.pct_full_scale:g} % of {amount_text(self.operating[1], self.unit)}"
+        return f"±{self.absolute:g} {unit_text(self.unit)}"
+
+    @property
+    def operating_text(self) -> str:
+        """The operating range as people write it."""
+        low, high = self.operating
+        return f"{amount_text(low, self.unit)} to {amount_text(high, self.unit)}"
 
 
 _TABLE_2 = "5.2.3, Table 2"

@@ -89,7 +89,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Everything of one run. Times in Unix seconds; None is what was not looked at."""
+    """Everything of one run. Times in Unix seconds; None is what was not looked at.
+
+    `poll_requests` is how many requests fetch all points once.
+    """
 
     profile: Profile
     target: str
@@ -103,6 +106,7 @@ class Observations:
     identify: Sequence[Proof] = ()
     checks: Sequence[Proof] = ()
     load: Load | None = None
+    poll_requests: int = 1
     pulls: Sequence[Pull] = ()
     wrong_requests: Sequence[WrongRequest] | None = None
     writes: Sequence[Proof] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from drivers.check.finding import BENCH, Finding, Verdict, overall
 from drivers.check.judge_sensor import compare
-from drivers.check.limits import LIMITS, Limit
+from drivers.check.limits import LIMITS, Limit, unit_text
 from drivers.check.observations import Observations, PointObservation
 from drivers.check.plots import Mark, Trace, plot
 from drivers.check.summary import counts, sentence
@@ -89,27 +89,32 @@ def _integration(findings: Sequence[Finding]) -> Iterable[str]:
 
 
 def _table(findings: Iterable[Finding], *, clause: bool) -> Iterable[str]:
-    columns = ["Verdict", "Requirement", "Point", "Limit", "Measured", "Why"]
-    columns[2:3] = ["Point", "Clause"] if clause else []
-    yield "<table><thead><tr>"
-    yield "".join(f"<th>{column}</th>" for column in columns)
-    yield "</tr></thead><tbody>"
+    """A row a finding; with `clause` those of one point stand under its name."""
+    columns = ["Requirement", *(["Clause"] if clause else []), "Limit", "Measured", "Why"]
+    heads = "".join(f"<th>{column}</th>" for column in ["Verdict", *columns])
+    yield f"<table><thead><tr>{heads}</tr></thead><tbody>"
+    last: str | None = None
     for finding in findings:
-        cells = {
-            "Requirement": finding.title,
-            "Point": finding.point or "",
-            "Clause": finding.clause,
-            "Limit": finding.limit,
-            "Measured": finding.measured,
-            "Why": finding.reason,
-        }
-        yield f"<tr><td>{_badge(finding.verdict)}</td>"
-        yield "".join(
-            f'<td data-label="{name}" class="number">{escape(cells[name])}</td>'
-            for name in columns[1:]
-        )
-        yield "</tr>"
+        if clause and finding.point != last and finding.point is not None:
+            what = finding.title.partition(": ")[0]
+            yield f'<tr class="group"><th colspan="{len(columns) + 1}" scope="colgroup">'
+            yield f"{escape(finding.point)} <span>{escape(what)}</span></th></tr>"
+        last = finding.point
+        yield _row(finding, columns, short=clause and finding.point is not None)
     yield "</tbody></table>"
+
+
+def _row(finding: Finding, columns: Sequence[str], *, short: bool) -> str:
+    title = finding.title.partition(": ")[2] if short else finding.title
+    cells = {
+        "Requirement": title[:1].upper() + title[1:],
+        "Clause": finding.clause,
+        "Limit": finding.limit,
+        "Measured": finding.measured,
+        "Why": finding.reason,
+    }
+    shown = "".join(f'<td data-label="{name}">{escape(cells[name])}</td>' for name in columns)
+    return f"<tr><td>{_badge(finding.verdict)}</td>{shown}</tr>"
 
 
 def _points(seen: Observations, findings: Sequence[Finding]) -> Iterable[str]:
@@ -120,9 +125,9 @@ def _points(seen: Observations, findings: Sequence[Finding]) -> Iterable[str]:
         shown = " open" if point.quantity and len(seen.points) <= _OPEN_POINTS else ""
         what = LIMITS[point.quantity].title if point.quantity else "not judged by the standard"
         yield f"<details{shown}><summary>{_badge(verdict)}<h3>{escape(point.name)}</h3>"
-        yield f'<span class="soft">{escape(what)}, {escape(point.unit)}</span></summary>'
+        yield f'<span class="soft">{escape(what)}, {escape(unit_text(point.unit))}</span></summary>'
         yield '<div class="inside">'
-        yield f'<div class="plots">{_plots(point, seen.started_at)}</div>'
+        yield f'<div class="plots">{"".join(_plots(point, seen.started_at))}</div>'
         yield from _table([f for f in own if f.clause == BENCH], clause=False)
         yield "</div></details>"
 
@@ -131,9 +136,11 @@ def _points(seen: Observations, findings: Sequence[Finding]) -> Iterable[str]:
 _OPEN_POINTS = 12
 
 
-def _plots(point: PointObservation, began: float) -> str:
+def _plots(point: PointObservation, began: float) -> Iterable[str]:
     limit = LIMITS[point.quantity] if point.quantity else None
-    return _values(point, began) + _errors(point, limit) + _intervals(point, limit, began)
+    yield _values(point, began)
+    yield _errors(point, limit)
+    yield _intervals(point, limit, began)
 
 
 def _values(point: PointObservation, began: float) -> str:
@@ -144,7 +151,7 @@ def _values(point: PointObservation, began: float) -> str:
         )
         beside = point.reference.where(near)
         traces.insert(0, Trace(beside.time_s - began, beside.value, "reference", "reference"))
-    return plot("In service", "seconds", point.unit, traces)
+    return plot("In service", "seconds", unit_text(point.unit), traces)
 
 
 def _errors(point: PointObservation, limit: Limit | None) -> str:
@@ -156,7 +163,7 @@ def _errors(point: PointObservation, limit: Limit | None) -> str:
     share = 100.0 * found.error / np.maximum(allowed, 1e-300)
     return plot(
         "Errors over the range, in % of the limit",
-        f"reference, {point.unit}",
+        f"reference, {unit_text(point.unit)}",
         "% of the limit",
         [Trace(found.reference, share, "device − reference", "device", dots=True)],
         [Mark(100.0, "limit"), Mark(-100.0, "limit")],
