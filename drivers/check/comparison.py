@@ -18,7 +18,7 @@ LEAST_SAMPLES = 8
 _ALIKE = 0.8
 # Of lags that fit equally well within this much, the nearest to none is taken: waves repeat.
 _AS_GOOD = 0.005
-_LAG_STEPS = 400
+_LAG_STEPS = 60
 # A step is over within this time, and is this many times the wobble before and after it.
 _SHARP_S = 0.35
 _CLEAR = 8.0
@@ -80,17 +80,26 @@ def lag_s(device: Series, reference: Series, most_s: float) -> float | None:
     reference = reference.known()
     if len(device) < LEAST_SAMPLES or len(reference) < LEAST_SAMPLES:
         return None
-    lags = np.linspace(-most_s, most_s, 2 * _LAG_STEPS + 1)
+    coarse = np.linspace(-most_s, most_s, 2 * _LAG_STEPS + 1)
+    near = _best_lag(device, reference, coarse)
+    if near is None:
+        return None
+    step = most_s / _LAG_STEPS
+    return _best_lag(device, reference, np.linspace(near - step, near + step, _LAG_STEPS + 1))
+
+
+def _best_lag(device: Series, reference: Series, lags: FloatArray) -> float | None:
+    """The lag at the top of the peak of likeness that is nearest to none."""
     fits = np.array([_likeness(device, reference, float(lag)) for lag in lags])
     if np.isnan(fits).all() or np.nanmax(fits) < _ALIKE:
         return None
-    good = np.flatnonzero(fits >= np.nanmax(fits) - _AS_GOOD)
-    near = good[np.argmin(np.abs(lags[good]))]
+    good = set(np.flatnonzero(fits >= np.nanmax(fits) - _AS_GOOD).tolist())
+    near = min(good, key=lambda index: abs(float(lags[index])))
     # The good ones around the nearest are one peak: its top is the lag.
     peak = [near]
     for way in (-1, 1):
         index = near + way
-        while 0 <= index < len(lags) and index in good:
+        while index in good:
             peak.append(index)
             index += way
     return float(lags[max(peak, key=lambda index: float(fits[index]))])

@@ -1,0 +1,237 @@
+"""Verdicts on a point, from made-up samples: no device, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drivers.check.finding import Finding, Verdict
+from drivers.check.judge_sensor import judge_point
+from drivers.check.limits import LIMITS
+from drivers.check.observations import PointObservation, Reference
+from drivers.check.series import Series
+
+LAB = Reference("lab.csv")
+
+
+def series(times: np.ndarray, values: np.ndarray, uncertainty: float = np.nan) -> Series:
+    """A series with one uncertainty for all."""
+    return Series(times, values, np.full(len(times), uncertainty))
+
+
+def observed(
+    quantity: str,
+    device: Series,
+    reference: Series | None = None,
+    fast: Series | None = None,
+) -> PointObservation:
+    """A point that was always there."""
+    return PointObservation(
+        name="p", unit=LIMITS[quantity].unit, quantity=quantity, monotonic=False, resolution=0.0,
+        own_range=None, source_s=0.1, polled=device, fast=fast or device, ok_share=1.0,
+        qualities={}, reference=reference,
+    )  # fmt: skip
+
+
+def verdicts(
+    point: PointObservation, reference: Reference | None = LAB, ambient: Series | None = None
+) -> dict[str, Finding]:
+    """The findings by requirement."""
+    assert point.quantity is not None
+    found = judge_point(point, LIMITS[point.quantity], reference, ambient)
+    return {finding.requirement: finding for finding in found}
+
+
+TIMES = np.arange(0.0, 30.0, 0.1)
+SLOW = np.sin(2.0 * np.pi * TIMES / 20.0)
+
+
+def biased(quantity: str, level: float, error: float, uncertainty: float) -> PointObservation:
+    """A slowly moving truth around `level`, and a device that is wrong by `error`."""
+    size = max(1e-3, 1e-4 * level)
+    truth = level + size * SLOW
+    return observed(quantity, series(TIMES, truth + error), series(TIMES, truth, uncertainty))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "level", "allowed"),
+    [
+        ("power", 200_000.0, 1000.0),  # 0.5 % of reading
+        ("inlet", 20.0, 0.1),
+        ("outlet", 60.0, 0.1),
+        ("coolant", 40.0, 0.1),
+        ("silicon", 80.0, 0.5),
+        ("flow", 2000.0, 20.0),  # 1 % of reading
+        ("pressure", 3.0, 0.025),  # 0.25 % of 10 bar
+        ("heat", 100_000.0, 2000.0),  # 2 % of reading
+    ],
+)
+def test_an_error_up_to_the_limit_passes_and_beyond_it_fails(
+    quantity: str, level: float, allowed: float
+) -> None:
+    """The limit of each quantity is where the verdict turns, in both directions."""
+    for sign in (1.0, -1.0):
+        inside = biased(quantity, level, sign * 0.97 * allowed, 0.001 * allowed)
+        beyond = biased(quantity, level, sign * 1.06 * allowed, 0.001 * allowed)
+        assert verdicts(inside)["accuracy"].verdict is Verdict.PASS
+        assert verdicts(beyond)["accuracy"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("error", [0.0, 0.5])
+def test_a_reference_above_a_quarter_of_the_limit_tells_nothing(error: float) -> None:
+    """At 24 % of the limit the reference judges; at 26 % it neither passes nor fails anything."""
+    good, poor = (biased("silicon", 80.0, error * 2, share * 0.5) for share in (0.22, 0.26))
+    assert verdicts(good)["accuracy"].verdict is (Verdict.FAIL if error else Verdict.PASS)
+    found = verdicts(poor)["accuracy"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "at most 25 %" in found.reason
+
+
+def test_just_beyond_the_limit_is_told_only_beyond_the_reference() -> None:
+    """An excess that the reference's own uncertainty could explain is not a failure."""
+    found = verdicts(biased("silicon", 80.0, 0.55, 0.1))["accuracy"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "less than the reference's uncertainty" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [(None, "no reference"), (Reference("x", simulated=True), "is a simulation")],
+)
+def test_without_a_real_reference_nothing_is_accurate(
+    reference: Reference | None, said: str
+) -> None:
+    """No reference, or a simulated one, makes accuracy and stability inconclusive, never PASS."""
+    found = verdicts(biased("silicon", 80.0, 0.0, 0.001), reference)
+    for requirement in ("accuracy", "stability"):
+        assert found[requirement].verdict is Verdict.INCONCLUSIVE
+        assert said in found[requirement].reason
+
+
+def test_an_unknown_uncertainty_is_no_good_one() -> None:
+    """A reference that does not say how good it is gives INCONCLUSIVE."""
+    found = verdicts(biased("silicon", 80.0, 0.0, np.nan))["accuracy"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "uncertainty" in found.reason
+
+
+def test_one_bad_part_of_the_range_is_enough_to_fail() -> None:
+    """A device that is right at most values and wrong near the top fails."""
+    times = np.arange(0.0, 3000.0, 0.5)
+    truth = 20.0 + 60.0 * times / 3000.0
+    wrong = np.where(truth > 75.0, 0.2, 0.0)
+    point = observed("coolant", series(times, truth + wrong), series(times, truth, 0.001))
+    assert verdicts(point)["accuracy"].verdict is Verdict.FAIL
+
+
+def test_a_moving_truth_is_compared_at_the_device_s_own_instants() -> None:
+    """A device that is 0.7 s late but right passes, and its lag is reported."""
+    wave = 2000.0 + 60.0 * np.sin(2 * np.pi * TIMES / 15.0)
+    late = 2000.0 + 60.0 * np.sin(2 * np.pi * (TIMES - 0.7) / 15.0)
+    found = verdicts(observed("flow", series(TIMES, late), series(TIMES, wave, 0.5)))["accuracy"]
+    assert found.verdict is Verdict.PASS
+    assert found.numbers["lag_s"] == pytest.approx(0.7, abs=0.06)
+
+
+def clocked(every_s: float, span_s: float) -> Series:
+    """A value that is new every so often, polled every 10 ms."""
+    times = np.arange(0.0, span_s, 0.01)
+    return series(times, 80.0 + np.sin(np.floor(times / every_s + 1e-9)))
+
+
+@pytest.mark.parametrize(
+    ("every_s", "verdict"), [(0.04, "PASS"), (0.1, "PASS"), (0.13, "FAIL"), (1.0, "FAIL")]
+)
+def test_the_sampling_rate_is_counted(every_s: float, verdict: str) -> None:
+    """10 Hz is met at 100 ms and not at 130 ms between changes."""
+    point = observed("silicon", clocked(every_s, 10.0))
+    found = verdicts(point, None)["sampling-rate"]
+    assert found.verdict == verdict
+    assert found.numbers["refresh_s"] == pytest.approx(every_s, abs=0.006)
+
+
+def test_what_never_changed_is_unknown_and_not_slow() -> None:
+    """A constant value says nothing about the rate."""
+    times = np.arange(0.0, 10.0, 0.01)
+    found = verdicts(observed("silicon", series(times, np.full(len(times), 80.0))), None)
+    assert found["sampling-rate"].verdict is Verdict.INCONCLUSIVE
+    assert "unknown, not slow" in found["sampling-rate"].reason
+    assert found["noise"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_slow_ramp_through_coarse_steps_is_a_quiet_signal() -> None:
+    """Steps of one register at even intervals are the signal's clock, not the device's."""
+    times = np.arange(0.0, 10.0, 0.01)
+    found = verdicts(observed("silicon", series(times, np.floor(times * 2.0) * 0.5)), None)
+    assert found["sampling-rate"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_stuck_device_is_found_by_the_reference() -> None:
+    """No change while the truth moved is a failure of the rate and no proof of accuracy."""
+    truth = 80.0 + 0.1 * SLOW
+    point = observed(
+        "silicon", series(TIMES, np.full(len(TIMES), 80.0)), series(TIMES, truth, 0.01)
+    )
+    found = verdicts(point)
+    assert found["sampling-rate"].verdict is Verdict.FAIL
+    assert found["accuracy"].verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "verdict"), [(0.4, "PASS"), (0.9, "PASS"), (1.3, "FAIL"), (8.0, "FAIL")]
+)
+def test_the_response_to_a_step_is_timed(delay_s: float, verdict: str) -> None:
+    """7.2.2 asks 1 s; a step that never shows fails too."""
+    truth = np.where(TIMES < 15.0, 1000.0, 1500.0) + 0.1 * SLOW
+    device = np.where(TIMES - delay_s < 15.0, 1000.0, 1500.0) + 0.1 * SLOW
+    found = verdicts(observed("flow", series(TIMES, device), series(TIMES, truth, 0.5)))
+    assert found["response"].verdict == verdict
+
+
+def test_without_a_step_a_response_is_not_proven() -> None:
+    """A slow wave shows a lag, not a response."""
+    assert verdicts(biased("flow", 2000.0, 0.0, 0.5))["response"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_noise_and_drift_are_told_apart() -> None:
+    """White noise fails the noise and not the stability, a drift the other way round."""
+    noise = np.random.default_rng(3).normal(0.0, 0.4, len(TIMES))
+    truth = 80.0 + SLOW
+    noisy = observed("silicon", series(TIMES, truth + noise), series(TIMES, truth, 0.01))
+    drifting = observed("silicon", series(TIMES, truth + 0.05 * TIMES), series(TIMES, truth, 0.01))
+    assert verdicts(noisy)["noise"].verdict is Verdict.FAIL
+    assert verdicts(noisy)["stability"].verdict is Verdict.PASS
+    assert verdicts(drifting)["noise"].verdict is Verdict.PASS
+    assert verdicts(drifting)["stability"].verdict is Verdict.FAIL
+
+
+def test_noise_without_a_reference_may_be_the_signal_s() -> None:
+    """A quiet signal bounds the device's noise; a restless one proves nothing."""
+    noise = np.random.default_rng(3).normal(0.0, 1.0, len(TIMES))
+    quiet = observed("silicon", series(TIMES, 80.0 + SLOW))
+    restless = observed("silicon", series(TIMES, 80.0 + noise))
+    assert verdicts(quiet, None)["noise"].verdict is Verdict.PASS
+    assert verdicts(restless, None)["noise"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_range_counts_as_far_as_the_device_goes() -> None:
+    """A sweep over the device's own range passes, and says that the standard's is wider."""
+    times = np.arange(0.0, 3000.0, 1.0)
+    truth = 4.0 * times / 3000.0
+    point = observed("pressure", series(times, truth), series(times, truth, 0.001))
+    assert verdicts(point)["range"].verdict is Verdict.INCONCLUSIVE
+    found = verdicts(replace(point, own_range=(0.0, 4.0)))["range"]
+    assert found.verdict is Verdict.PASS
+    assert "0 bar to 10 bar" in found.reason
+
+
+def test_compensation_needs_a_temperature_that_moves() -> None:
+    """7.2.3 is judged by the accuracy only when the device itself went through 9 K."""
+    good = biased("pressure", 3.0, 0.0, 0.001)
+    bad = biased("pressure", 3.0, 0.1, 0.001)
+    still, moving = series(TIMES, 20.0 + SLOW), series(TIMES, 20.0 + 6.0 * SLOW)
+    assert verdicts(good, LAB, still)["compensation"].verdict is Verdict.INCONCLUSIVE
+    assert verdicts(good, LAB, moving)["compensation"].verdict is Verdict.PASS
+    assert verdicts(bad, LAB, moving)["compensation"].verdict is Verdict.FAIL
