@@ -167,6 +167,8 @@ def _in_words(answer: bytes | None, refused: bool) -> str:
         return "no answer"
     if refused:
         return f"exception {answer[1]}"
+    if len(answer) == 2 and answer[0] & _EXCEPTION:
+        return f"exception {answer[1]}, but to function {answer[0] & ~_EXCEPTION}"
     return f"answered as if it were right: {answer[:12].hex(' ')}"
 
 
