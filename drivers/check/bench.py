@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.check.bus_tap import BusTap, Record, TcpTap, tap_for
@@ -133,9 +133,21 @@ class Bench:
         tap.start()
         try:
             yield tap
+        except TransportError as error:
+            raise TransportError(self._untapped(str(error), tap)) from error
         finally:
             tap.stop()
             self.records = tap.records
+
+    def _untapped(self, text: str, tap: BusTap | None) -> str:
+        """A message about the device that was asked for, not about the tap before it."""
+        if tap is None:
+            return text
+        before, behind = (
+            self._protocol.parse_target(target).bus.partition("://")[2]
+            for target in (tap.target, self.settings.target)
+        )
+        return text.replace(before, behind)
 
     # -- alone with the device -------------------------------------------------------------------
 
@@ -234,6 +246,9 @@ class Bench:
                 lambda share: self._report("service", share),
             )
             statistics = engine.statistics(_DEVICE)
+            if statistics.last_error is not None:
+                own = self._untapped(statistics.last_error, tap)
+                statistics = replace(statistics, last_error=own)
             pulls = [] if tap is None else list(self._pulls(engine, tap, every_s))
             writes = self._writes(engine) if settings.allow_writes else None
         finally:

@@ -15,6 +15,7 @@ import pytest
 
 from drivers.engine import DeviceSpec, Engine
 from drivers.simulation import ModbusRtuServer, ModbusTcpServer, PseudoTerminal, SimulatedDevice
+from tests.drivers.device_command import COMMAND
 
 _SERVER = Path(__file__).with_name("independent_modbus_server.py")
 
@@ -130,3 +131,22 @@ def run_engine(stack: ExitStack) -> Callable[..., Engine]:
         return engine
 
     return start
+
+
+@pytest.fixture
+def start(stack: ExitStack) -> Callable[..., tuple[subprocess.Popen[str], str]]:
+    """Starts `device` and waits for its first line; gives the process and that line."""
+
+    def begin(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-u", *COMMAND[1:], *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        stack.enter_context(process)
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        return process, process.stdout.readline()
+
+    return begin

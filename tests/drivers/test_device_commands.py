@@ -6,9 +6,7 @@ import io
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +17,10 @@ from rich.console import Console
 from drivers import cli_tables
 from drivers.profile import list_profiles, load_profile
 from drivers.simulation import ModbusTcpServer, SimulatedBehaviour, SimulatedDevice
+from tests.drivers.device_command import run
 
 ServeTcp = Callable[[dict[int, SimulatedDevice]], ModbusTcpServer]
 ServeRtu = Callable[[dict[int, SimulatedDevice]], str]
-
-_COMMAND = [sys.executable, "-c", "from drivers.cli import device; device(prog_name='device')"]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `device` with these arguments to its end."""
-    return subprocess.run(
-        [*_COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False
-    )
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Callable[..., tuple[subprocess.Popen[str], str]]:
-    """Starts `device` and waits for its first line; gives the process and that line."""
-
-    def begin(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen(
-            [sys.executable, "-u", *_COMMAND[1:], *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        stack.enter_context(process)
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        return process, process.stdout.readline()
-
-    return begin
 
 
 def moving(name: str) -> SimulatedDevice:
