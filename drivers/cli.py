@@ -114,7 +114,10 @@ def probe(
         raise Failure("give either --tcp HOST[:PORT] or --serial PORT", 2)
     asked = sorted({unit for part in units for unit in part} or range(1, 11))
     with clear_errors():
-        profiles = [load_profile(profile, profile_dirs)] if profile else list_profiles(profile_dirs)
+        known = [load_profile(profile, profile_dirs)] if profile else list_profiles(profile_dirs)
+        profiles = [entry for entry in known if entry.protocol == "modbus"]
+        if not profiles:
+            raise Failure(f"{profile} does not speak Modbus, which is what can be searched", 2)
         lines = _lines(tcp, serial, profiles, (baud, framing) if baud else None)
         target, found = _find(lines, asked, profiles, timeout_s)
         _report(target, found, profiles[0] if profile else None, follow, timeout_s, profile_dirs)
@@ -155,12 +158,18 @@ def _find(
     """The first line on which anybody answers, and who does."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("asking", total=len(units) * len(lines))
+        task = progress.add_task("asking", total=float(len(units) * len(lines)))
+        done = 0
+
+        def trying(unit: int, share: float) -> None:
+            progress.update(task, completed=done + share, description=f"{target} unit {unit}")
+
         for target, transport in lines:
             found = []
             with contextlib.closing(transport):
-                for unit, answer in scan(transport, units, profiles, timeout_s):
-                    progress.update(task, advance=1, description=f"{target} unit {unit}")
+                for unit, answer in scan(transport, units, profiles, timeout_s, trying):
+                    done += 1
+                    trying(unit, 0.0)
                     if answer is not None:
                         found.append(answer)
             if found:

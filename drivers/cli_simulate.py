@@ -75,7 +75,10 @@ def simulate(
     if (tcp is None) == (pty is None):
         raise Failure("give either --tcp HOST:PORT or --pty PATH", 2)
     with clear_errors():
-        simulated = SimulatedDevice(load_profile(profile, profile_dirs))
+        loaded = load_profile(profile, profile_dirs)
+        if loaded.protocol != "modbus":
+            raise Failure(f"{loaded.id} speaks {loaded.protocol}; Modbus can be simulated", 2)
+        simulated = SimulatedDevice(loaded)
         known = _faults(simulated.profile, faults)
         apply_to_device(simulated, known, seed)
         disturbance = Disturbance(simulated.profile, known, seed)

@@ -126,7 +126,9 @@ def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     table = new_table("unit", "identified as", "would fit too", title=escape(target))
     for entry in found:
         ids = [match.id for match in entry.profiles]
-        table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(ids[1:]))
+        untried = f"{entry.untried} profiles not tried, it answers too slowly"
+        others = [*ids[1:], *([untried] if entry.untried else [])]
+        table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(others))
     return table
 
 

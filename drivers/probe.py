@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drivers.codec import (
@@ -22,29 +23,86 @@ from drivers.register_types import is_float
 
 _FLOAT_BITS = 7.0
 
+# A unit that leaves so many reads unanswered, or takes so long, is not asked for more profiles.
+_MOST_UNHEARD = 4
+_LONGEST_S = 15.0
+
 
 @dataclass(frozen=True, slots=True)
 class FoundUnit:
-    """A unit that answers, and the profiles whose identify conditions it meets, best first."""
+    """A unit that answers, and the profiles whose identify conditions it meets, best first.
+
+    `untried` profiles were left out, since the unit answered too few of its reads in time.
+    """
 
     unit: int
     profiles: tuple[Profile, ...]
+    untried: int = 0
 
 
 def scan(
-    transport: Transport, units: Iterable[int], profiles: Sequence[Profile], timeout_s: float
+    transport: Transport,
+    units: Iterable[int],
+    profiles: Sequence[Profile],
+    timeout_s: float,
+    progress: Callable[[int, float], None] | None = None,
 ) -> Iterator[tuple[int, FoundUnit | None]]:
     """Ask each unit in turn; gives every unit asked, with what was found there.
 
+    No read is made twice on a unit, however many profiles want it, and a unit gets at most
+    `_LONGEST_S`. `progress` is told the unit and the share of the profiles that were tried on it.
     Raises TransportError when the bus itself cannot be reached.
     """
     for unit in units:
         if not _answers(transport, unit, timeout_s):
             yield unit, None
             continue
-        matching = [p for p in profiles if _matches(transport, unit, p, timeout_s)]
+        memory = _Memory(transport)
+        matching = []
+        tried = 0
+        for profile in profiles:
+            if memory.exhausted:
+                break
+            if _matches(memory, unit, profile, timeout_s):
+                matching.append(profile)
+            tried += 1
+            if progress is not None:
+                progress(unit, tried / len(profiles))
         matching.sort(key=evidence_bits, reverse=True)
-        yield unit, FoundUnit(unit, tuple(matching))
+        yield unit, FoundUnit(unit, tuple(matching), len(profiles) - tried)
+
+
+class _Memory:
+    """Reads of one unit, each made once: what is known already, or refused, is not asked again."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._known: list[tuple[ReadBlock, bytes]] = []
+        self._failed: dict[ReadBlock, TransportError] = {}
+        self._unheard = 0
+        self._until = time.monotonic() + _LONGEST_S
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether more reads are not worth their time."""
+        return self._unheard >= _MOST_UNHEARD or time.monotonic() > self._until
+
+    def read(self, unit: int, request: ReadBlock, timeout_s: float) -> bytes:
+        """See Transport."""
+        for block, data in self._known:
+            start = request.address - block.address
+            if block.fc == request.fc and 0 <= start <= block.count - request.count:
+                return data[2 * start : 2 * (start + request.count)]
+        if request in self._failed:
+            raise self._failed[request]
+        try:
+            answer: bytes = self._transport.read(unit, request, timeout_s)
+        except TransportError as error:
+            self._failed[request] = error
+            self._unheard += not error.refused
+            raise
+        self._known.append((request, answer))
+        return answer
 
 
 def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
@@ -58,7 +116,7 @@ def _answers(transport: Transport, unit: int, timeout_s: float) -> bool:
     return True
 
 
-def _matches(transport: Transport, unit: int, profile: Profile, timeout_s: float) -> bool:
+def _matches(transport: _Memory, unit: int, profile: Profile, timeout_s: float) -> bool:
     """Whether every identify condition of the profile holds on the unit."""
     if profile.protocol != "modbus" or not (profile.identify or profile.identify_texts):
         return False

@@ -247,8 +247,8 @@ class Bench:
             )
             statistics = engine.statistics(_DEVICE)
             if statistics.last_error is not None:
-                own = self._untapped(statistics.last_error, tap)
-                statistics = replace(statistics, last_error=own)
+                said = self._untapped(statistics.last_error, tap)
+                statistics = replace(statistics, last_error=said)
             pulls = [] if tap is None else list(self._pulls(engine, tap, every_s))
             writes = self._writes(engine) if settings.allow_writes else None
         finally:
