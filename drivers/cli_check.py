@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from drivers import cli_tables
 from drivers.check import (
@@ -33,13 +32,6 @@ from drivers.check import (
 )
 from drivers.cli_options import Failure, clear_errors, profile_dirs_option
 from drivers.profile import load_profile
-
-_COLOURS = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.NOT_APPLICABLE: "dim",
-}
 
 
 @click.command()
@@ -176,10 +168,11 @@ def _reporter(progress: Progress, task: object) -> Callable[[str, float], None]:
 
 def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) -> None:
     console = cli_tables.console()
-    console.print(_table(seen, findings))
-    passed = [f for f in findings if not _worth_a_line(f)]
-    if passed:
-        console.print(f"and {len(passed)} more that pass or do not apply", style="dim")
+    shown = [finding for finding in findings if _worth_a_line(finding)]
+    title = f"{seen.profile.vendor} {seen.profile.model} at {seen.target}"
+    console.print(cli_tables.findings(title, shown))
+    if len(shown) < len(findings):
+        console.print(f"and {len(findings) - len(shown)} more that pass or do not apply")
     for suspicion in seen.suspicions:
         console.print(f"[bold]{escape(suspicion.text)}[/]: {escape(suspicion.evidence)}")
     if seen.simulated:
@@ -187,10 +180,8 @@ def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) 
     for note in seen.notes:
         console.print(escape(note))
     tally = ", ".join(f"{n} {verdict.value}" for verdict, n in counts(findings).items())
-    verdict = overall(findings)
-    console.print(
-        f"[{_COLOURS[verdict]}]{verdict.value}[/] ({tally}). {escape(sentence(findings))}"
-    )
+    whole = f"{cli_tables.verdict(overall(findings))} ({tally})"
+    console.print(f"{whole}. {escape(sentence(findings))}")
     if output is not None:
         console.print(f"The report is {escape(str(output / 'report.html'))}.")
 
@@ -198,27 +189,3 @@ def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) 
 def _worth_a_line(finding: Finding) -> bool:
     """What the standard asks, and whatever is not plainly good."""
     return finding.clause != BENCH or finding.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
-
-
-def _table(seen: Observations, findings: Sequence[Finding]) -> Table:
-    title = f"{seen.profile.vendor} {seen.profile.model} at {seen.target}"
-    table = cli_tables.new_table(
-        "verdict", "requirement", "point", "clause", "limit", "measured", "why", title=escape(title)
-    )
-    for finding in filter(_worth_a_line, findings):
-        colour = _COLOURS[finding.verdict]
-        table.add_row(
-            f"[{colour}]{finding.verdict.value}[/]",
-            *(
-                escape(text)
-                for text in (
-                    finding.title,
-                    finding.point or "",
-                    finding.clause,
-                    finding.limit,
-                    finding.measured,
-                    finding.reason,
-                )
-            ),
-        )
-    return table

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from drivers.check import Finding, Verdict
 from drivers.codec import PointCodec
 from drivers.engine import Engine
 from drivers.probe import FoundUnit
@@ -24,7 +25,7 @@ def console() -> Console:
     return standard if standard.is_terminal else Console(width=_PIPED_WIDTH)
 
 
-def new_table(*columns: str, title: str | None = None) -> Table:
+def _table(*columns: str, title: str | None = None) -> Table:
     """A table whose first column, the name, is never wrapped."""
     table = Table(
         box=SIMPLE, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
@@ -36,7 +37,7 @@ def new_table(*columns: str, title: str | None = None) -> Table:
 
 def profiles(known: Sequence[Profile]) -> Table:
     """One line a profile."""
-    table = new_table("profile", "kind", "points", "writable", "device")
+    table = _table("profile", "kind", "points", "writable", "device")
     table.columns[1].no_wrap = True  # a kind is a name too
     for entry in known:
         writable = sum(point.write is not None for point in entry.points.values())
@@ -114,7 +115,7 @@ def _bounds(point: Point) -> str:
 
 
 def _groups(shown: Profile) -> Table:
-    table = new_table("group", "polled every", "on serial", "device measures every", "stale after")
+    table = _table("group", "polled every", "on serial", "device measures every", "stale after")
     for group in shown.groups.values():
         times = (group.every_s, group.serial_every_s, group.source_s, group.stale_after_s)
         table.add_row(group.name, *(f"{time_s:g} s" for time_s in times))
@@ -123,12 +124,36 @@ def _groups(shown: Profile) -> Table:
 
 def found_units(target: str, found: Sequence[FoundUnit]) -> Table:
     """Who answers on a bus."""
-    table = new_table("unit", "identified as", "would fit too", title=escape(target))
+    table = _table("unit", "identified as", "would fit too", title=escape(target))
     for entry in found:
         ids = [match.id for match in entry.profiles]
         untried = f"{entry.untried} profiles not tried, it answers too slowly"
         others = [*ids[1:], *([untried] if entry.untried else [])]
         table.add_row(str(entry.unit), ids[0] if ids else "unknown", ", ".join(others))
+    return table
+
+
+_COLOURS = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_APPLICABLE: "dim",
+}
+
+
+def verdict(shown: Verdict) -> str:
+    """A verdict in its colour."""
+    return f"[{_COLOURS[shown]}]{shown.value}[/]"
+
+
+def findings(title: str, found: Sequence[Finding]) -> Table:
+    """A line a requirement."""
+    table = _table(
+        "verdict", "requirement", "point", "clause", "limit", "measured", "why", title=escape(title)
+    )
+    for each in found:
+        cells = (each.title, each.point or "", each.clause, each.limit, each.measured, each.reason)
+        table.add_row(verdict(each.verdict), *(escape(cell) for cell in cells))
     return table
 
 
@@ -156,7 +181,7 @@ def readings(engine: Engine) -> Group:
 
 
 def _readings(engine: Engine, device_id: str) -> Table:
-    table = new_table("point", "value", "unit", "quality", "uncertainty", title=device_id)
+    table = _table("point", "value", "unit", "quality", "uncertainty", title=device_id)
     for point, reading in engine.readings(device_id).items():
         table.add_row(
             point,
