@@ -44,7 +44,7 @@ from drivers.reading import Quality
 _DEVICE, _REFERENCE = "device", "reference"
 _FIRST_TRIES = 5
 _FIRST_VALUES_S = 4.0
-_RECOVERY_PATIENCE_S = 8.0
+_RECOVERY_PATIENCE_S = 6.0
 # Beyond this share of the reference a value is not inexact but another one.
 _FAR = 0.2
 _OUTAGE_S = 0.5

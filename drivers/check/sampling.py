@@ -26,7 +26,7 @@ _LOOKS_A_POLL = 4
 _SLOWEST_LOOK_S = 0.1
 
 # After so many lost answers no more are waited for.
-_MOST_LOST = 10
+_MOST_LOST = 4
 
 Progress = Callable[[float], None]
 

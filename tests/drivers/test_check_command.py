@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pymodbus.client import ModbusTcpClient
 
+from drivers.cli import device
 from tests.drivers.device_command import run
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
@@ -27,9 +29,12 @@ def simulated(start: Start, *options: str) -> str:
 def test_a_whole_device_exits_with_0_and_says_what_is_not_proven(
     start: Start, tmp_path: Path
 ) -> None:
-    """Without a reference no accuracy is proven; the line says so, all files are there."""
-    target = simulated(start, "keller.33x")
-    result = run("check", "keller.33x", target, "--duration", "2", "--output", str(tmp_path))
+    """A simulated reference is found out: its agreement proves nothing; all files are there."""
+    target, other = simulated(start, "keller.33x"), simulated(start, "keller.33x")
+    result = run(
+        "check", "keller.33x", target, "--reference", f"keller.33x@{other}",
+        "--duration", "2", "--output", str(tmp_path),
+    )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     said = " ".join(result.stdout.split())
     assert re.search(r"INCONCLUSIVE \(\d+ PASS, 0 FAIL, \d+ INCONCLUSIVE", said)
@@ -38,7 +43,12 @@ def test_a_whole_device_exits_with_0_and_says_what_is_not_proven(
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.html", "report.json", "junit.xml", "bus-trace.jsonl", "samples.csv"
     }  # fmt: skip
-    assert json.loads((tmp_path / "report.json").read_text())["device"]["simulated"] is True
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["device"]["simulated"] is True
+    assert report["reference"]["simulated"] is True
+    accuracy = [f for f in report["findings"] if f["requirement"] == "accuracy"]
+    assert [f["verdict"] for f in accuracy] == ["INCONCLUSIVE"], result.stdout
+    assert "is a simulation" in accuracy[0]["reason"]
 
 
 def test_a_faulty_device_exits_with_1_and_is_explained(start: Start) -> None:
@@ -50,20 +60,6 @@ def test_a_faulty_device_exits_with_1_and_is_explained(start: Start) -> None:
     assert "the values fit with byte order DCBA, the profile's addresses" in said
     assert re.search(r"FAIL \(\d+ PASS, [1-9]\d* FAIL", said)
     assert "Traceback" not in result.stderr
-
-
-def test_a_simulated_reference_proves_nothing(start: Start, tmp_path: Path) -> None:
-    """A second simulation beside the device is found out, and its agreement is no PASS."""
-    target, other = simulated(start, "keller.33x"), simulated(start, "keller.33x")
-    result = run(
-        "check", "keller.33x", target, "--reference", f"keller.33x@{other}",
-        "--duration", "2", "--output", str(tmp_path),
-    )  # fmt: skip
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["reference"]["simulated"] is True
-    accuracy = [f for f in report["findings"] if f["requirement"] == "accuracy"]
-    assert [f["verdict"] for f in accuracy] == ["INCONCLUSIVE"], result.stdout
-    assert "is a simulation" in accuracy[0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +80,10 @@ def test_what_is_asked_wrongly_is_one_clear_line(
     arguments: tuple[str, ...], status: int, error: str
 ) -> None:
     """Bad requests are status 2, a device that is not there 1, neither a traceback."""
-    result = run(*arguments)
-    assert result.returncode == status, result.stderr
-    assert error in result.stderr
-    assert "Traceback" not in result.stderr
+    result = CliRunner().invoke(device, arguments)
+    assert result.exit_code == status, result.output
+    assert error in result.output
+    assert "Traceback" not in result.output
 
 
 def test_simulate_serves_a_fault_to_an_independent_master(start: Start) -> None:
