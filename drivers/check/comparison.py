@@ -19,6 +19,8 @@ _ALIKE = 0.8
 # Of lags that fit equally well within this much, the nearest to none is taken: waves repeat.
 _AS_GOOD = 0.005
 _LAG_STEPS = 60
+# A wider peak, as a share of all lags, is no peak: a slow ramp fits at any lag.
+_WIDEST_PEAK = 0.2
 # A step is over within this time, and is this many times the wobble before and after it.
 _SHARP_S = 0.35
 _CLEAR = 8.0
@@ -85,7 +87,9 @@ def lag_s(device: Series, reference: Series, most_s: float) -> float | None:
     if near is None:
         return None
     step = most_s / _LAG_STEPS
-    return _best_lag(device, reference, np.linspace(near - step, near + step, _LAG_STEPS + 1))
+    fine = np.linspace(near - step, near + step, _LAG_STEPS // 2 * 2 + 1)
+    fits = np.array([_likeness(device, reference, float(lag)) for lag in fine])
+    return near if np.isnan(fits).all() else float(fine[np.nanargmax(fits)])
 
 
 def _best_lag(device: Series, reference: Series, lags: FloatArray) -> float | None:
@@ -102,6 +106,8 @@ def _best_lag(device: Series, reference: Series, lags: FloatArray) -> float | No
         while index in good:
             peak.append(index)
             index += way
+    if len(peak) > _WIDEST_PEAK * len(lags):
+        return None
     return float(lags[max(peak, key=lambda index: float(fits[index]))])
 
 

@@ -123,16 +123,28 @@ def test_one_bad_part_of_the_range_is_enough_to_fail() -> None:
     truth = 20.0 + 60.0 * times / 3000.0
     wrong = np.where(truth > 75.0, 0.2, 0.0)
     point = observed("coolant", series(times, truth + wrong), series(times, truth, 0.001))
-    assert verdicts(point)["accuracy"].verdict is Verdict.FAIL
+    found = verdicts(point)["accuracy"]
+    assert found.verdict is Verdict.FAIL
+    assert found.numbers["mean_error"] == pytest.approx(0.2 * 5.0 / 60.0, rel=0.05)
+    assert "lag_s" not in found.numbers  # a ramp fits at any lag, so none is taken out
 
 
 def test_a_moving_truth_is_compared_at_the_device_s_own_instants() -> None:
     """A device that is 0.7 s late but right passes, and its lag is reported."""
-    wave = 2000.0 + 60.0 * np.sin(2 * np.pi * TIMES / 15.0)
-    late = 2000.0 + 60.0 * np.sin(2 * np.pi * (TIMES - 0.7) / 15.0)
+    wave = 2000.0 + 100.0 * np.sin(2 * np.pi * TIMES / 15.0)
+    late = 2000.0 + 100.0 * np.sin(2 * np.pi * (TIMES - 0.7) / 15.0)
     found = verdicts(observed("flow", series(TIMES, late), series(TIMES, wave, 0.5)))["accuracy"]
     assert found.verdict is Verdict.PASS
     assert found.numbers["lag_s"] == pytest.approx(0.7, abs=0.06)
+
+
+def test_a_held_value_is_not_held_against_the_device() -> None:
+    """A right device that measures once a second is compared when it measures, not in between."""
+    truth = 80.0 + 3.0 * np.sin(2 * np.pi * TIMES / 24.0)
+    held = 80.0 + 3.0 * np.sin(2 * np.pi * np.floor(TIMES + 1e-9) / 24.0)
+    found = verdicts(observed("silicon", series(TIMES, held), series(TIMES, truth, 0.01)))
+    assert found["accuracy"].verdict is Verdict.PASS
+    assert found["sampling-rate"].verdict is Verdict.FAIL
 
 
 def clocked(every_s: float, span_s: float) -> Series:

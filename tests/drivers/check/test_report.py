@@ -98,6 +98,7 @@ def test_the_page_stands_alone(seen: Observations, tmp_path: Path) -> None:
     assert page.references == []
     assert "script" not in page.tags
     assert "&lt;script&gt;" in text
+    assert "<1>" not in text  # of the model's name
     assert {"svg", "table", "details"} <= page.tags
     assert len(text) < 400_000
     for finding in findings:
