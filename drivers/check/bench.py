@@ -6,9 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from drivers.check.bus_tap import BusTap, Record, TcpTap, tap_for
+from drivers.check.bus_tap import BusTap, Record, tap_for
 from drivers.check.limits import quantity_of
 from drivers.check.modbus_wire import abandoned_request, answers, is_simulated, wrong_requests
 from drivers.check.observations import (
@@ -21,6 +22,7 @@ from drivers.check.observations import (
     Suspicion,
     WrongRequest,
 )
+from drivers.check.outage import pulls
 from drivers.check.proofs import golden_proofs, identify_proofs
 from drivers.check.reference import DeviceReference, TableReference
 from drivers.check.sampling import (
@@ -39,17 +41,12 @@ from drivers.engine import DeviceSpec, DeviceStatistics, Engine
 from drivers.errors import TransportError
 from drivers.protocol import protocol_named
 from drivers.read_plan import ReadBlock
-from drivers.reading import Quality
 
 _DEVICE, _REFERENCE = "device", "reference"
 _FIRST_TRIES = 5
 _FIRST_VALUES_S = 4.0
-_RECOVERY_PATIENCE_S = 6.0
 # Beyond this share of the reference a value is not inexact but another one.
 _FAR = 0.2
-_OUTAGE_S = 0.5
-# An answer may still have been on its way when the cable was pulled.
-_SURELY_NEW_S = 0.25
 # Called with the part that is going on and its done share, 0 to 1.
 Report = Callable[[str, float], None]
 
@@ -171,7 +168,7 @@ class Bench:
             reader = FastReader(transport, self.settings.profile, self.settings.unit)
             first = self._first_values(reader, target)
             seconds = min(30.0, max(1.0, self.settings.duration_s / 2.0))
-            reader.poll(seconds, lambda share: self._report("refresh", share))
+            reader.poll(seconds, partial(self._report, "refresh"))
         return first, reader
 
     def _first_values(self, reader: FastReader, target: str) -> dict[str, float | None]:
@@ -193,7 +190,7 @@ class Bench:
         with self._transport(target) as transport:
             reader = FastReader(transport, self.settings.profile, self.settings.unit)
             seconds = min(10.0, max(0.5, self.settings.duration_s / 6.0))
-            return reader.load(seconds, lambda share: self._report("load", share))
+            return reader.load(seconds, partial(self._report, "load"))
 
     def _wrong(
         self, target: str, tap: BusTap | None
@@ -243,13 +240,18 @@ class Bench:
                 samples.values(),
                 every_s,
                 settings.duration_s,
-                lambda share: self._report("service", share),
+                partial(self._report, "service"),
             )
             statistics = engine.statistics(_DEVICE)
             if statistics.last_error is not None:
                 said = self._untapped(statistics.last_error, tap)
                 statistics = replace(statistics, last_error=said)
-            pulls = [] if tap is None else list(self._pulls(engine, tap, every_s))
+            pulled = []
+            if tap is not None:
+                share = partial(self._report, "cable pull")
+                pulled = list(pulls(engine, _DEVICE, tap, every_s, share))
+                if not pulled:
+                    self._notes.append("no cable was pulled: nothing had been read before")
             writes = self._writes(engine) if settings.allow_writes else None
         finally:
             engine.stop()
@@ -259,37 +261,12 @@ class Bench:
             for check in settings.profile.checks
         ]
         beside = samples[_REFERENCE].series() if _REFERENCE in samples else {}
-        return _Served(own, statistics, checks, pulls, writes, beside)
+        return _Served(own, statistics, checks, pulled, writes, beside)
 
     def _shares_bus(self, reference: DeviceReference) -> bool:
         mine = self._protocol.parse_target(self.settings.target)
         theirs = protocol_named(reference.profile.protocol).parse_target(reference.target)
         return bool(mine.bus == theirs.bus)
-
-    def _pulls(self, engine: Engine, tap: BusTap, every_s: float) -> Iterator[Pull]:
-        if not _State.of(engine).newest:
-            self._notes.append("no cable was pulled: nothing had been read before")
-            return
-        kinds = (
-            ("the connection was closed", 0.0, False),
-            (f"the cable was pulled for {_OUTAGE_S:g} s", _OUTAGE_S, True),
-        )
-        for number, (kind, outage_s, silently) in enumerate(kinds):
-            self._report("cable pull", number / len(kinds))
-            before = _State.of(engine)
-            tap.pull(outage_s, silently=silently)
-            time.sleep(outage_s)
-            seconds = before.read_again(engine, every_s)
-            note = ""
-            if seconds is None and isinstance(tap, TcpTap):
-                tap.release()
-                freed = before.read_again(engine, every_s)
-                note = (
-                    "it held the dead connection and took no other until that was closed"
-                    if freed is not None
-                    else ""
-                )
-            yield Pull(kind, seconds, note)
 
     def _writes(self, engine: Engine) -> list[Proof]:
         """Write to each writable point what it holds: nothing changes, and it must be accepted."""
@@ -412,28 +389,3 @@ class _Served:
     pulls: list[Pull]
     writes: list[Proof] | None
     reference: Mapping[str, Series]
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Before a pull: when anything was read last (Unix s), and which points were lost anyway."""
-
-    newest: float
-    lost: frozenset[str]
-
-    @classmethod
-    def of(cls, engine: Engine) -> _State:
-        readings = engine.readings(_DEVICE)
-        times = (r.measured_at for r in readings.values() if r.measured_at is not None)
-        lost = frozenset(n for n, r in readings.items() if r.quality is Quality.COMM_ERROR)
-        return cls(max(times, default=0.0), lost)
-
-    def read_again(self, engine: Engine, every_s: float) -> float | None:
-        """Seconds until all was read anew, beyond the wait for a poll; None when too long."""
-        began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < every_s + _RECOVERY_PATIENCE_S:
-            now = _State.of(engine)
-            if now.newest > self.newest + _SURELY_NEW_S and now.lost <= self.lost:
-                return max(0.0, elapsed - every_s)
-            time.sleep(0.01)
-        return None

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from drivers.check.finding import BENCH, Finding, Verdict
-from drivers.check.judge_sensor import (
+from drivers.check.judge_interval import (
     best_refresh,
     interval_verdict,
-    judge_point,
     refresh_numbers,
     refresh_text,
     stuck,
 )
+from drivers.check.judge_sensor import judge_point
 from drivers.check.limits import LIMITS, RECOVERY_CLAUSE, RECOVERY_S, unit_text
 from drivers.check.observations import Observations, PointObservation, Proof
 from drivers.check.series import Series, falls

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.check.finding import BENCH, Finding, Verdict, overall
-from drivers.check.judge_sensor import compare
+from drivers.check.judge_accuracy import compare
 from drivers.check.limits import LIMITS, Limit, unit_text
 from drivers.check.observations import Observations, PointObservation
 from drivers.check.plots import Mark, Trace, plot

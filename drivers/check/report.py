@@ -15,7 +15,7 @@ import orjson
 
 from drivers.check.bus_tap import Record
 from drivers.check.finding import Finding, Verdict, overall
-from drivers.check.judge_sensor import best_refresh
+from drivers.check.judge_interval import best_refresh
 from drivers.check.observations import Observations
 from drivers.check.page import page
 from drivers.check.summary import counts, sentence

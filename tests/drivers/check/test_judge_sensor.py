@@ -239,6 +239,16 @@ def test_the_range_counts_as_far_as_the_device_goes() -> None:
     assert "0 bar to 10 bar" in found.reason
 
 
+def test_a_step_from_end_to_end_is_no_sweep() -> None:
+    """Two values at the ends leave the parts between them unproven."""
+    truth = np.where(TIMES < 15.0, 0.1, 9.9)
+    point = observed("pressure", series(TIMES, truth), series(TIMES, truth, 0.001))
+    found = verdicts(point)
+    assert found["accuracy"].verdict is Verdict.PASS
+    assert found["range"].verdict is Verdict.INCONCLUSIVE
+    assert "2 of 10 parts" in found["range"].measured
+
+
 def test_compensation_needs_a_temperature_that_moves() -> None:
     """7.2.3 is judged by the accuracy only when the device itself went through 9 K."""
     good = biased("pressure", 3.0, 0.0, 0.001)
