@@ -35,7 +35,7 @@ def judge(seen: Observations) -> list[Finding]:
             "golden",
             "Golden vectors decode as their sources say",
             seen.golden,
-            "the profile has none",
+            "the profile has none for registers",
         ),
         _proofs("identify", "Identify conditions hold", seen.identify, "the profile has none"),
         _proofs("cross-checks", "Cross-checks hold all the time", seen.checks, "it has none"),

@@ -14,7 +14,12 @@ _GOLDEN_ABSOLUTE = 1e-9
 
 
 def golden_proofs(profile: Profile) -> list[Proof]:
-    """Whether each golden vector decodes to what its source says."""
+    """Whether each golden vector decodes to what its source says; none beside Modbus.
+
+    Other protocols' vectors are whole answers, which only their own decoders take.
+    """
+    if profile.protocol != "modbus":
+        return []
     return [_golden_proof(profile, vector) for vector in profile.golden]
 
 
