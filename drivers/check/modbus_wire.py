@@ -31,6 +31,7 @@ _HIGHEST_ADDRESS = 0xFFFF
 _TOO_MANY = 126
 _READ_DEVICE_IDENTIFICATION = bytes([0x2B, 0x0E, 1, 0])
 _EXCEPTION = 0x80
+_BIT_FUNCTIONS = (1, 2)
 
 
 class RawModbus:
@@ -205,11 +206,16 @@ def abandoned_request(
         return None, str(error)
     if answer is None:
         return None, "the next request was not answered"
-    if answer[0] == second.fc and len(answer) == 2 + 2 * second.count:
+    if answer[0] == second.fc and len(answer) == 2 + _data_bytes(second):
         return time.monotonic() - began, ""
     if answer[0] == second.fc | _EXCEPTION:
         return time.monotonic() - began, f"answered by exception {answer[1]}"
     return None, "the answer to the request before was taken for it"
+
+
+def _data_bytes(block: ReadBlock) -> int:
+    """How many bytes of data answer a read: coils and inputs (functions 1, 2) are bits."""
+    return (block.count + 7) // 8 if block.fc in _BIT_FUNCTIONS else 2 * block.count
 
 
 def _discard(target: str) -> None:
