@@ -187,5 +187,6 @@ def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) 
 
 
 def _worth_a_line(finding: Finding) -> bool:
-    """What the standard asks, and whatever is not plainly good."""
-    return finding.clause != BENCH or finding.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    """What the standard asks of a point, and whatever is not plainly good."""
+    asked = finding.clause != BENCH and finding.point is not None
+    return asked or finding.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)

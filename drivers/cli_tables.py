@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from drivers.check import Finding, Verdict
+from drivers.check import BENCH, Finding, Verdict
 from drivers.codec import PointCodec
 from drivers.engine import Engine
 from drivers.probe import FoundUnit
@@ -147,13 +147,21 @@ def verdict(shown: Verdict) -> str:
 
 
 def findings(title: str, found: Sequence[Finding]) -> Table:
-    """A line a requirement."""
-    table = _table(
-        "verdict", "requirement", "point", "clause", "limit", "measured", "why", title=escape(title)
-    )
+    """A line a requirement; those of one point stand under its name."""
+    table = _table("verdict", "requirement", "measured", "limit", "why", title=escape(title))
+    last: str | None = None
     for each in found:
-        cells = (each.title, each.point or "", each.clause, each.limit, each.measured, each.reason)
-        table.add_row(verdict(each.verdict), *(escape(cell) for cell in cells))
+        what, _, requirement = each.title.rpartition(": ")
+        if each.point is not None and each.point != last:
+            table.add_section()
+            table.add_row("", f"[bold]{escape(each.point)}[/] {escape(what)}")
+        last = each.point
+        shown = each.title if each.point is None else requirement[:1].upper() + requirement[1:]
+        clause = "" if each.clause == BENCH else f" [dim]({escape(each.clause)})[/]"
+        limit = escape(each.limit) + clause
+        table.add_row(
+            verdict(each.verdict), escape(shown), escape(each.measured), limit, escape(each.reason)
+        )
     return table
 
 

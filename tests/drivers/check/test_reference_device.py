@@ -1,0 +1,55 @@
+"""A device beside another device that is better: what agrees passes, what does not fails."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from drivers.check import Bench, CheckSettings, DeviceReference, Verdict, judge
+from drivers.profile import Profile
+from drivers.simulation import ModbusTcpServer, SimulatedDevice
+
+TRUTH = {
+    10: 2000.0, 12: 3.0, 14: 20.0, 16: 31.0, 18: 70.0, 20: 50_000.0, 22: 150_000.0
+}  # fmt: skip
+SHOWN = {
+    "flow.loop": 2000.0, "pressure.loop": 3.0, "temperature.supply": 20.3,
+    "temperature.return": 31.0, "temperature.silicon": 70.0, "power.active": 50_500.0,
+    "power.thermal": 150_000.0, "energy.counter": 1e6, "pump.reference": 40.0,
+}  # fmt: skip
+
+
+def test_a_second_device_is_the_reference(
+    station: Profile,
+    serve_tcp: Callable[[dict[int, SimulatedDevice]], ModbusTcpServer],
+    independent_server: Callable[..., Any],
+) -> None:
+    """An independent server holds what is true, with the uncertainty that its profile states."""
+    device = SimulatedDevice(station)
+    device.update(SHOWN)
+    registers = [0] * 10
+    for address, value in TRUTH.items():
+        registers += list(struct.unpack(">HH", struct.pack(">f", value)))
+        assert len(registers) == address + 2
+    other = independent_server(registers={0: registers + [0] * 5})
+    settings = CheckSettings(
+        station,
+        f"tcp://127.0.0.1:{serve_tcp({1: device}).port}",
+        1,
+        duration_s=2.0,
+        reference=DeviceReference(station, other.target, 1),
+    )
+    seen = Bench(settings).run()
+    assert seen.reference is not None
+    assert not seen.reference.simulated
+    accuracy = {f.point: f.verdict for f in judge(seen) if f.requirement == "accuracy"}
+    assert accuracy == {
+        "flow.loop": Verdict.PASS,
+        "pressure.loop": Verdict.PASS,
+        "temperature.supply": Verdict.FAIL,
+        "temperature.return": Verdict.PASS,
+        "temperature.silicon": Verdict.PASS,
+        "power.active": Verdict.FAIL,
+        "power.thermal": Verdict.PASS,
+    }
