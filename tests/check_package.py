@@ -51,6 +51,8 @@ def check_contents(wheel: Path) -> None:
         "schemas/messages/workload_announcement.schema.json",
         "schemas/redfish/DcpiService_v1.xml",
         "drivers/devices/blueprint.yaml.txt",
+        "drivers/check/check-report.schema.json",
+        "drivers/check/page.css",
         "drivers/devices/eastron_sdm630.yaml",
         "emulator/plant/facilities/campus-250mw.yaml",
         "bmc_ext/sampling/_core.abi3.so",
