@@ -108,6 +108,9 @@ def check(
             quantities=_assignments("--as", quantities),
             allow_writes=allow_writes,
         )
+        if output is not None:
+            # What cannot be written is better said before the check than after it.
+            output.mkdir(parents=True, exist_ok=True)
         # The findings say what is lost or doubted; log lines would only tear the table apart.
         logging.getLogger("drivers").setLevel(logging.CRITICAL)
         bench, seen = _run(settings)

@@ -45,6 +45,7 @@ from drivers.read_plan import ReadBlock
 _DEVICE, _REFERENCE = "device", "reference"
 _FIRST_TRIES = 5
 _FIRST_VALUES_S = 4.0
+_GONE_S = 0.5
 # Beyond this share of the reference a value is not inexact but another one.
 _FAR = 0.2
 # Called with the part that is going on and its done share, 0 to 1.
@@ -161,6 +162,9 @@ class Bench:
         transport = self._protocol.transport(self._protocol.parse_target(target), profile.transport)
         with contextlib.closing(transport):
             yield transport
+        if profile.transport.tcp_clients is not None:
+            # It may still take the client that has just gone for its only one.
+            time.sleep(_GONE_S)
 
     def _read_by_itself(self, target: str) -> tuple[dict[str, float | None], FastReader]:
         """First values, then as many as the bus allows; TransportError if it never answers."""

@@ -25,6 +25,8 @@ from drivers.errors import TransportError
 from drivers.profile_types import Transport as TransportSettings
 
 _CONNECT_S = 2.0
+# A device that takes one client only refuses others for a moment after that has gone.
+_BUSY_S = 0.5
 _MOST_BYTES = 4096
 # A frame's bytes may come in pieces; these belong together when they are at most so far apart.
 _FRAME_GAP_S = 0.02
@@ -135,7 +137,7 @@ class TcpTap(BusTap):
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         try:
-            device = socket.create_connection(self._device, _CONNECT_S)
+            device = self._connect()
         except OSError as error:
             self.note(f"no connection to {self._device[0]}:{self._device[1]}: {error}")
             _reset(client)
@@ -145,6 +147,17 @@ class TcpTap(BusTap):
             end.settimeout(_CONNECT_S)
         self.note("connected")
         self._pairs[client] = device
+
+    def _connect(self) -> socket.socket:
+        """A connection to the device, which may need a moment after the one before."""
+        until = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                return socket.create_connection(self._device, _CONNECT_S)
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_TICK_S)
 
     def _pass_on(
         self, client: socket.socket, source: socket.socket, sink: socket.socket, kind: str

@@ -27,6 +27,7 @@ _QUIET_S = 0.06
 # Modbus Application Protocol V1.1b3, 5.1: 99 is a public function that nobody has defined.
 _UNDEFINED_FUNCTION = 99
 _HIGHEST_ADDRESS = 0xFFFF
+_MODBUS_TCP_PORT = 502  # registered with IANA for Modbus
 # The same, 6.3 and 6.4: at most 125 registers in one read.
 _TOO_MANY = 126
 _READ_DEVICE_IDENTIFICATION = bytes([0x2B, 0x0E, 1, 0])
@@ -47,7 +48,8 @@ class RawModbus:
         if parts.scheme == "serial":
             self._fd = os.open(parts.path, os.O_RDWR | os.O_NOCTTY)
         else:
-            self._socket = socket.create_connection((parts.hostname, parts.port), timeout_s)
+            address = (parts.hostname, parts.port or _MODBUS_TCP_PORT)
+            self._socket = socket.create_connection(address, timeout_s)
             self._fd = self._socket.fileno()
 
     def __enter__(self) -> RawModbus:

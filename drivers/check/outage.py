@@ -24,11 +24,17 @@ _KINDS = (
 
 
 def pulls(
-    engine: Engine, device_id: str, tap: BusTap, every_s: float, progress: Callable[[float], None]
+    engine: Engine,
+    device_id: str,
+    tap: BusTap,
+    every_s: float,
+    progress: Callable[[float], None],
+    patience_s: float = _PATIENCE_S,
 ) -> Iterator[Pull]:
     """Take a device's connection away, in two ways; nothing when it was never read.
 
-    `every_s` is the fastest poll: what the engine waits for it is not the device's time.
+    `every_s` is the fastest poll: what the engine waits for it is not the device's time. After
+    `patience_s` more a device is not waited for.
     """
     if not _State.of(engine, device_id).newest:
         return
@@ -37,11 +43,11 @@ def pulls(
         before = _State.of(engine, device_id)
         tap.pull(outage_s, silently=silently)
         time.sleep(outage_s)
-        seconds = before.read_again(engine, device_id, every_s)
+        seconds = before.read_again(engine, device_id, every_s, patience_s)
         note = ""
         if seconds is None and isinstance(tap, TcpTap):
             tap.release()
-            if before.read_again(engine, device_id, every_s) is not None:
+            if before.read_again(engine, device_id, every_s, patience_s) is not None:
                 note = "it held the dead connection and took no other until that was closed"
         yield Pull(kind, seconds, note)
 
@@ -60,10 +66,12 @@ class _State:
         lost = frozenset(n for n, r in readings.items() if r.quality is Quality.COMM_ERROR)
         return cls(max(times, default=0.0), lost)
 
-    def read_again(self, engine: Engine, device_id: str, every_s: float) -> float | None:
+    def read_again(
+        self, engine: Engine, device_id: str, every_s: float, patience_s: float
+    ) -> float | None:
         """Seconds until all was read anew, beyond the wait for a poll; None when too long."""
         began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < every_s + _PATIENCE_S:
+        while (elapsed := time.monotonic() - began) < every_s + patience_s:
             now = _State.of(engine, device_id)
             if now.newest > self.newest + _SURELY_NEW_S and now.lost <= self.lost:
                 return max(0.0, elapsed - every_s)
