@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,13 @@ from rich.progress import Progress
 
 from drivers import cli_tables
 from drivers.cli_check import check
-from drivers.cli_options import Failure, clear_errors, profile_dirs_option, until_interrupted
+from drivers.cli_options import (
+    Failure,
+    clear_errors,
+    profile_dirs_option,
+    quiet,
+    until_interrupted,
+)
 from drivers.cli_simulate import simulate
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TransportError
@@ -200,9 +205,8 @@ def _report(
             specs.append(DeviceSpec(name, str(best.path), target, unit.unit, timeout_ms=timeout_ms))
     if not specs:
         raise Failure("no profile fits; name one with --profile to read by it", 1)
-    # The tables say what is lost or doubted; log lines would only tear them apart.
-    logging.getLogger("drivers").setLevel(logging.CRITICAL)
-    _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
+    with quiet():
+        _show_readings(console, Engine(specs, profile_dirs=profile_dirs), follow)
 
 
 def _show_readings(console: Console, engine: Engine, follow: bool) -> None:

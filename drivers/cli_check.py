@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from drivers.check import (
     sentence,
     write_files,
 )
-from drivers.cli_options import Failure, clear_errors, profile_dirs_option
+from drivers.cli_options import Failure, clear_errors, profile_dirs_option, quiet
 from drivers.profile import load_profile
 
 
@@ -111,9 +110,8 @@ def check(
         if output is not None:
             # What cannot be written is better said before the check than after it.
             output.mkdir(parents=True, exist_ok=True)
-        # The findings say what is lost or doubted; log lines would only tear the table apart.
-        logging.getLogger("drivers").setLevel(logging.CRITICAL)
-        bench, seen = _run(settings)
+        with quiet():
+            bench, seen = _run(settings)
         findings = judge(seen)
         if output is not None:
             write_files(output, seen, findings, bench.records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,3 +51,15 @@ def until_interrupted() -> Iterator[None]:
         return
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No log lines of the drivers meanwhile: tables say what is lost, lines would tear them."""
+    log = logging.getLogger("drivers")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
