@@ -67,8 +67,6 @@ def _points(shown: Profile) -> Table:
     columns = ["point", "register", "unit", "range", "accuracy", "group"]
     table = _table(*columns, *(["write"] if writable else []))
     table.columns[1].no_wrap = shown.protocol == "modbus"  # an address is read in one piece
-    table = new_table(*columns, *(["write"] if writable else []))
-    table.columns[1].no_wrap = True  # an address is read in one piece
     for point in shown.points.values():
         table.add_row(
             point.name,

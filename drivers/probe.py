@@ -151,7 +151,7 @@ def evidence_bits(profile: Profile) -> float:
     return texts + sum(_condition_bits(c, profile.points[c.point]) for c in profile.identify)
 
 
-def _text_holds(transport: Transport, unit: int, text: TextCondition, timeout_s: float) -> bool:
+def _text_holds(transport: _Memory, unit: int, text: TextCondition, timeout_s: float) -> bool:
     data = transport.read(unit, ReadBlock(text.fc, text.address, len(text.registers)), timeout_s)
     return text.holds(bytes_to_registers(data))
 

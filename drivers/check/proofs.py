@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from drivers.check.observations import Proof
-from drivers.codec import PointCodec, registers_to_bytes
+from drivers.codec import PointCodec
 from drivers.profile_types import Golden, Profile
+from drivers.register_image import golden_values
 
 # Golden vectors are numbers of manuals: exact but for single precision.
 _GOLDEN_RELATIVE = 1e-6
@@ -24,14 +25,11 @@ def golden_proofs(profile: Profile) -> list[Proof]:
 
 
 def _golden_proof(profile: Profile, vector: Golden) -> Proof:
+    decoded = golden_values(profile, vector)
+    shown = " ".join(f"{register:04X}" for register in vector.registers)
     for name, expected in vector.expect.items():
-        point = profile.point(name)
-        start = point.address - vector.address
-        registers = vector.registers[start : start + point.registers]
-        codec = PointCodec(point)
-        value, _ = codec.decode(registers_to_bytes(registers))
-        own = None if value is None else codec.to_device(value)
-        text = f"{name} = {expected} from {' '.join(f'{r:04X}' for r in registers)}"
+        own, _ = decoded[name]
+        text = f"{name} = {expected} from {shown}"
         if own is None or expected is None:
             if own is not expected:
                 return Proof(text, False, f"decodes to {own}")

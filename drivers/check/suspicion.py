@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.check.observations import Suspicion
-from drivers.codec import ORDERS, QUALITIES, PointCodec
+from drivers.codec import QUALITIES, PointCodec
 from drivers.errors import TransportError
 from drivers.profile_types import Point, Profile
 from drivers.protocol import Transport, protocol_named
 from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
+from drivers.register_types import ORDERS
 
 _SHIFTS = (0, -1, 1)
 # A value that is within this share of the reference fits it.

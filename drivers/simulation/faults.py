@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from drivers.codec import ORDERS
 from drivers.profile import Profile
+from drivers.register_types import ORDERS
 from drivers.simulation.device import SimulatedDevice
 
 # Of what is measured, in the order in which they act: the sensor first, its registers last.

@@ -31,6 +31,8 @@ _SILENCE_S = 0.02
 _BROADCAST = 0
 _LEAST_FRAME = 4
 _IDENTIFY = 0x2B
+# Functions whose request is an address and a count or a value.
+_FOUR_BYTES = (*BIT_FUNCTIONS, 3, 4, 6)
 
 
 def crc16(frame: bytes) -> bytes:
@@ -165,7 +167,7 @@ def _request_length(data: bytes) -> int | None:
 
 def _perform(device: SimulatedDevice, function: int, data: bytes) -> bytes:
     """The data of the answer to one request; raises RefusedRequestError."""
-    if len(data) < 5 if function == 16 else function in (3, 4, 6) and len(data) != 4:
+    if len(data) < 5 if function == 16 else function in _FOUR_BYTES and len(data) != 4:
         raise RefusedRequestError(ILLEGAL_VALUE)
     if function in (3, 4):
         address, count = struct.unpack(">HH", data)

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from drivers.modbus import TcpTransport
+from drivers.modbus_tcp import TcpTransport
 from drivers.probe import scan
 from drivers.profile import list_profiles, load_profile
 from drivers.read_plan import ReadBlock
