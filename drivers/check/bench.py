@@ -152,6 +152,11 @@ class Bench:
     def _timeout_s(self) -> float:
         return self.settings.profile.transport.timeout_s
 
+    def _unit_at(self, target: str) -> int:
+        """The unit; a target of some protocols names it."""
+        own: int | None = getattr(self._protocol.parse_target(target), "unit", None)
+        return self.settings.unit if own is None else own
+
     def _is_simulated(self, target: str) -> bool:
         # A pause lets a line's first, unknown function die away before the next request.
         return is_simulated(target, self.settings.unit, self._timeout_s())
@@ -169,7 +174,7 @@ class Bench:
     def _read_by_itself(self, target: str) -> tuple[dict[str, float | None], FastReader]:
         """First values, then as many as the bus allows; TransportError if it never answers."""
         with self._transport(target) as transport:
-            reader = FastReader(transport, self.settings.profile, self.settings.unit)
+            reader = FastReader(transport, self.settings.profile, self._unit_at(target))
             first = self._first_values(reader, target)
             seconds = min(30.0, max(1.0, self.settings.duration_s / 2.0))
             reader.poll(seconds, partial(self._report, "refresh"))
@@ -192,7 +197,7 @@ class Bench:
 
     def _loaded(self, target: str) -> Load:
         with self._transport(target) as transport:
-            reader = FastReader(transport, self.settings.profile, self.settings.unit)
+            reader = FastReader(transport, self.settings.profile, self._unit_at(target))
             seconds = min(10.0, max(0.5, self.settings.duration_s / 6.0))
             return reader.load(seconds, partial(self._report, "load"))
 
@@ -353,7 +358,7 @@ class Bench:
         )
         with self._transport(target) as transport:
             seen = unbounded_values(
-                transport, self.settings.profile, self.settings.unit, self._timeout_s()
+                transport, self.settings.profile, self._unit_at(target), self._timeout_s()
             )
             scales = [
                 scale
