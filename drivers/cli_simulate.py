@@ -13,6 +13,7 @@ from drivers.cli_options import Failure, clear_errors, profile_dirs_option, unti
 from drivers.profile import Profile, load_profile
 from drivers.simulation import (
     FAULTS,
+    REGISTER_FAULTS,
     Disturbance,
     Fault,
     ModbusRtuServer,
@@ -23,6 +24,8 @@ from drivers.simulation import (
     apply_to_device,
     parse_fault,
 )
+from drivers.simulation.point_values import PointValues
+from drivers.simulation.served_values import Place, serve_values
 from drivers.target import TcpTarget, parse_target
 
 # How finely a device's time moves: as its fastest group measures, within these.
@@ -34,8 +37,13 @@ _FAULT_HELP = "; ".join(f"{name} {what}" for name, what in FAULTS.items())
 
 @click.command()
 @click.argument("profile")
-@click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP there.")
-@click.option("--pty", type=click.Path(path_type=Path), help="Serve Modbus RTU on a new pty.")
+@click.option("--tcp", metavar="HOST:PORT", help="Serve there (SNMP by UDP).")
+@click.option("--pty", type=click.Path(path_type=Path), help="Serve on a new pty.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Be a chip of Linux (sysfs) in this folder.",
+)
 @click.option("--unit", type=click.IntRange(0, 255), help="The unit; the profile's if not given.")
 @click.option(
     "--set",
@@ -64,6 +72,7 @@ def simulate(
     profile: str,
     tcp: str | None,
     pty: Path | None,
+    folder: Path | None,
     unit: int | None,
     fixed: Sequence[str],
     faults: Sequence[str],
@@ -72,30 +81,33 @@ def simulate(
     profile_dirs: Sequence[Path],
 ) -> None:
     """Be the device of PROFILE until Ctrl-C, moving as its profile says."""
-    if (tcp is None) == (pty is None):
-        raise Failure("give either --tcp HOST:PORT or --pty PATH", 2)
+    if sum(place is not None for place in (tcp, pty, folder)) != 1:
+        raise Failure("give either --tcp HOST:PORT or --pty PATH or --folder PATH", 2)
     with clear_errors():
         loaded = load_profile(profile, profile_dirs)
-        if loaded.protocol != "modbus":
-            raise Failure(f"{loaded.id} speaks {loaded.protocol}; Modbus can be simulated", 2)
-        simulated = SimulatedDevice(loaded)
+        modbus = loaded.protocol == "modbus"
+        simulated = SimulatedDevice(loaded) if modbus else PointValues(loaded)
         known = _faults(simulated.profile, faults)
         apply_to_device(simulated, known, seed)
         disturbance = Disturbance(simulated.profile, known, seed)
         values = _fixed_values(simulated.profile, fixed)
         behaviour = SimulatedBehaviour(simulated, values, disturbance)
         simulated.on_write = lambda point, value: click.echo(f"written: {point} = {value:g}")
-        devices = {simulated.profile.transport.unit if unit is None else unit: simulated}
-        with until_interrupted(), _served(devices, tcp, pty) as where:
-            click.echo(f"{simulated.profile.id} is unit {next(iter(devices))} on {where}")
+        number = loaded.transport.unit if unit is None else unit
+        with until_interrupted(), _served(simulated, number, tcp, pty, folder) as where:
+            click.echo(f"{loaded.id} is unit {number} on {where}")
             _move(behaviour, speed)
 
 
 def _faults(profile: Profile, texts: Sequence[str]) -> list[Fault]:
     try:
-        return [parse_fault(text, profile) for text in texts]
+        faults = [parse_fault(text, profile) for text in texts]
     except ValueError as error:
         raise Failure(f"--fault {error}", 2) from None
+    for fault in faults:
+        if profile.protocol != "modbus" and fault.name in REGISTER_FAULTS:
+            raise Failure(f"--fault {fault.name}: {profile.id} has no Modbus registers", 2)
+    return faults
 
 
 def _fixed_values(profile: Profile, fixed: Sequence[str]) -> dict[str, float]:
@@ -113,26 +125,39 @@ def _fixed_values(profile: Profile, fixed: Sequence[str]) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _served(
-    devices: dict[int, SimulatedDevice], tcp: str | None, pty: Path | None
+    simulated: SimulatedDevice | PointValues,
+    unit: int,
+    tcp: str | None,
+    pty: Path | None,
+    folder: Path | None,
 ) -> Iterator[str]:
-    """The devices on their server; gives the target that reaches it."""
-    if tcp is not None:
-        target = parse_target(f"tcp://{tcp}")
+    """The device on its server; gives the target that reaches it."""
+    with contextlib.ExitStack() as stack:
+        line = None if pty is None else stack.enter_context(contextlib.closing(PseudoTerminal(pty)))
+        target = parse_target(f"tcp://{tcp or '127.0.0.1:0'}")
         assert isinstance(target, TcpTarget)
-        server = ModbusTcpServer(devices, target.host, target.port)
-        server.start()
-        try:
-            yield f"tcp://{target.host}:{server.port}"
-        finally:
-            server.stop()
-        return
-    with contextlib.closing(PseudoTerminal(pty)) as line:
-        slave = ModbusRtuServer(devices, line.master_fd)
-        slave.start()
-        try:
-            yield f"serial://{pty.absolute() if pty else line.path}"
-        finally:
-            slave.stop()
+        if isinstance(simulated, PointValues):
+            place = Place(target.host, target.port, line, folder)
+            try:
+                where = stack.enter_context(serve_values(simulated, place))
+            except ValueError as error:
+                raise Failure(str(error), 2) from error
+        elif folder is not None:
+            raise Failure("Modbus is served by --tcp or --pty", 2)
+        elif line is not None:
+            slave = ModbusRtuServer({unit: simulated}, line.master_fd)
+            slave.start()
+            stack.callback(slave.stop)
+            where = f"serial://{line.path}"
+        else:
+            server = ModbusTcpServer({unit: simulated}, target.host, target.port)
+            server.start()
+            stack.callback(server.stop)
+            where = f"tcp://{target.host}:{server.port}"
+        # The name that was asked for stays when the pty's own changes.
+        yield (
+            where if line is None or pty is None else where.replace(line.path, str(pty.absolute()))
+        )
 
 
 def _move(behaviour: SimulatedBehaviour, speed: float) -> None:

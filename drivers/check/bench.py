@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from drivers.check.bus_tap import BusTap, Record, tap_for
-from drivers.check.limits import quantity_of
+from drivers.check.limits import LIMITS, quantity_of
 from drivers.check.modbus_wire import abandoned_request, answers, is_simulated, wrong_requests
 from drivers.check.observations import (
     Load,
@@ -39,6 +39,7 @@ from drivers.check.suspicion import scale_suspicion, suspicions
 from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, DeviceStatistics, Engine
 from drivers.errors import TransportError
+from drivers.profile_types import Point
 from drivers.protocol import protocol_named
 from drivers.read_plan import ReadBlock
 
@@ -177,8 +178,23 @@ class Bench:
             reader = FastReader(transport, self.settings.profile, self._unit_at(target))
             first = self._first_values(reader, target)
             seconds = min(30.0, max(1.0, self.settings.duration_s / 2.0))
-            reader.poll(seconds, partial(self._report, "refresh"))
+            reader.poll(seconds, self._quickest_s(), partial(self._report, "refresh"))
         return first, reader
+
+    def _quickest_s(self) -> float:
+        """The shortest interval that is declared, or that the standard asks of a point."""
+        profile = self.settings.profile
+        asked = [group.source_s for group in profile.groups.values()]
+        for point in profile.points.values():
+            limit = LIMITS.get(self._quantity(point) or "")
+            if limit is not None and limit.interval_s is not None:
+                asked.append(limit.interval_s)
+        return min(asked)
+
+    def _quantity(self, point: Point) -> str | None:
+        """As what a point is judged."""
+        told = self.settings.quantities.get(point.name)
+        return quantity_of(self.settings.profile, point) if told is None else told
 
     def _first_values(self, reader: FastReader, target: str) -> dict[str, float | None]:
         failure: str | None = None
@@ -326,7 +342,7 @@ class Bench:
             codec = PointCodec(point)
             shares = served.samples.qualities(name)
             ok_share = shares.pop("ok", 0.0)
-            quantity = self.settings.quantities.get(name) or quantity_of(profile, point)
+            quantity = self._quantity(point)
             points[name] = PointObservation(
                 name=name,
                 unit=codec.unit,

@@ -175,10 +175,9 @@ class FastReader:
                 self._columns[name].add(now, value, None)
         return values, failure
 
-    def poll(self, duration_s: float, progress: Progress) -> None:
-        """Read again and again, a few times as fast as the device says that it measures."""
-        quickest = min(group.source_s for group in self._profile.groups.values())
-        every_s = max(_FASTEST_POLL_S, quickest / 8.0)
+    def poll(self, duration_s: float, quickest_s: float, progress: Progress) -> None:
+        """Read again and again, a few times in `quickest_s`, which is to be seen."""
+        every_s = max(_FASTEST_POLL_S, quickest_s / 8.0)
         began = time.monotonic()
         following = began
         while (elapsed := time.monotonic() - began) < duration_s:

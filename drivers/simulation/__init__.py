@@ -2,12 +2,20 @@
 
 from drivers.simulation.behaviour import SimulatedBehaviour
 from drivers.simulation.device import RefusedRequestError, SimulatedDevice
-from drivers.simulation.faults import FAULTS, Disturbance, Fault, apply_to_device, parse_fault
+from drivers.simulation.faults import (
+    FAULTS,
+    REGISTER_FAULTS,
+    Disturbance,
+    Fault,
+    apply_to_device,
+    parse_fault,
+)
 from drivers.simulation.rtu_server import ModbusRtuServer, PseudoTerminal
 from drivers.simulation.tcp_server import ModbusTcpServer
 
 __all__ = [
     "FAULTS",
+    "REGISTER_FAULTS",
     "Disturbance",
     "Fault",
     "ModbusRtuServer",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.codec import PointCodec
 from drivers.simulation.device import SimulatedDevice
 from drivers.simulation.faults import Disturbance
+
+if TYPE_CHECKING:
+    from drivers.simulation.point_values import PointValues
 
 
 class SimulatedBehaviour:
@@ -20,7 +23,7 @@ class SimulatedBehaviour:
 
     def __init__(
         self,
-        device: SimulatedDevice,
+        device: SimulatedDevice | PointValues,
         fixed: Mapping[str, float] | None = None,
         disturbance: Disturbance | None = None,
     ) -> None:

@@ -11,10 +11,14 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from drivers.profile import Profile
 from drivers.register_types import ORDERS
 from drivers.simulation.device import SimulatedDevice
+
+if TYPE_CHECKING:
+    from drivers.simulation.point_values import PointValues
 
 # Of what is measured, in the order in which they act: the sensor first, its registers last.
 SIGNAL_FAULTS = {
@@ -36,6 +40,8 @@ DEVICE_FAULTS = {
     "slow": "answers so many seconds late",
 }
 FAULTS = SIGNAL_FAULTS | DEVICE_FAULTS
+# Those that only a device of Modbus registers can have.
+REGISTER_FAULTS = frozenset({"word-order", "off-by-one", "exceptions"})
 
 _DEFAULTS = {"word-order": "CDAB", "off-by-one": "1", "backwards": "10%", "stuck": "0"}
 _FALLS_AFTER_S = 1.0
@@ -91,20 +97,30 @@ def _amount(text: str, name: str, written: str) -> tuple[float, bool]:
     return amount, relative
 
 
-def apply_to_device(device: SimulatedDevice, faults: Iterable[Fault], seed: int) -> None:
-    """Give a device the faults that it has as such; those of what is measured are left out."""
+def apply_to_device(
+    device: SimulatedDevice | PointValues, faults: Iterable[Fault], seed: int
+) -> None:
+    """Give a device the faults that it has as such; those of what is measured are left out.
+
+    REGISTER_FAULTS are left out, too, where there are no registers.
+    """
     device.random.seed(seed)
     for fault in faults:
-        if fault.name == "word-order":
-            device.misorder(fault.text)
-        elif fault.name == "off-by-one":
-            device.shift = int(fault.amount)
-        elif fault.name == "drop-outs":
+        if fault.name == "drop-outs":
             device.drop_outs = fault.amount
-        elif fault.name == "exceptions":
-            device.exceptions = fault.amount
         elif fault.name == "slow":
             device.delay_s = fault.amount
+        elif isinstance(device, SimulatedDevice):
+            _apply_to_registers(device, fault)
+
+
+def _apply_to_registers(device: SimulatedDevice, fault: Fault) -> None:
+    if fault.name == "word-order":
+        device.misorder(fault.text)
+    elif fault.name == "off-by-one":
+        device.shift = int(fault.amount)
+    elif fault.name == "exceptions":
+        device.exceptions = fault.amount
 
 
 class Disturbance:

@@ -97,3 +97,18 @@ def test_simulate_serves_a_fault_to_an_independent_master(start: Start) -> None:
         kind = master.DATATYPE.FLOAT32
         assert master.convert_from_registers(registers, kind, word_order="little") == 2.5
         assert master.read_holding_registers(256, count=1, device_id=1).exception_code == 2
+
+
+def test_a_chip_of_linux_is_simulated_and_checked(start: Start, tmp_path: Path) -> None:
+    """Beside Modbus too a device is simulated with faults and checked, though without a trace."""
+    _, line = start(
+        "simulate", "linux.lm75", "--folder", str(tmp_path), "--fault", "refresh=0.25"
+    )  # fmt: skip
+    target = re.search(r"sysfs://\S+", line)
+    assert target is not None, line
+    result = run("check", "linux.lm75", target[0], "--duration", "4", "--as", "temperature=silicon")
+    said = " ".join(result.stdout.split())
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Sampling rate" in said
+    assert "regular as a clock: the device is slow" in said
+    assert "no byte stream: no bus trace" in said
