@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from drivers.check.bus_tap import BusTap, Record, tap_for
-from drivers.check.limits import LIMITS, quantity_of
+from drivers.check.limits import LIMITS, own_range, quantity_of
 from drivers.check.modbus_wire import abandoned_request, answers, is_simulated, wrong_requests
 from drivers.check.observations import (
     Load,
@@ -35,7 +35,7 @@ from drivers.check.sampling import (
 )
 from drivers.check.series import Series
 from drivers.check.settings import CheckSettings, checked_pairs
-from drivers.check.suspicion import scale_suspicion, suspicions
+from drivers.check.suspicion import far_off, scale_suspicion, suspicions
 from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, DeviceStatistics, Engine
 from drivers.errors import TransportError
@@ -47,8 +47,6 @@ _DEVICE, _REFERENCE = "device", "reference"
 _FIRST_TRIES = 5
 _FIRST_VALUES_S = 4.0
 _GONE_S = 0.5
-# Beyond this share of the reference a value is not inexact but another one.
-_FAR = 0.2
 # Called with the part that is going on and its done share, 0 to 1.
 Report = Callable[[str, float], None]
 
@@ -349,7 +347,7 @@ class Bench:
                 quantity=None if quantity == "none" else quantity,
                 monotonic=point.monotonic,
                 resolution=codec.resolution(),
-                own_range=_own_range(codec),
+                own_range=own_range(codec),
                 source_s=profile.groups[point.group].source_s,
                 polled=polled[name],
                 fast=fast[name],
@@ -382,26 +380,11 @@ class Bench:
                 if not points[name].monotonic
                 and (scale := scale_suspicion(name, seen.get(name), true)) is not None
             ]
-            if scales or not self._modbus or not (wrong or _far(seen, truth)):
+            if scales or not self._modbus or not (wrong or far_off(seen, truth)):
                 return scales
             return suspicions(
                 transport, self.settings.unit, self.settings.profile, self._timeout_s(), truth
             )
-
-
-def _own_range(codec: PointCodec) -> tuple[float, float] | None:
-    """What the profile says that the point can be, canonical."""
-    if codec.point.range is None:
-        return None
-    ends = sorted(codec.to_canonical(end) for end in codec.point.range)
-    return ends[0], ends[1]
-
-
-def _far(seen: Mapping[str, float], truth: Mapping[str, float]) -> bool:
-    """Whether any value is nowhere near the reference's."""
-    return any(
-        abs(seen[name] - true) > _FAR * abs(true) for name, true in truth.items() if name in seen
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,3 +181,11 @@ def _temperature(profile: Profile, name: str) -> str | None:
         if pattern.search(name):
             return quantity
     return "coolant" if profile.kind.startswith("Temperature") else None
+
+
+def own_range(codec: PointCodec) -> tuple[float, float] | None:
+    """What the profile says that the point can be, canonical."""
+    if codec.point.range is None:
+        return None
+    ends = sorted(codec.to_canonical(end) for end in codec.point.range)
+    return ends[0], ends[1]

@@ -18,6 +18,8 @@ from drivers.register_types import ORDERS
 _SHIFTS = (0, -1, 1)
 # A value that is within this share of the reference fits it.
 _FITS = 0.05
+# Beyond this share of the reference a value is not inexact but another one.
+_FAR = 0.2
 # What explains fewer of the demands is chance.
 _CONVINCING = 0.85
 # Scales that are taken for one another: powers of ten, minutes and seconds, hours, m³/h.
@@ -191,3 +193,10 @@ def scale_suspicion(point: str, device: float | None, reference: float) -> Suspi
         if math.isclose(ratio, factor, rel_tol=_SCALE_FITS):
             return Suspicion(f"{point} is {text}", f"it reads {ratio:.5g} times the reference")
     return None
+
+
+def far_off(seen: Mapping[str, float], truth: Mapping[str, float]) -> bool:
+    """Whether any value is nowhere near the reference's."""
+    return any(
+        abs(seen[name] - true) > _FAR * abs(true) for name, true in truth.items() if name in seen
+    )
