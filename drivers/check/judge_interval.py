@@ -57,10 +57,10 @@ def judge_interval(point: PointObservation, limit: Limit) -> Finding:
 def interval_verdict(seen: Refresh, longest_s: float) -> tuple[Verdict, str]:
     """Whether a refresh interval is at most `longest_s`, and why."""
     if seen.interval_s is None or seen.resolution_s is None or seen.shortest_s is None:
-        times = "never" if not seen.changes else f"only {seen.changes} times"
+        seldom = f"changed only {seen.changes} times" if seen.changes else "never changed"
         return (
             Verdict.INCONCLUSIVE,
-            f"the value changed {times}: unknown, not slow; let the quantity move, or check longer",
+            f"the value {seldom}: unknown, not slow; let the quantity move, or check longer",
         )
     if seen.interval_s - seen.resolution_s <= longest_s * (1.0 + _CLOCK):
         return Verdict.PASS, f"{seen.changes} changes"
