@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import uuid
@@ -12,6 +13,7 @@ from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, WaveformConfig
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
@@ -73,6 +75,7 @@ class Service:
     ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
+        self.lifecycle = Lifecycle(self.clock)
         self.state = state or StateDirectory(config.state_dir)
         self.accounts = Accounts(self.state, clock=self.clock)
         self.sessions = Sessions(
@@ -138,6 +141,8 @@ class Service:
             access=self.access,
             facility_sensors=facility_sensors(config),
             device_sensors=DeviceSensors(self.devices),
+            lifecycle=self.lifecycle,
+            time_bound=self.timekeeper,
             host=host,
         )
         self._stopping = threading.Event()
@@ -168,22 +173,32 @@ class Service:
         self.accounts.close()
         self.state.close()
 
-    def serve(self, on_ready: Callable[[int], None]) -> None:
-        """Measure and answer requests until SIGINT or SIGTERM; `on_ready` is told the port."""
+    def serve(self, on_ready: Callable[[Config, int], None]) -> bool:
+        """Measure and answer requests until SIGINT or SIGTERM; `on_ready` is told the port.
+
+        True where a client asked for a restart: make another Service on the same state then.
+        """
         listen = self.config.listen
         listener = bind(listen.host, listen.port)
         tls = server_context(*self._certificate())
-        port = listener.getsockname()[1]
+        port = self.lifecycle.port = listener.getsockname()[1]
         self.start()
         try:
             with (
                 Lane("request", threads=_THREADS, waiting=_WAITING) as requests,
                 Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS) as passwords,
             ):
-                run(self.front(requests, passwords), listener, tls, lambda: on_ready(port))
+                run(
+                    self.front(requests, passwords),
+                    listener,
+                    tls,
+                    lambda: on_ready(self.config, port),
+                    self.lifecycle.serve_until,
+                )
         finally:
             listener.close()
             self.stop()
+        return self.lifecycle.restarting
 
     def front(self, requests: Lane, passwords: Lane) -> Front:
         """The ASGI application over these parts."""
@@ -215,6 +230,13 @@ class Service:
                 self.commands.tick(self.clock.unix_ns() / 1e9)
             except Exception:
                 _LOG.exception("the control tick failed; it goes on with the next")
+
+
+def on_same_port(ended: Service) -> Config:
+    """The configuration with which the successor of a service is found where it was."""
+    port, config = ended.lifecycle.port, ended.config
+    assert port is not None
+    return dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
 
 
 def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngine:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bmc_ext.config import parse_config
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.service import Service
+from bmc_ext.service import Service, on_same_port
 from bmc_ext.state import StateDirectory, default_state_path
 from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
@@ -59,7 +59,8 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
         sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
         service = Service(config, host=host, sink=sink, state=state)
         service.accounts.ensure(USER, PASSWORD, "Administrator")
-        service.serve(lambda bound: _announce(console, config.facility.name, bound))
+        while service.serve(lambda ready, bound: _announce(console, ready.facility.name, bound)):
+            service = Service(on_same_port(service), host=host, sink=sink)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

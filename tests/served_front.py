@@ -43,7 +43,9 @@ class OneSystem:
     def __init__(self) -> None:
         self.color = "Off"
         self.writes = 0
-        self.types = ("ComputerSystem.v1_0_0.ComputerSystem",)
+        self.types: tuple[str, ...] = ("ComputerSystem.v1_0_0.ComputerSystem",)
+
+    runs_here = False
 
     def members(self, collection: str) -> tuple[str, ...]:
         """One system and nothing else."""

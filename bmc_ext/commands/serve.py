@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 import schemas
-from bmc_ext.config import load_config
+from bmc_ext.config import Config, load_config
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.security.accounts import Accounts
-from bmc_ext.service import Service
+from bmc_ext.service import Service, on_same_port
 from bmc_ext.state import StateDirectory
 
 
@@ -62,15 +62,18 @@ def serve(
         raise ConfigurationError(
             f"there is no account yet: dcpi-bmc serve --config {config_file} --set-password USER"
         )
-    service.serve(lambda bound: click.echo(_ready_line(service, bound)))
+    while service.serve(_echo_ready):
+        service = Service(on_same_port(service))
 
 
-def _ready_line(service: Service, port: int) -> str:
-    host = service.config.listen.host
+def _echo_ready(config: Config, port: int) -> None:
+    click.echo(_ready_line(config, port))
+
+
+def _ready_line(config: Config, port: int) -> str:
+    host = config.listen.host
     shown = f"[{host}]" if ":" in host else host
-    return (
-        f"dcpi-bmc: serving https://{shown}:{port}/redfish/v1 (control: {service.config.control})"
-    )
+    return f"dcpi-bmc: serving https://{shown}:{port}/redfish/v1 (control: {config.control})"
 
 
 def _password() -> str:

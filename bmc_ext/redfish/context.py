@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
 from bmc_ext.control.commands import Commands
+from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.host import HostBMC
@@ -20,6 +21,7 @@ from bmc_ext.security.sessions import Sessions
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.telemetry.snapshot import SnapshotStore
+from bmc_ext.timekeeping import TimeBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Context:
     access: AccessAudit
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
+    lifecycle: Lifecycle
+    time_bound: Callable[[], TimeBound]
     host: HostBMC | None = None
 
 

@@ -66,7 +66,7 @@ class Dispatcher:
             resource, params = found
             response = self._handle(resource, params, request)
         except (DcpiError, DriverError) as error:
-            response = error_response(error)
+            response = error_response(error, request.path)
             self._note(request, response.status)
         except Exception:
             _LOG.exception("%s %s failed", request.method, request.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bmc_ext.errors import (
@@ -11,11 +12,10 @@ from bmc_ext.errors import (
     MessageError,
     NotFoundError,
 )
+from bmc_ext.redfish.base_messages import PREFIX, fitting, of_action
 from bmc_ext.redfish.context import Response
 from bmc_ext.redfish.host import HostError
 from drivers.errors import WriteRefusedError
-
-_REGISTRY = "Base.1.19"
 
 _MESSAGE_OF_STATUS = {
     400: "PropertyValueError",
@@ -26,8 +26,6 @@ _MESSAGE_OF_STATUS = {
     408: "OperationTimeout",
     409: "ResourceInUse",
     412: "PreconditionFailed",
-    413: "PayloadTooLarge",
-    415: "UnsupportedMediaType",
     428: "PreconditionRequired",
     500: "InternalError",
     503: "ServiceTemporarilyUnavailable",
@@ -52,7 +50,8 @@ _RESOLUTION_OF_STATUS = {
 class RedfishError(DcpiError):
     """A refusal with its HTTP status, text, and the JSON Pointer of the property at fault.
 
-    `message` is its key in the Base registry, the usual one of the status when empty.
+    `message` is its key in the Base registry, the usual one of the status when empty, and `args`
+    what fills the placeholders of that message.
     """
 
     def __init__(
@@ -63,26 +62,34 @@ class RedfishError(DcpiError):
         *,
         headers: dict[str, str] | None = None,
         message: str = "",
+        args: Sequence[str] = (),
     ) -> None:
         super().__init__(text)
         self.status = status
         self.message = message
+        self.message_args = tuple(args)
         self.property_path = property_path
         self.headers = headers or {}
 
 
 def error_body(
-    status: int, text: str, property_path: str = "", message: str = ""
+    status: int,
+    text: str,
+    property_path: str = "",
+    message: str = "",
+    args: Sequence[str] = (),
+    path: str = "",
 ) -> dict[str, Any]:
-    """The `error` object with one ExtendedInfo message naming the property where there is one."""
-    key = message or _MESSAGE_OF_STATUS.get(status, "GeneralError")
-    if status == 400 and not property_path and not message:
-        key = "MalformedJSON" if "JSON" in text else "GeneralError"
+    """The `error` object with one ExtendedInfo message naming the property where there is one.
+
+    `path` is the request's: it tells which action or resource the message is about.
+    """
+    key, filled = _message(status, text, property_path, message, args, path)
     details: dict[str, Any] = {
         "@odata.type": "#Message.v1_2_1.Message",
-        "MessageId": f"{_REGISTRY}.{key}",
+        "MessageId": f"{PREFIX}.{key}",
         "Message": text,
-        "MessageArgs": [property_path.lstrip("/")] if property_path else [],
+        "MessageArgs": filled,
         "MessageSeverity": "Critical" if status >= 500 else "Warning",
         "Resolution": _RESOLUTION_OF_STATUS.get(status, "None."),
     }
@@ -90,22 +97,52 @@ def error_body(
         details["RelatedProperties"] = [f"#{property_path}"]
     return {
         "error": {
-            "code": f"{_REGISTRY}.{key}",
+            "code": f"{PREFIX}.{key}",
             "message": text,
             "@Message.ExtendedInfo": [details],
         }
     }
 
 
-def error_response(error: Exception) -> Response:
+def _message(
+    status: int, text: str, property_path: str, message: str, args: Sequence[str], path: str
+) -> tuple[str, list[str]]:
+    """The key in the Base registry and the arguments that its placeholders take."""
+    key = message or _MESSAGE_OF_STATUS.get(status, "GeneralError")
+    filled = list(args)
+    if status == 400 and not property_path and not message:
+        key = "MalformedJSON" if "JSON" in text else "GeneralError"
+    elif key == "PropertyValueError" and not filled:
+        filled = [property_path.rpartition("/")[2]]
+    elif key == "ResourceMissingAtURI":
+        filled = [path]
+    elif key == "ServiceTemporarilyUnavailable":
+        filled = ["1"]
+    _, is_action, action = path.partition("/Actions/")
+    if is_action:
+        key, filled = of_action(key, filled, action)
+    return fitting(key, filled)
+
+
+def error_response(error: Exception, path: str = "") -> Response:
     """The answer to an exception; what is not ours is 500 without its text."""
     if isinstance(error, RedfishError):
-        body = error_body(error.status, str(error), error.property_path, error.message)
+        body = error_body(
+            error.status,
+            str(error),
+            error.property_path,
+            error.message,
+            error.message_args,
+            path,
+        )
         return Response(error.status, body, error.headers)
     if isinstance(error, HostError):
-        return Response(error.status, error_body(error.status, str(error), error.property_path))
+        body = error_body(
+            error.status, str(error), error.property_path, error.message, error.message_args, path
+        )
+        return Response(error.status, body)
     if isinstance(error, MessageError):
-        return Response(400, error_body(400, str(error), error.property_path))
+        return Response(400, error_body(400, str(error), error.property_path, path=path))
     for kind, status in (
         (NotFoundError, 404),
         (ConflictError, 409),
@@ -113,5 +150,5 @@ def error_response(error: Exception) -> Response:
         (HostUnavailableError, 503),
     ):
         if isinstance(error, kind):
-            return Response(status, error_body(status, str(error)))
+            return Response(status, error_body(status, str(error), path=path))
     return Response(500, error_body(500, "the service failed; its log says why"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bmc_ext.errors import DcpiError
@@ -16,12 +17,25 @@ class HostResponse(NamedTuple):
 
 
 class HostError(DcpiError):
-    """The host refused; becomes a Redfish error body with this status, text and property."""
+    """The host refused; becomes a Redfish error body with this status, text and property.
 
-    def __init__(self, status: int, text: str, property_path: str = "") -> None:
+    `message` is a key of the Base registry, `args` what its placeholders take.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        property_path: str = "",
+        *,
+        message: str = "",
+        args: Sequence[str] = (),
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.property_path = property_path
+        self.message = message
+        self.message_args = tuple(args)
 
 
 class HostBMC(Protocol):
@@ -30,6 +44,10 @@ class HostBMC(Protocol):
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves, such as `ComputerSystem.v1_13_0.ComputerSystem`."""
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether its managers are this very process: one network, one clock, one restart."""
 
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`."""

@@ -1,36 +1,102 @@
-"""Members of a request body: right type or an error that names the property."""
+"""Members of a request body: right type, or a message of the Base registry that names them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from bmc_ext.errors import MessageError
+from bmc_ext.redfish.errors import RedfishError
+
+_SHOWN_CHARACTERS = 64
+_SECRETS = ("Password",)
 
 
-def json_object(body: object, allowed: Iterable[str]) -> dict[str, Any]:
-    """The body as an object that holds only `allowed` members; MessageError names the other."""
+def json_object(
+    body: object, allowed: Iterable[str], readable: Container[str] = ()
+) -> dict[str, Any]:
+    """The body as an object that holds only `allowed` members; RedfishError names the other.
+
+    `readable` are the members that the resource has but nobody writes.
+    """
     if not isinstance(body, dict):
         raise MessageError("the body is not a JSON object")
     for name in body:
-        if name not in set(allowed) and not name.startswith("@"):
-            raise MessageError(f"the property {name} is unknown or cannot be written", f"/{name}")
+        if name in set(allowed) or name.startswith("@"):
+            continue
+        if name in readable:
+            raise refused("PropertyNotWritable", f"the property {name} cannot be written", name)
+        raise refused("PropertyUnknown", f"the property {name} is unknown", name)
     return body
+
+
+def refused(key: str, text: str, name: str, value: object = None) -> RedfishError:
+    """400 about the member `name`, a JSON Pointer without its first slash; `value` is shown."""
+    path = f"/{name}"
+    last = name.rpartition("/")[2]
+    args = (last,) if value is None else (_shown(last, value), last)
+    return RedfishError(400, text, path, message=key, args=args)
 
 
 def text(body: dict[str, Any], name: str) -> str:
     """A required string."""
-    if name not in body:
-        raise MessageError(f"the property {name} is missing", f"/{name}")
+    _require(body, name)
     value = body[name]
     if not isinstance(value, str):
-        raise MessageError(f"the property {name} is not a string", f"/{name}")
+        raise _wrong_type(name, value, "is not a string")
     return value
+
+
+def optional_text(body: dict[str, Any], name: str) -> str | None:
+    """A string, or None where it is absent or null."""
+    return None if body.get(name) is None else text(body, name)
 
 
 def flag(body: dict[str, Any], name: str, default: bool) -> bool:
     """An optional boolean."""
     value = body.get(name, default)
     if not isinstance(value, bool):
-        raise MessageError(f"the property {name} is neither true nor false", f"/{name}")
+        raise _wrong_type(name, value, "is neither true nor false")
     return value
+
+
+def one_of(body: dict[str, Any], name: str, choices: Sequence[str], *, default: str = "") -> str:
+    """One of these strings; required where there is no default."""
+    if name not in body and default:
+        return default
+    value = text(body, name)
+    if value not in choices:
+        reason = f"the property {name} is none of {', '.join(choices)}"
+        raise refused("PropertyValueNotInList", reason, name, value)
+    return value
+
+
+def whole_number(body: dict[str, Any], name: str, least: int, most: int) -> int:
+    """A required whole number within bounds."""
+    _require(body, name)
+    value = body[name]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(name, value, "is not a whole number")
+    if not least <= value <= most:
+        reason = f"the property {name} is not in {least} to {most}"
+        raise refused("PropertyValueOutOfRange", reason, name, value)
+    return value
+
+
+def _require(body: dict[str, Any], name: str) -> None:
+    if name not in body:
+        raise refused("PropertyMissing", f"the property {name} is missing", name)
+
+
+def _wrong_type(name: str, value: object, reason: str) -> RedfishError:
+    return refused("PropertyValueTypeError", f"the property {name} {reason}", name, _as_json(value))
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value)
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as a message argument: cut to a length, and never a secret."""
+    return "******" if name in _SECRETS else str(value)[:_SHOWN_CHARACTERS]

@@ -32,6 +32,7 @@ FEATURES: dict[str, Any] = {
     "SelectQuery": True,
     "ExcerptQuery": True,
     "TopSkipQuery": True,
+    "MultipleHTTPRequests": False,
 }  # fmt: skip
 """ProtocolFeaturesSupported of the ServiceRoot."""
 
@@ -77,7 +78,7 @@ def parse_query(method: str, parameters: Mapping[str, str]) -> Query | None:
         raise _wrong("QueryNotSupportedOnOperation", f"{method} takes no query parameters")
     for name in ("only", "excerpt"):
         if known.get(name):
-            raise _wrong("QueryParameterValueError", f"{name} takes no value")
+            raise _wrong("QueryParameterValueError", f"{name} takes no value", name)
     if "only" in known and len(known) > 1:
         raise _wrong("QueryCombinationInvalid", "only stands alone")
     kind, levels = _expand(known.get("$expand"))
@@ -100,12 +101,15 @@ def _filter(text: str | None) -> Test | None:
     try:
         return parse_filter(text)
     except ValueError as error:
-        raise _wrong("QueryParameterValueFormatError", f"$filter: {error}") from error
+        raise _wrong(
+            "QueryParameterValueFormatError", f"$filter: {error}", text[:64], "$filter"
+        ) from error
 
 
 def _count(name: str, text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise _wrong("QueryParameterValueTypeError", f"{name}: {text[:20]!r} is not a count")
+        reason = f"{name}: {text[:20]!r} is not a count"
+        raise _wrong("QueryParameterValueTypeError", reason, text[:20], name)
     return int(text)
 
 
@@ -115,10 +119,11 @@ def _expand(text: str | None) -> tuple[str | None, int]:
     match = _EXPAND.fullmatch(text)
     if match is None:
         reason = f"$expand: {text[:40]!r} is none of *, . and ~, each with or without ($levels=N)"
-        raise _wrong("QueryParameterValueFormatError", reason)
+        raise _wrong("QueryParameterValueFormatError", reason, text[:40], "$expand")
     levels = int(match[2] or 1)
     if not 1 <= levels <= MAX_LEVELS:
-        raise _wrong("QueryParameterOutOfRange", f"$expand: $levels is not in 1 to {MAX_LEVELS}")
+        reason = f"$expand: $levels is not in 1 to {MAX_LEVELS}"
+        raise _wrong("QueryParameterOutOfRange", reason, str(levels), "$expand", f"1-{MAX_LEVELS}")
     return match[1], levels
 
 
@@ -129,12 +134,12 @@ def _select(text: str | None) -> tuple[str, ...] | None:
     for path in paths:
         if not _PATH.fullmatch(path):
             reason = f"$select: {path[:40]!r} is not a property"
-            raise _wrong("QueryParameterValueFormatError", reason)
+            raise _wrong("QueryParameterValueFormatError", reason, path[:40], "$select")
     return paths
 
 
-def _wrong(key: str, text: str) -> RedfishError:
-    return RedfishError(400, text, message=key)
+def _wrong(key: str, text: str, *args: str) -> RedfishError:
+    return RedfishError(400, text, message=key, args=args)
 
 
 def apply_query(query: Query, body: Body, read: Reader, excerpt: Callable[[Body], Body]) -> Body:
@@ -208,7 +213,8 @@ class _Expansion:
         self._gathered += 1
         if self._gathered > MAX_RESOURCES:
             reason = f"$expand gathers more than {MAX_RESOURCES} resources; ask for fewer levels"
-            raise _wrong("QueryParameterOutOfRange", reason)
+            most = f"at most {MAX_RESOURCES} resources"
+            raise _wrong("QueryParameterOutOfRange", reason, self._kind, "$expand", most)
         found = self._read(uri)
         if found is None:
             return link

@@ -106,6 +106,12 @@ class AuditLog:
         with self._change:
             return self._durable_seq, self._durable_hash
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Sequence number of the newest entry on disk, and the bytes up to its end."""
+        with self._change:
+            return self._durable_seq, self._length
+
     def append(self, event: str, **fields: Any) -> int:
         """Write one entry and return its sequence number once it is on disk.
 

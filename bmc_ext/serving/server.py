@@ -40,13 +40,27 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(
-    front: Front, listener: socket.socket, tls: ssl.SSLContext, on_ready: Callable[[], None]
+    front: Front,
+    listener: socket.socket,
+    tls: ssl.SSLContext,
+    on_ready: Callable[[], None],
+    serve_until: Callable[[Callable[[bool], None]], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered."""
+    """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
+
+    `serve_until` is handed what ends serving as well: gracefully, or at once where told true.
+    """
     limits = Limits()
     _allow_descriptors(limits.connections + _OWN_DESCRIPTORS)
+    server = server_of(front, tls, on_ready, limits)
+
+    def end(at_once: bool) -> None:
+        server.force_exit = at_once
+        server.should_exit = True
+
+    serve_until(end)
     with _signals_end_quietly():
-        asyncio.run(server_of(front, tls, on_ready, limits).serve(sockets=[listener]))
+        asyncio.run(server.serve(sockets=[listener]))
 
 
 def server_of(

@@ -14,6 +14,7 @@ import orjson
 
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.redfish.host import HostError, HostResponse
+from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
 from emulator.host.machines import (
     STOCK_CHASSIS,
@@ -74,6 +75,11 @@ class SushyHost:
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
         return TYPES
+
+    @property
+    def runs_here(self) -> bool:
+        """The emulated manager is this process."""
+        return True
 
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
@@ -149,6 +155,8 @@ class SushyHost:
 
     def _render(self, route: Route, path: str) -> dict[str, Any]:
         body = mend(self._ask("GET", path, None), self._is_served)
+        if route.name == "manager":
+            body |= services(body["Id"])
         if route.name == "system":
             boot_enabled = self._app.power.get_boot_enabled(body["Id"])
             body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled

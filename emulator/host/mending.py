@@ -12,7 +12,7 @@ Body = dict[str, Any]
 TYPES = (
     "Chassis.v1_7_0.Chassis",
     "ComputerSystem.v1_13_0.ComputerSystem",
-    "EthernetInterface.v1_0_2.EthernetInterface",
+    "EthernetInterface.v1_1_0.EthernetInterface",
     "EthernetInterfaceCollection.EthernetInterfaceCollection",
     "Manager.v1_3_1.Manager",
     "SecureBoot.v1_1_0.SecureBoot",
@@ -110,9 +110,16 @@ def _mend_medium(body: Body) -> None:
     body["Actions"].pop("Oem", None)
 
 
+def _mend_interface(body: Body) -> None:
+    body["@odata.type"] = "#EthernetInterface.v1_1_0.EthernetInterface"  # the first with LinkStatus
+    body["InterfaceEnabled"] = body["Status"]["State"] == "Enabled"
+    body["LinkStatus"] = body["SpeedMbps"] = None  # sushy-tools' machine has no cable
+
+
 _SPECIAL: dict[str, Callable[[Body], None]] = {
     "ComputerSystem": _mend_system,
     "Chassis": _mend_chassis,
+    "EthernetInterface": _mend_interface,
     "Manager": _mend_manager,
     "Thermal": _mend_thermal,
     "VirtualMedia": _mend_medium,

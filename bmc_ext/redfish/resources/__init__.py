@@ -5,12 +5,18 @@ from __future__ import annotations
 from bmc_ext.redfish.registry import Registry
 from bmc_ext.redfish.resources import (
     account,
+    chassis_subsystem,
     collections,
     dcpi_service,
+    ethernet_interface,
     grid_status,
     host,
     json_schema_file,
+    log_service,
+    manager,
+    manager_network_protocol,
     message_face,
+    message_registry_file,
     power_events,
     power_history,
     power_realtime,
@@ -27,6 +33,7 @@ def all_resources() -> Registry:
     files = (
         service_root, json_schema_file, session, account, collections, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
-        message_face, host,
+        chassis_subsystem, manager, ethernet_interface, manager_network_protocol, log_service,
+        message_registry_file, message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.clock import iso8601
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes
@@ -58,6 +57,8 @@ def own_chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "ChassisType": "Zone",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Sensors": {"@odata.id": f"{CHASSIS}/{OWN_ID}/Sensors"},
+        "PowerSubsystem": {"@odata.id": f"{CHASSIS}/{OWN_ID}/PowerSubsystem"},
+        "ThermalSubsystem": {"@odata.id": f"{CHASSIS}/{OWN_ID}/ThermalSubsystem"},
         "Links": {"ManagedBy": [{"@odata.id": f"{MANAGERS}/{OWN_ID}"}]},
         "Oem": {
             "DCPI": {
@@ -65,18 +66,4 @@ def own_chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
                 "Service": {"@odata.id": "/redfish/v1/dcpi"},
             }
         },
-    }
-
-
-@routes.get(f"{MANAGERS}/{OWN_ID}", LOGIN, schema="Manager.v1_20_0.Manager", volatile=("DateTime",))
-def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The service itself as a manager."""
-    return {
-        "Id": OWN_ID,
-        "Name": "DCPI service",
-        "ManagerType": "Service",
-        "ServiceEntryPointUUID": context.uuid,
-        "DateTime": iso8601(context.clock.unix_ns() / 1e9),
-        "Status": {"State": "Enabled", "Health": "OK"},
-        "Links": {"ManagerForChassis": [{"@odata.id": f"{CHASSIS}/{OWN_ID}"}]},
     }

@@ -30,12 +30,14 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "RedfishVersion": "1.21.0",
         "UUID": context.uuid,
         "Product": "dcpi-bmc",
+        "Vendor": "dcpi-bmc",
         "ProtocolFeaturesSupported": FEATURES,
         "Chassis": {"@odata.id": f"{ROOT}/Chassis"},
         "Managers": {"@odata.id": f"{ROOT}/Managers"},
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
         "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
+        "Registries": {"@odata.id": f"{ROOT}/Registries"},
         "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
         "Oem": {
             "DCPI": {

@@ -1,0 +1,85 @@
+"""EthernetInterface: the machine's own interfaces, as its kernel has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.errors import NotFoundError
+from bmc_ext.network_interfaces import (
+    InterfaceAddress,
+    NetworkInterface,
+    host_name,
+    name_servers,
+    network_interfaces,
+    qualified_name,
+)
+from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.resources.manager import OWN
+from bmc_ext.security.identity import LOGIN
+
+routes = Routes()
+
+INTERFACES = f"{OWN}/EthernetInterfaces"
+
+
+@routes.get(INTERFACES, LOGIN, schema="EthernetInterfaceCollection.EthernetInterfaceCollection")
+def interfaces(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """Those that are hardware or have an address of their own."""
+    found = [{"@odata.id": f"{INTERFACES}/{one.name}"} for one in network_interfaces()]
+    return {
+        "Name": "Ethernet Interfaces",
+        "Members": found,
+        "Members@odata.count": len(found),
+    }
+
+
+@routes.get(
+    f"{INTERFACES}/{{interface}}", LOGIN, schema="EthernetInterface.v1_12_5.EthernetInterface"
+)
+def interface(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """One interface; what the kernel does not tell is null."""
+    name = request.params["interface"]
+    for one in network_interfaces():
+        if one.name == name:
+            return _body(one)
+    raise NotFoundError(f"no interface {name!r}")
+
+
+def _body(one: NetworkInterface) -> dict[str, Any]:
+    return {
+        "Id": one.name,
+        "Name": f"Interface {one.name}",
+        "EthernetInterfaceType": "Physical" if one.physical else "Virtual",
+        "MACAddress": one.mac,
+        "InterfaceEnabled": one.enabled,
+        "LinkStatus": "LinkUp" if one.link_up else "LinkDown",
+        "SpeedMbps": one.speed_mbps,
+        "FullDuplex": one.full_duplex,
+        "MTUSize": one.mtu_bytes,
+        "HostName": host_name(),
+        "FQDN": qualified_name(),
+        "NameServers": list(name_servers()),
+        "IPv4Addresses": [_v4(a, one) for a in one.addresses if a.interface.version == 4],
+        "IPv6Addresses": [_v6(a) for a in one.addresses if a.interface.version == 6],
+        "IPv6DefaultGateway": one.gateway_v6,
+        "Status": {"State": "Enabled" if one.enabled else "Disabled", "Health": "OK"},
+    }
+
+
+def _v4(address: InterfaceAddress, one: NetworkInterface) -> dict[str, Any]:
+    return {
+        "Address": str(address.interface.ip),
+        "SubnetMask": str(address.interface.netmask),
+        "AddressOrigin": address.origin,
+        "Gateway": one.gateway_v4,
+    }
+
+
+def _v6(address: InterfaceAddress) -> dict[str, Any]:
+    return {
+        "Address": str(address.interface.ip),
+        "PrefixLength": address.interface.network.prefixlen,
+        "AddressOrigin": address.origin,
+        "AddressState": address.state,
+    }

@@ -1,0 +1,84 @@
+"""Manager: this service as a manager, its restart, and the same of a host that is this process."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from bmc_ext.clock import iso8601
+from bmc_ext.control.audited import audited
+from bmc_ext.redfish import members
+from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.resources.collections import CHASSIS, MANAGERS, OWN_ID
+from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
+
+routes = Routes()
+
+OWN = f"{MANAGERS}/{OWN_ID}"
+RESET_TYPES = ("GracefulRestart", "ForceRestart")
+
+
+@routes.get(OWN, LOGIN, schema="Manager.v1_20_0.Manager", volatile=("DateTime",))
+def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """The service itself as a manager."""
+    return {
+        "Id": OWN_ID,
+        "Name": "DCPI service",
+        "ManagerType": "Service",
+        "UUID": context.uuid,
+        "ServiceEntryPointUUID": context.uuid,
+        "FirmwareVersion": metadata.version("dcpi-bmc"),
+        "DateTime": iso8601(context.clock.unix_ns() / 1e9),
+        "DateTimeLocalOffset": "+00:00",
+        "LastResetTime": iso8601(context.lifecycle.began_s),
+        "Status": {"State": "Enabled", "Health": "OK"},
+        **services(OWN_ID),
+        "Links": {"ManagerForChassis": [{"@odata.id": f"{CHASSIS}/{OWN_ID}"}]},
+    }
+
+
+def services(manager: str) -> dict[str, Any]:
+    """What a manager that is this process leads to: its network, its logs and its restart."""
+    return {
+        "EthernetInterfaces": {"@odata.id": f"{OWN}/EthernetInterfaces"},
+        "NetworkProtocol": {"@odata.id": f"{OWN}/NetworkProtocol"},
+        "LogServices": {"@odata.id": f"{OWN}/LogServices"},
+        "Actions": {
+            "#Manager.Reset": {
+                "target": f"{MANAGERS}/{manager}/Actions/Manager.Reset",
+                "ResetType@Redfish.AllowableValues": list(RESET_TYPES),
+            }
+        },
+    }
+
+
+@routes.post(f"{MANAGERS}/{{manager}}/Actions/Manager.Reset", CONFIGURE_MANAGER)
+def reset(context: Context, request: Request) -> Response:
+    """Begin anew with what is on disk; sessions end, the host's power is not touched."""
+    host = context.host
+    if request.params["manager"] != OWN_ID:
+        if host is None or request.params["manager"] not in host.members("Managers"):
+            raise RedfishError(404, f"nothing lives at {request.path}")
+        if not host.runs_here:
+            return _hand_on(context, request)
+    body = members.json_object(request.json() if request.body else {}, ("ResetType",))
+    kind = members.one_of(body, "ResetType", RESET_TYPES, default=RESET_TYPES[0])
+    planned = {"reset_type": kind}
+    with audited(context.audit, "manager.reset", request.who, request.correlation_id, planned):
+        if not context.lifecycle.restart(forced=kind == "ForceRestart"):
+            raise RedfishError(503, "nothing that could be restarted is serving here")
+    return Response(204)
+
+
+def _hand_on(context: Context, request: Request) -> Response:
+    """A manager that is another machine resets itself."""
+    assert context.host is not None
+    if "POST" not in context.host.methods(request.path):
+        raise RedfishError(404, f"nothing lives at {request.path}")
+    planned = {"request": f"POST {request.path}"}
+    with audited(context.audit, "host.command", request.who, request.correlation_id, planned):
+        body = request.json() if request.body else None
+        answer = context.host.handle("POST", request.path, request.raw_query, body)
+    return Response(answer.status, answer.body, answer.headers)
