@@ -30,8 +30,9 @@ EVENT_THRESHOLD_W = 50e6
 
 
 __all__ = [
-    "EVENT_THRESHOLD_W", "AgreementConfig", "Config", "FacilityConfig", "FeedConfig", "ListenConfig", "LoopConfig",
-    "PointRef", "SiliconConfig", "SourceConfig", "WaveformConfig", "load_config", "parse_config",
+    "EVENT_THRESHOLD_W", "AgreementConfig", "Config", "FacilityConfig", "FeedConfig",
+    "ListenConfig", "LoopConfig", "PointRef", "SiliconConfig", "SourceConfig", "WaveformConfig",
+    "load_config", "parse_config",
 ]  # fmt: skip
 
 
