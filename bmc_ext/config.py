@@ -32,7 +32,7 @@ EVENT_THRESHOLD_W = 50e6
 __all__ = [
     "EVENT_THRESHOLD_W", "AgreementConfig", "Config", "FacilityConfig", "FeedConfig",
     "ListenConfig", "LoopConfig", "PointRef", "SiliconConfig", "SourceConfig", "WaveformConfig",
-    "load_config", "parse_config",
+    "equipment_points", "load_config", "parse_config",
 ]  # fmt: skip
 
 
@@ -377,12 +377,16 @@ def _check_sources(config: Config, known: set[str], origin: str) -> None:
             seen.add(source.id)
 
 
+def equipment_points(config: Config) -> dict[PointRef, str]:
+    """The points that cooling units and distribution name, each with the place that does."""
+    places: list[tuple[str, object]] = [(f"loops/{e.id}", e.cooling_unit) for e in config.loops]
+    places += [(f"feeds/{feed.id}", feed.equipment) for feed in config.feeds]
+    return {point: place for place, owner in places for point in references(owner)}
+
+
 def _references(config: Config) -> list[tuple[str, PointRef]]:
     found = [(f"silicon/{entry.id}", entry.temperature) for entry in config.silicon]
     for loop in config.loops:
         for key in _LOOP_POINTS:
             found += [(f"loops/{loop.id}", point) for point in loop.sensors(_field_of(key))]
-        found += [(f"loops/{loop.id}", point) for point in references(loop.cooling_unit)]
-    for feed in config.feeds:
-        found += [(f"feeds/{feed.id}", point) for point in references(feed.equipment)]
-    return found
+    return [*found, *((place, point) for point, place in equipment_points(config).items())]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, WaveformConfig
+from bmc_ext.config import Config, WaveformConfig, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.redfish.access_audit import AccessAudit
@@ -38,6 +38,7 @@ from bmc_ext.serving.tls import server_context
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.peaks import PowerPeaks
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
@@ -123,6 +124,10 @@ class Service:
             sink=sink,
         )
         self.registry = all_resources()
+        peaks = PowerPeaks()
+        self.collector.store.subscribe(peaks.take)
+        device_sensors = DeviceSensors(self.devices)
+        device_sensors.check(equipment_points(config))
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -137,7 +142,8 @@ class Service:
             audit=self.audit,
             access=self.access,
             facility_sensors=facility_sensors(config),
-            device_sensors=DeviceSensors(self.devices),
+            device_sensors=device_sensors,
+            peaks=peaks,
             host=host,
         )
         self._stopping = threading.Event()

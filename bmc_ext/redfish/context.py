@@ -12,12 +12,14 @@ from bmc_ext.control.commands import Commands
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.host import HostBMC
-from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors
+from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.telemetry.history import History
+from bmc_ext.telemetry.peaks import PowerPeaks
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.telemetry.snapshot import SnapshotStore
 
@@ -43,6 +45,7 @@ class Context:
     access: AccessAudit
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
+    peaks: PowerPeaks
     host: HostBMC | None = None
 
 
