@@ -15,6 +15,7 @@ from bmc_ext.errors import ConfigurationError
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
+from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
@@ -128,6 +129,7 @@ class Service:
         self.collector.store.subscribe(peaks.take)
         device_sensors = DeviceSensors(self.devices)
         device_sensors.check(equipment_points(config))
+        check_fluids(config)
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -144,6 +146,8 @@ class Service:
             facility_sensors=facility_sensors(config),
             device_sensors=device_sensors,
             peaks=peaks,
+            feed_places={feed.id: place for place, feed in enumerate(config.feeds)},
+            loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
         )
         self._stopping = threading.Event()

@@ -28,7 +28,8 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 class Context:
     """The parts of the service that the Redfish face shows and commands.
 
-    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`.
+    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`. Feeds and
+    loops have the same places in the configuration and in every snapshot.
     """
 
     config: Config
@@ -46,6 +47,8 @@ class Context:
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
     peaks: PowerPeaks
+    feed_places: Mapping[str, int]
+    loop_places: Mapping[str, int]
     host: HostBMC | None = None
 
 

@@ -5,18 +5,32 @@ from __future__ import annotations
 from bmc_ext.redfish.registry import Registry
 from bmc_ext.redfish.resources import (
     account,
+    battery,
+    chassis,
+    circuit,
     collections,
+    control,
+    coolant_connector,
+    cooling_loop,
+    cooling_parts,
+    cooling_unit,
     dcpi_service,
+    environment_metrics,
     grid_status,
     host,
     json_schema_file,
+    leak_detection,
     message_face,
+    power_distribution,
+    power_equipment,
     power_events,
     power_history,
     power_realtime,
+    pump,
     sensor,
     service_root,
     session,
+    thermal_equipment,
     thermal_status,
     workload,
 )
@@ -25,8 +39,11 @@ from bmc_ext.redfish.resources import (
 def all_resources() -> Registry:
     """Everything that is served; the host's catch-all comes last."""
     files = (
-        service_root, json_schema_file, session, account, collections, dcpi_service,
+        service_root, json_schema_file, session, account, collections, chassis, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
+        thermal_equipment, cooling_unit, coolant_connector, pump, cooling_loop, leak_detection,
+        cooling_parts, control, environment_metrics, power_equipment, power_distribution, circuit,
+        battery,
         message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

@@ -8,16 +8,15 @@ from bmc_ext.domain.thresholds import Limits, beyond, severity
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.confidence import conditioned_status
 from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.excerpts import SENSORS
+from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity, SensorValue
 from bmc_ext.security.identity import LOGIN
 from bmc_ext.telemetry.peaks import Peak
 
 routes = Routes()
-
-SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
 
 _READINGS = (
     "Reading", "ReadingTime", "ReadingAccuracy", "Status", "ApparentVA", "ReactiveVAR",
