@@ -180,6 +180,7 @@ class Config:
     """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11).
 
     Without `power_equipment` that tree is not served: some clients that find it read nothing else.
+    With `legacy` what the standard has deprecated is served beside what took its place.
     `thresholds` are limits by sensor id, in the sensor's own units, by the names of Redfish.
     """
 
@@ -194,6 +195,7 @@ class Config:
     profile_dirs: tuple[Path, ...] = field(default=())
     calibration_dir: Path | None = None
     power_equipment: bool = True
+    legacy: bool = True
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -261,6 +263,7 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         if "calibration_dir" in document
         else None,
         power_equipment=document.get("power_equipment", True),
+        legacy=document.get("legacy", True),
         thresholds=document.get("thresholds", {}),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from bmc_ext.config import Config, LoopConfig
 from bmc_ext.domain.heat import fluid
 from bmc_ext.domain.snapshot import LoopValues
+from bmc_ext.equipment import LeakSensor
 from bmc_ext.errors import ConfigurationError, NotFoundError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.newest import newest
@@ -57,6 +58,26 @@ def coolant(name: str | None, supply_c: float | None, return_c: float | None) ->
         "DensityKgPerCubicMeter": density,
         "SpecificHeatkJoulesPerKgK": specific_heat,
     }
+
+
+def detector_ids(context: Context) -> list[str]:
+    """The ids of all leak detectors: the loop's and their own."""
+    return [
+        f"{loop.id}_{detector.id}"
+        for loop in context.config.loops
+        for detector in loop.cooling_unit.leak_detectors
+    ]
+
+
+def detector_named(context: Context, name: str) -> tuple[LoopConfig, LeakSensor]:
+    """The detector of that id and its loop; NotFoundError."""
+    for at in (place for place, letter in enumerate(name) if letter == "_"):
+        place = context.loop_places.get(name[:at])
+        loop = None if place is None else context.config.loops[place]
+        for detector in () if loop is None else loop.cooling_unit.leak_detectors:
+            if loop is not None and detector.id == name[at + 1 :]:
+                return loop, detector
+    raise NotFoundError(f"no leak detector {name!r}")
 
 
 def check_fluids(config: Config) -> None:

@@ -58,7 +58,7 @@ def derived(value: float | None) -> Excerpt:
 
 
 def _excerpt(name: str, quantity: Quantity, value: SensorValue) -> Excerpt:
-    reading = None if value.value is None else value.value * quantity.factor
+    reading = quantity.shown(value.value)
     extras = dict(value.extras)
     if quantity.reading_type == "EnergykWh":
         extras.setdefault("LifetimeReading", reading)

@@ -67,9 +67,8 @@ def facility_sensors(config: Config) -> dict[str, FacilitySensor]:
 
 def _limited(sensor: FacilitySensor, limits: Mapping[str, float]) -> FacilitySensor:
     """The sensor with these limits, in its own units, before those of its nameplate."""
-    factor = sensor.quantity.factor
     fields = {re.sub("(?<!^)([A-Z])", r"_\1", name).lower(): v for name, v in limits.items()}
-    canonical: dict[str, float] = {name: value / factor for name, value in fields.items()}
+    canonical = {name: sensor.quantity.canonical(value) for name, value in fields.items()}
     changed: Limits = dataclasses.replace(sensor.limits, **canonical)
     return dataclasses.replace(sensor, limits=changed)
 

@@ -18,24 +18,33 @@ NO_LIMITS = Limits()
 class Quantity(NamedTuple):
     """What a Sensor measures: its ReadingType (None where Redfish has none) and UCUM unit.
 
-    Canonical values times `factor` are in `units`.
+    Canonical values times `factor`, or over `divisor`, are in `units`.
     """
 
     reading_type: str | None
     units: str
     factor: float = 1.0
+    divisor: float = 1.0
+
+    def shown(self, value: float | None) -> float | None:
+        """A canonical value in `units`; None is unknown."""
+        return None if value is None else value * self.factor / self.divisor
+
+    def canonical(self, value: float) -> float:
+        """A value in `units` as a canonical one."""
+        return value * self.divisor / self.factor
 
 
 POWER = Quantity("Power", "W")
 VOLTAGE = Quantity("Voltage", "V")
 CURRENT = Quantity("Current", "A")
 FREQUENCY = Quantity("Frequency", "Hz")
-ENERGY = Quantity("EnergykWh", "kW.h", 1 / 3.6e6)
+ENERGY = Quantity("EnergykWh", "kW.h", divisor=3.6e6)
 TEMPERATURE = Quantity("Temperature", "Cel")
 FLOW = Quantity("LiquidFlowLPM", "L/min")
 PRESSURE = Quantity("PressurekPa", "kPa", 100.0)
 PERCENT = Quantity("Percent", "%")
-HEAT = Quantity("Heat", "kW", 1e-3)
+HEAT = Quantity("Heat", "kW", divisor=1e3)
 
 
 class SensorValue(NamedTuple):

@@ -15,6 +15,7 @@ import orjson
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.state import StateDirectory
+from emulator.host import standard
 from emulator.host.machines import (
     STOCK_CHASSIS,
     STOCK_SYSTEM,
@@ -73,7 +74,7 @@ class SushyHost:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
-        return TYPES
+        return (*TYPES, *standard.TYPES)
 
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
@@ -148,6 +149,9 @@ class SushyHost:
         return body
 
     def _render(self, route: Route, path: str) -> dict[str, Any]:
+        if route.name in standard.DERIVED:
+            thermal = mend(self._ask("GET", standard.thermal_path(path), None), self._is_served)
+            return standard.derived(route.name, path, thermal)
         body = mend(self._ask("GET", path, None), self._is_served)
         if route.name == "system":
             boot_enabled = self._app.power.get_boot_enabled(body["Id"])

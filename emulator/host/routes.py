@@ -188,6 +188,9 @@ _ROUTES: Final = (
     ),
     Route("chassis", "{Chassis}", {"PATCH": members({"IndicatorLED": one_of(*_INDICATORS)})}),
     Route("thermal", "{Chassis}/Thermal", {}),
+    Route("chassis sensors", "{Chassis}/Sensors", {}),
+    Route("chassis sensor", "{Chassis}/Sensors/{id}", {}),
+    Route("chassis environment", "{Chassis}/EnvironmentMetrics", {}),
     Route(
         "manager",
         "{Managers}",

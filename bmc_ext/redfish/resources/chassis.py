@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.equipment import Site
-from bmc_ext.redfish import cooling, distribution
+from bmc_ext.redfish import cooling
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.excerpts import link, plate
 from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.resources.leak_detector import LEAK_DETECTORS
 from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
@@ -23,7 +24,7 @@ _ADDRESS = {
 _PLACEMENT = {"Row": "row", "Rack": "rack"}
 
 
-@routes.get(URI, LOGIN, schema="Chassis.v1_25_2.Chassis")
+@routes.get(URI, LOGIN, schema="Chassis.v1_28_0.Chassis")
 def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The facility; what nobody declared of it is left out."""
     facility = context.config.facility
@@ -40,11 +41,11 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
         "Sensors": link(f"{URI}/Sensors"),
         "Controls": link(f"{URI}/Controls"),
         "EnvironmentMetrics": link(f"{URI}/EnvironmentMetrics"),
+        **({"LeakDetectors": link(LEAK_DETECTORS)} if cooling.detector_ids(context) else {}),
         **({"PowerSubsystem": link(f"{URI}/PowerSubsystem")} if stored else {}),
         "Links": {
             "ManagedBy": [link("/redfish/v1/Managers/DCPI")],
             "CoolingUnits": [link(f"{cooling.CDUS}/{loop}") for loop in context.loop_places],
-            **_distributions(context),
         },
         "Oem": {
             "DCPI": {
@@ -53,13 +54,6 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
             }
         },
     }
-
-
-def _distributions(context: Context) -> dict[str, Any]:
-    if not distribution.served(context):
-        return {}
-    uris = [distribution.uri_of(feed) for feed in context.config.feeds]
-    return {"PowerDistribution": [link(uri) for uri in uris]}
 
 
 def _location(site: Site) -> dict[str, Any]:

@@ -64,9 +64,7 @@ def sensor(context: Context, request: Request) -> dict[str, Any]:
         raise NotFoundError(f"no sensor {name!r}") from error
     if found.quantity.reading_type == "EnergykWh":
         # A meter counts for its life: since its last reset and since ever are one number.
-        value = value._replace(
-            extras={"LifetimeReading": _scaled(value.value, found.quantity.factor)}
-        )
+        value = value._replace(extras={"LifetimeReading": found.quantity.shown(value.value)})
     return {
         "Id": name,
         "Name": f"{found.ref.device} {found.ref.point}",
@@ -86,7 +84,7 @@ def _of_facility(context: Context, sensor: FacilitySensor) -> dict[str, Any]:
         **_known(PhysicalContext=sensor.context, ElectricalContext=sensor.electrical_context),
         **_reading(sensor.quantity, value),
         **({} if sensor.peak is None else _peak(peak)),
-        **_thresholds(sensor.limits, sensor.quantity.factor),
+        **_thresholds(sensor.limits, sensor.quantity),
     }
     # Of a value that is not known the quality's own health stays.
     health = severity(beyond(sensor.limits, value.value))
@@ -102,9 +100,9 @@ def _peak(peak: Peak | None) -> dict[str, Any]:
     }
 
 
-def _thresholds(limits: Limits, factor: float) -> dict[str, Any]:
+def _thresholds(limits: Limits, quantity: Quantity) -> dict[str, Any]:
     """The limits, which are configuration and cannot be written here."""
-    shown = {level: {"Reading": limit * factor} for level, limit in limits.known()}
+    shown = {level: {"Reading": quantity.shown(limit)} for level, limit in limits.known()}
     return {"Thresholds": shown} if shown else {}
 
 
@@ -115,9 +113,9 @@ def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
     return {
         "ReadingType": quantity.reading_type,
         "ReadingUnits": quantity.units,
-        "Reading": _scaled(value.value, quantity.factor),
+        "Reading": quantity.shown(value.value),
         "ReadingTime": timestamp(value.measured_at),
-        "ReadingAccuracy": _scaled(value.uncertainty, quantity.factor),
+        "ReadingAccuracy": quantity.shown(value.uncertainty),
         "SensingInterval": None if every_s is None else f"PT{every_s:g}S",
         **({} if calibrated is None else {"CalibrationTime": f"{calibrated}T00:00:00Z"}),
         "Status": conditioned_status(value.quality, value.conditions),
@@ -135,7 +133,3 @@ def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
 
 def _known(**texts: str | None) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text is not None}
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
