@@ -75,6 +75,10 @@ class Service:
     ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
+        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
+        self.devices = _calibrated(config, self.engine, self.clock)
+        device_sensors = _checked(config, self.devices)
+        sensors = facility_sensors(config)
         self.state = state or StateDirectory(config.state_dir)
         self.accounts = Accounts(self.state, clock=self.clock)
         self.sessions = Sessions(
@@ -83,8 +87,6 @@ class Service:
         self.accounts.observe(self.sessions.close_of)
         self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
         self.access = AccessAudit(self.audit, self.clock)
-        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
-        self.devices = _calibrated(config, self.engine, self.clock)
         self.timekeeper = Timekeeper(self.clock)
         self.collector = Collector(
             config, self.devices, self.state, self.clock, time_bound=self.timekeeper
@@ -127,9 +129,6 @@ class Service:
         self.registry = all_resources()
         peaks = PowerPeaks()
         self.collector.store.subscribe(peaks.take)
-        device_sensors = DeviceSensors(self.devices)
-        device_sensors.check(equipment_points(config))
-        check_fluids(config)
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -143,7 +142,7 @@ class Service:
             sessions=self.sessions,
             audit=self.audit,
             access=self.access,
-            facility_sensors=facility_sensors(config),
+            facility_sensors=sensors,
             device_sensors=device_sensors,
             peaks=peaks,
             feed_places={feed.id: place for place, feed in enumerate(config.feeds)},
@@ -235,6 +234,14 @@ def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngin
         source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
     )
     return devices
+
+
+def _checked(config: Config, devices: CalibratedEngine) -> DeviceSensors:
+    """The devices' sensors; ConfigurationError where cooling or distribution point nowhere."""
+    sensors = DeviceSensors(devices)
+    sensors.check(equipment_points(config))
+    check_fluids(config)
+    return sensors
 
 
 def _source(source_id: str, waveform: WaveformConfig) -> WaveformSource:

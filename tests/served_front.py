@@ -169,10 +169,14 @@ def wait_for(condition: Callable[[], Any], within_s: float, what: str) -> Any:
 
 @contextlib.contextmanager
 def served(
-    directory: Path, limits: Limits | None = None, *, waiting_logins: int = 64
+    directory: Path,
+    limits: Limits | None = None,
+    *,
+    waiting_logins: int = 64,
+    config: Config | None = None,
 ) -> Iterator[Served]:
     """A front that serves until the block ends; its one feed has a meter that is not there."""
-    config = Config(
+    config = config or Config(
         facility=FacilityConfig("test-site", FACILITY_NAME, 1e6, 1e6),
         state_dir=directory,
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),
