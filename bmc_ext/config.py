@@ -20,7 +20,7 @@ from bmc_ext.equipment import (
     references,
 )
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.yaml_file import explained, read_yaml
+from bmc_ext.yaml_file import explained, plain, read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
@@ -204,7 +204,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigurationError naming the file, the place and the reason.
     """
-    document = read_yaml(path)
+    document = plain(read_yaml(path))
     if document is None:
         raise ConfigurationError(
             f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,12 @@ def explained(error: ValidationError) -> tuple[str, str]:
             )
             text = f"type {error.instance['type']!r} is none of {types}"
     return "/".join(str(part) for part in error.absolute_path) or "top level", text
+
+
+def plain(value: object) -> Any:
+    """YAML's dates as the text that JSON knows."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(member) for member in value]
+    return value.isoformat() if isinstance(value, date) else value
