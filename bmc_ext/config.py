@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonschema.exceptions import ValidationError
-
+from bmc_ext.equipment import (
+    CoolingUnit,
+    Distribution,
+    Nameplate,
+    PointRef,
+    Site,
+    cooling_unit,
+    distribution,
+    point_ref,
+    references,
+)
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.yaml_file import read_yaml
+from bmc_ext.yaml_file import explained, plain, read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
@@ -20,12 +29,11 @@ EVENT_THRESHOLD_W = 50e6
 """A change of power of so much within 1 s is a grid-destabilizing power event (DCPI 3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PointRef:
-    """A point of a configured device, written `device/point`."""
-
-    device: str
-    point: str
+__all__ = [
+    "EVENT_THRESHOLD_W", "AgreementConfig", "Config", "FacilityConfig", "FeedConfig",
+    "ListenConfig", "LoopConfig", "PointRef", "SiliconConfig", "SourceConfig", "WaveformConfig",
+    "equipment_points", "load_config", "parse_config",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class FeedConfig:
     agree_within: AgreementConfig | None = None
     event_threshold_w: float = EVENT_THRESHOLD_W
     declared_voltage_v: float | None = None
+    equipment: Distribution = field(default_factory=Distribution)
 
     @property
     def sources(self) -> tuple[SourceConfig, ...]:
@@ -121,6 +130,7 @@ class LoopConfig:
     pump_setpoint: PointRef | None = None
     redundant: Mapping[str, tuple[PointRef, ...]] = field(default_factory=dict)
     agree_within: Mapping[str, AgreementConfig] = field(default_factory=dict)
+    cooling_unit: CoolingUnit = field(default_factory=CoolingUnit)
 
     def sensors(self, name: str) -> tuple[PointRef, ...]:
         """All sensors of the quantity of that field, in the order of configuration."""
@@ -149,6 +159,8 @@ class FacilityConfig:
     contract_limit_w: float
     cooling_overhead: float = 0.06
     event_threshold_w: float = EVENT_THRESHOLD_W
+    nameplate: Nameplate = field(default_factory=Nameplate)
+    site: Site = field(default_factory=Site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +183,12 @@ class ListenConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11)."""
+    """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11).
+
+    Without `power_equipment` that tree is not served: some clients that find it read nothing else.
+    With `legacy` what the standard has deprecated is served beside what took its place.
+    `thresholds` are limits by sensor id, in the sensor's own units, by the names of Redfish.
+    """
 
     facility: FacilityConfig
     state_dir: Path
@@ -183,6 +200,9 @@ class Config:
     silicon: tuple[SiliconConfig, ...] = ()
     profile_dirs: tuple[Path, ...] = field(default=())
     calibration_dir: Path | None = None
+    power_equipment: bool = True
+    legacy: bool = True
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def load_config(path: Path) -> Config:
@@ -190,7 +210,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigurationError naming the file, the place and the reason.
     """
-    document = read_yaml(path)
+    document = plain(read_yaml(path))
     if document is None:
         raise ConfigurationError(
             f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"
@@ -212,7 +232,7 @@ def parse_config(document: object, *, base: Path, origin: str = "configuration")
     for error in sorted(
         validator("config/config").iter_errors(document), key=lambda e: list(e.path)
     ):
-        place, text = _explained(error)
+        place, text = explained(error)
         raise ConfigurationError(f"{origin}: {place}: {text}")
     assert isinstance(document, dict)
     for place in _not_finite(document):
@@ -222,31 +242,12 @@ def parse_config(document: object, *, base: Path, origin: str = "configuration")
     return config
 
 
-def _explained(error: ValidationError) -> tuple[str, str]:
-    """The place of a fault and what is wrong there; of alternatives, of the one that was meant."""
-    text = error.message
-    if error.validator == "oneOf":
-        choices = error.validator_value
-        of_other_type = {f.schema_path[0] for f in error.context if "type" in f.relative_path}
-        meant = [f for f in error.context if f.schema_path[0] not in of_other_type]
-        if "properties" not in choices[0]:
-            *names, last = (name for choice in choices for name in choice["required"])
-            text = f"one of {', '.join(names)} and {last} is needed, and only one"
-        elif meant:
-            error, text = meant[0], meant[0].message
-        else:
-            kinds = [choice["properties"]["type"] for choice in choices]
-            types = ", ".join(
-                name for kind in kinds for name in kind.get("enum", [kind.get("const")])
-            )
-            text = f"type {error.instance['type']!r} is none of {types}"
-    return "/".join(str(part) for part in error.absolute_path) or "top level", text
-
-
 def _build(document: dict[str, Any], base: Path) -> Config:
     facility = dict(document["facility"])
     facility.setdefault("name", facility["id"])
     facility.setdefault("contract_limit_w", facility["rated_power_w"])
+    facility["nameplate"] = Nameplate(**facility.get("nameplate", {}))
+    facility["site"] = Site(**facility.get("site", {}))
     listen = dict(document.get("listen", {}))
     for key in ("certificate", "private_key"):
         if key in listen:
@@ -261,19 +262,17 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         feeds=tuple(_feed(feed, base) for feed in document.get("feeds", [])),
         loops=tuple(_loop(loop) for loop in document.get("loops", [])),
         silicon=tuple(
-            SiliconConfig(entry["id"], _point(entry["temperature"]))
+            SiliconConfig(entry["id"], point_ref(entry["temperature"]))
             for entry in document.get("silicon", [])
         ),
         profile_dirs=tuple(base / folder for folder in document.get("profile_dirs", [])),
         calibration_dir=base / document["calibration_dir"]
         if "calibration_dir" in document
         else None,
+        power_equipment=document.get("power_equipment", True),
+        legacy=document.get("legacy", True),
+        thresholds=document.get("thresholds", {}),
     )
-
-
-def _point(text: str) -> PointRef:
-    device, _, point = text.partition("/")
-    return PointRef(device, point)
 
 
 def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
@@ -282,6 +281,7 @@ def _feed(document: dict[str, Any], base: Path) -> FeedConfig:
         feed["waveform"] = _waveform(feed["waveform"], base)
     if "agree_within" in feed:
         feed["agree_within"] = AgreementConfig(**feed["agree_within"])
+    feed["equipment"] = distribution(document.get("equipment", {}))
     feed["members"] = tuple(_member(member, base) for member in document.get("members", []))
     return FeedConfig(**feed)
 
@@ -329,11 +329,12 @@ def _loop(document: dict[str, Any]) -> LoopConfig:
             continue
         name = _field_of(key)
         texts = document[key] if isinstance(document[key], list) else [document[key]]
-        refs = tuple(_point(text) for text in texts)
+        refs = tuple(point_ref(text) for text in texts)
         values[name] = refs[0]
         if len(refs) > 1:
             redundant[name] = refs
     values["redundant"] = redundant
+    values["cooling_unit"] = cooling_unit(document.get("cooling_unit", {}))
     values["agree_within"] = {
         _field_of(key): AgreementConfig(**limit)
         for key, limit in document.get("agree_within", {}).items()
@@ -386,9 +387,16 @@ def _check_sources(config: Config, known: set[str], origin: str) -> None:
             seen.add(source.id)
 
 
+def equipment_points(config: Config) -> dict[PointRef, str]:
+    """The points that cooling units and distribution name, each with the place that does."""
+    places: list[tuple[str, object]] = [(f"loops/{e.id}", e.cooling_unit) for e in config.loops]
+    places += [(f"feeds/{feed.id}", feed.equipment) for feed in config.feeds]
+    return {point: place for place, owner in places for point in references(owner)}
+
+
 def _references(config: Config) -> list[tuple[str, PointRef]]:
     found = [(f"silicon/{entry.id}", entry.temperature) for entry in config.silicon]
     for loop in config.loops:
         for key in _LOOP_POINTS:
             found += [(f"loops/{loop.id}", point) for point in loop.sensors(_field_of(key))]
-    return found
+    return [*found, *((place, point) for point, place in equipment_points(config).items())]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, WaveformConfig
+from bmc_ext.config import Config, WaveformConfig, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.host_name import HostName, MachineName
@@ -19,6 +19,7 @@ from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
+from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
@@ -47,6 +48,7 @@ from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.peaks import PowerPeaks
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
@@ -85,6 +87,10 @@ class Service:
         self.config = config
         self.clock = clock or SystemClock()
         self.lifecycle = Lifecycle(self.clock)
+        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
+        self.devices = _calibrated(config, self.engine, self.clock)
+        device_sensors = _checked(config, self.devices)
+        sensors = facility_sensors(config)
         self.state = state or StateDirectory(config.state_dir)
         self.accounts = Accounts(
             self.state, clock=self.clock, lockout=LockoutRule(config.listen.lockout_threshold)
@@ -97,8 +103,6 @@ class Service:
         self.access = AccessAudit(self.audit, self.clock)
         self.certificate = _certificate(config, self.clock)
         self.tasks = Tasks(self.clock)
-        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
-        self.devices = _calibrated(config, self.engine, self.clock)
         self.timekeeper = Timekeeper(self.clock)
         self.collector = Collector(
             config, self.devices, self.state, self.clock, time_bound=self.timekeeper
@@ -141,6 +145,8 @@ class Service:
         self.registry = all_resources()
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
+        peaks = PowerPeaks()
+        self.collector.store.subscribe(peaks.take)
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -154,8 +160,6 @@ class Service:
             sessions=self.sessions,
             audit=self.audit,
             access=self.access,
-            facility_sensors=facility_sensors(config),
-            device_sensors=DeviceSensors(self.devices),
             lifecycle=self.lifecycle,
             host_name=host_name or MachineName(),
             certificate=self.certificate,
@@ -165,6 +169,11 @@ class Service:
             privilege_mappings=privilege_mappings(
                 self.registry, () if host is None else host.types
             ),
+            facility_sensors=sensors,
+            device_sensors=device_sensors,
+            peaks=peaks,
+            feed_places={feed.id: place for place, feed in enumerate(config.feeds)},
+            loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
         )
         self._stopping = threading.Event()
@@ -288,6 +297,14 @@ def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngin
         source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
     )
     return devices
+
+
+def _checked(config: Config, devices: CalibratedEngine) -> DeviceSensors:
+    """The devices' sensors; ConfigurationError where cooling or distribution point nowhere."""
+    sensors = DeviceSensors(devices)
+    sensors.check(equipment_points(config))
+    check_fluids(config)
+    return sensors
 
 
 def _source(source_id: str, waveform: WaveformConfig) -> WaveformSource:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonschema.exceptions import ValidationError
 
 from bmc_ext.errors import ConfigurationError
 
@@ -71,3 +73,33 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(f"{path}: not YAML: {reason}") from error
+
+
+def explained(error: ValidationError) -> tuple[str, str]:
+    """The place of a fault and what is wrong there; of alternatives, of the one that was meant."""
+    text = error.message
+    if error.validator == "oneOf":
+        choices = error.validator_value
+        of_other_type = {f.schema_path[0] for f in error.context if "type" in f.relative_path}
+        meant = [f for f in error.context if f.schema_path[0] not in of_other_type]
+        if "properties" not in choices[0]:
+            *names, last = (name for choice in choices for name in choice["required"])
+            text = f"one of {', '.join(names)} and {last} is needed, and only one"
+        elif meant:
+            error, text = meant[0], meant[0].message
+        else:
+            kinds = [choice["properties"]["type"] for choice in choices]
+            types = ", ".join(
+                name for kind in kinds for name in kind.get("enum", [kind.get("const")])
+            )
+            text = f"type {error.instance['type']!r} is none of {types}"
+    return "/".join(str(part) for part in error.absolute_path) or "top level", text
+
+
+def plain(value: object) -> Any:
+    """YAML's dates as the text that JSON knows."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(member) for member in value]
+    return value.isoformat() if isinstance(value, date) else value

@@ -161,3 +161,13 @@ def start(state_dir: Path, device: str) -> None:
     """Put a stopped device back on its bus."""
     with _control(state_dir) as control:
         control.device_start(device)
+
+
+@plant.command()
+@click.argument("loop")
+@click.option("--dry", is_flag=True, help="End the leak.")
+@click.pass_obj
+def leak(state_dir: Path, loop: str, dry: bool) -> None:
+    """Let it leak under LOOP (liquid_cooling_loop_a): its leak cable gets wet."""
+    with _control(state_dir) as control:
+        control.leak(loop, not dry)

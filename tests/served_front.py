@@ -177,9 +177,10 @@ def served(
     waiting_logins: int = 64,
     firmware: Firmware | None = None,
     host_name: HostName | None = None,
+    config: Config | None = None,
 ) -> Iterator[Served]:
     """A front that serves until the block ends; its one feed has a meter that is not there."""
-    config = Config(
+    config = config or Config(
         facility=FacilityConfig("test-site", FACILITY_NAME, 1e6, 1e6),
         state_dir=directory,
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),

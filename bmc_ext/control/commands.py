@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from bmc_ext.control.thermal import ThermalControl
 from bmc_ext.control.workloads import Entry, WorkloadBook, WorkloadOrders
 from bmc_ext.domain.admission import decide
 from bmc_ext.domain.grid import GridStatus
-from bmc_ext.domain.thermal import plan
+from bmc_ext.domain.thermal import CoolingCommand, SystemOutcome, plan
 from bmc_ext.domain.workload import WorkloadRecord, resource_id
 from bmc_ext.messages import thermal as thermal_messages
 from bmc_ext.messages import workload as workload_messages
@@ -127,9 +128,17 @@ class Commands:
     def thermal_control(self, message: object, identity: Identity, correlation_id: str) -> Outcome:
         """Carry out a thermal_control; NotFoundError when it names no configured system."""
         document = validate(message, "thermal_control")
-        found = self._balance.survey(self._now_s())
         commands = thermal_messages.cooling_commands(document)
-        plans = plan(commands, self._plates, found.loops)
+        outcomes = self.cool(commands, identity, correlation_id)
+        payload = thermal_messages.thermal_control_response(self._config.control, outcomes)
+        header = self._header("thermal_control_response", correlation_id, self._now_s())
+        return Outcome(200, {**header, **payload})
+
+    def cool(
+        self, commands: Sequence[CoolingCommand], identity: Identity, correlation_id: str
+    ) -> tuple[SystemOutcome, ...]:
+        """Plan, write, read back; errors as of `thermal_control`."""
+        plans = plan(commands, self._plates, self._balance.survey(self._now_s()).loops)
         planned = {
             "control_mode": self._config.control,
             "systems": [
@@ -141,8 +150,7 @@ class Commands:
             outcomes = self._thermal.carry_out(plans)
             payload = thermal_messages.thermal_control_response(self._config.control, outcomes)
             result["outcomes"] = payload["outcomes"]
-        header = self._header("thermal_control_response", correlation_id, self._now_s())
-        return Outcome(200, {**header, **payload})
+        return outcomes
 
     def grid_signal(self, message: object, identity: Identity, correlation_id: str) -> Outcome:
         """Take a demand_response_request or a grid_signal; accepted, or refused with reasons."""

@@ -16,7 +16,8 @@ from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.discovery import Discovery
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
-from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors
+from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
@@ -24,6 +25,7 @@ from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.history import History
+from bmc_ext.telemetry.peaks import PowerPeaks
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.telemetry.snapshot import SnapshotStore
 
@@ -32,7 +34,8 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 class Context:
     """The parts of the service that the Redfish face shows and commands.
 
-    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`.
+    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`. Feeds and
+    loops have the same places in the configuration and in every snapshot.
     """
 
     config: Config
@@ -54,6 +57,9 @@ class Context:
     certificate: ServedCertificate
     tasks: Tasks
     privilege_mappings: Sequence[dict[str, Any]]
+    peaks: PowerPeaks
+    feed_places: Mapping[str, int]
+    loop_places: Mapping[str, int]
     firmware: Firmware | None = None
     discovery: Discovery | None = None
     host: HostBMC | None = None

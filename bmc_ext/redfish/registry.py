@@ -130,6 +130,8 @@ class _Node:
     def add(self, segments: Sequence[str], resource: Resource) -> None:
         """Put a resource where its template leads."""
         if not segments:
+            if self.resource is not None:
+                raise ValueError(f"{resource.uri} is served twice")
             self.resource = resource
         elif segments[0].endswith(":path}"):
             self.rest = resource

@@ -20,6 +20,7 @@ from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
+from emulator.host import standard
 from emulator.host.firmware import version_of
 from emulator.host.machines import (
     STOCK_CHASSIS,
@@ -85,7 +86,7 @@ class SushyHost:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
-        return TYPES
+        return (*TYPES, *standard.TYPES)
 
     @property
     def runs_here(self) -> bool:
@@ -193,6 +194,9 @@ class SushyHost:
         return body
 
     def _render(self, route: Route, path: str) -> dict[str, Any]:
+        if route.name in standard.DERIVED:
+            thermal = mend(self._ask("GET", standard.thermal_path(path), None), self._is_served)
+            return standard.derived(route.name, path, thermal)
         body = mend(self._ask("GET", path, None), self._is_served)
         if route.name == "manager":
             body |= services(body["Id"])

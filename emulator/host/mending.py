@@ -10,7 +10,7 @@ from emulator.host.routes import BOOT_ENABLED, BOOT_MODES, BOOT_TARGETS, RESET_T
 Body = dict[str, Any]
 
 TYPES = (
-    "Chassis.v1_7_0.Chassis",
+    "Chassis.v1_23_0.Chassis",
     "ComputerSystem.v1_13_0.ComputerSystem",
     "EthernetInterface.v1_1_0.EthernetInterface",
     "EthernetInterfaceCollection.EthernetInterfaceCollection",
@@ -85,7 +85,12 @@ def _mend_system(body: Body) -> None:
 
 
 def _mend_chassis(body: Body) -> None:
-    body["@odata.type"] = "#Chassis.v1_7_0.Chassis"  # the first version that has UUID
+    body["@odata.type"] = "#Chassis.v1_23_0.Chassis"  # the first version that has CoolingUnits
+    body["ChassisType"] = "RackMount"  # by its height of 44.45 mm and its place in a rack
+    body["Version"] = "1.0"  # of this emulation, as the rest of its label
+    for name in ("Sensors", "EnvironmentMetrics"):
+        body[name] = {"@odata.id": f"{body['@odata.id']}/{name}"}
+    body["Links"]["CoolingUnits"] = []
 
 
 def _mend_manager(body: Body) -> None:

@@ -203,6 +203,9 @@ _ROUTES: Final = (
         "{Managers}/EthernetInterfaces/{id}",
         {"PATCH": members({"HostName": text})},
     ),
+    Route("chassis sensors", "{Chassis}/Sensors", {}),
+    Route("chassis sensor", "{Chassis}/Sensors/{id}", {}),
+    Route("chassis environment", "{Chassis}/EnvironmentMetrics", {}),
     Route(
         "manager",
         "{Managers}",

@@ -29,6 +29,8 @@ class Campus:
     def __init__(self, facility: Facility, seed: int, start_unix_s: float) -> None:
         self.facility = facility
         self.steps = 0
+        self.leaking: set[str] = set()
+        """Loops under which it is wet; what is lost is too little to be seen in the flow."""
         self._start_unix_s = start_unix_s
         self.grid = Grid(facility.grid, seed, STEP_S)
         self.it = ItLoad(facility.halls, seed, STEP_S)

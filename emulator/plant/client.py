@@ -92,6 +92,10 @@ class PlantControl:
         """Make a device acknowledge writes without doing them, or obey again."""
         self._ask(op="device_ignore_writes", id=device_id, ignore=ignore)
 
+    def leak(self, loop_id: str, wet: bool) -> None:
+        """Let it leak under a loop (`liquid_cooling_loop_a`), or dry up."""
+        self._ask(op="leak", id=loop_id, wet=wet)
+
     def _ask(self, **request: object) -> dict[str, Any]:
         with self._lock:
             try:

@@ -7,6 +7,7 @@
     {"op": "workload_remove", "id": ...}
     {"op": "device_stop" | "device_start", "id": ...}
     {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
+    {"op": "leak", "id": ..., "wet": true | false}
 
 A refused request is answered {"ok": false, "error": "..."} and changes nothing. A line above
 MAX_LINE_BYTES is refused once, and the connection closed.
@@ -168,6 +169,13 @@ def _ignore_writes(plant: Plant, request: Mapping[str, Any]) -> None:
     _by_id(lambda plant, identity: plant.ignore_writes(identity, ignore), "device")(plant, request)
 
 
+def _leak(plant: Plant, request: Mapping[str, Any]) -> None:
+    wet = request.get("wet")
+    if not isinstance(wet, bool):
+        raise ControlError(f"wet: true or false is wanted, not {wet!r}")
+    _by_id(lambda plant, identity: plant.leak(identity, wet), "loop")(plant, request)
+
+
 _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | None]] = {
     "ping": _ping,
     "truth": _truth,
@@ -176,6 +184,7 @@ _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | Non
     "device_stop": _by_id(Plant.stop_device, "device"),
     "device_start": _by_id(Plant.start_device, "device"),
     "device_ignore_writes": _ignore_writes,
+    "leak": _leak,
 }
 
 

@@ -50,6 +50,7 @@ class HallPlate:
 
     count: int
     rated_power_w: float
+    rated_current_a: float
     background_power_w: float
 
 
@@ -67,6 +68,7 @@ class LoopPlate:
 
     per_hall: int
     rated_flow_lpm: float
+    capacity_w: float
     static_pressure_bar: float
     rated_pressure_rise_bar: float
     rated_pump_power_w: float
@@ -84,9 +86,10 @@ class LoopPlate:
 
 @dataclass(frozen=True, slots=True)
 class FacilityWaterPlate:
-    """The water on the other side of the exchangers."""
+    """The water on the other side of the exchangers; the flow is that of each."""
 
     supply_c: float
+    rated_flow_lpm: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class CoolingFeedPlate:
     """The feed of pumps, fans and facility water; the ratios are its meter's transformers."""
 
     rated_power_w: float
+    rated_current_a: float
     voltage_v: float
     ct_ratio: float
     pt_ratio: float
@@ -106,6 +110,7 @@ class BatteryPlate:
     """The battery and its local droop; the ratios are its meter's transformers."""
 
     rated_power_w: float
+    rated_current_a: float
     capacity_j: float
     voltage_v: float
     ct_ratio: float
@@ -126,6 +131,28 @@ class WaveformPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class Nameplates:
+    """What the labels of the simulated things say, and where they stand; a date is 2026-01-01."""
+
+    manufacturer: str
+    campus_model: str
+    campus_part_number: str
+    campus_serial_number: str
+    campus_version: str
+    production_date: str
+    cooling_unit_model: str
+    cooling_unit_part_number: str
+    cooling_unit_firmware: str
+    pump_model: str
+    leak_cable_model: str
+    switchgear_model: str
+    battery_model: str
+    country: str
+    city: str
+    postal_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facility:
     """All nameplates of one facility."""
 
@@ -138,6 +165,7 @@ class Facility:
     cooling_feed: CoolingFeedPlate
     battery: BatteryPlate
     waveform: WaveformPlate
+    nameplates: Nameplates
 
     @property
     def metered(self) -> dict[str, CoolingFeedPlate | BatteryPlate]:
@@ -183,6 +211,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "cooling_feed": CoolingFeedPlate,
     "battery": BatteryPlate,
     "waveform": WaveformPlate,
+    "nameplates": Nameplates,
 }
 _T = TypeVar("_T")
 

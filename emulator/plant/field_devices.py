@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,14 @@ TICK_S = 0.1
 _PIPE_M2 = 0.0314  # DN 200, for the flow meter's velocity
 _LPM_PER_M3_S = 60_000.0
 _TRANSMITTER_RANGE_BAR = 10.0
+_LEAK_CABLE_S = 1.0
+_DRY_PERCENT, _WET_PERCENT = (
+    45.0,
+    80.0,
+)  # relative humidity of an air-conditioned room, and over a puddle
+PROFILES = Path(__file__).parent / "devices"
+"""Profiles of devices that exist in the plant only."""
+
 _CONTROL_WORD_RUN, _STATUS_WORD_RUNNING = 0x047C, 0x0F07  # FC profile: start; in operation on bus
 _FLOW_METER_HEALTH = {
     "error.code": 0.0,
@@ -36,7 +45,7 @@ _FLOW_METER_HEALTH = {
 
 
 def loop_device(kind: str, loop_id: str) -> str:
-    """Identity of a loop's `flow`, `pressure` or `pump` device: `loop_a_flow`."""
+    """Identity of a loop's `flow`, `pressure`, `pump` or `leak` device: `loop_a_flow`."""
     return f"{loop_id.removeprefix('liquid_cooling_')}_{kind}"
 
 
@@ -93,6 +102,7 @@ class FieldDevices:
             _Task(self._measure_pressures, TICK_S),
             _Task(self._measure_pumps, TICK_S),
             _Task(self._measure_flows, load_profile("oem.tuf2000m").groups["fast"].source_s),
+            _Task(self._measure_leaks, _LEAK_CABLE_S),
             _Task(self._measure_meters, load_profile("eastron.sdm630").groups["fast"].source_s),
         ]
         for task in self._tasks:
@@ -107,6 +117,7 @@ class FieldDevices:
 
     def _add_loop_devices(self) -> None:
         flow, pressure, pump = map(load_profile, ("oem.tuf2000m", "keller.33x", "danfoss.fc102"))
+        leak = load_profile("plant.leak_cable", [PROFILES])
         for position, loop_id in enumerate(self._campus.facility.loop_ids):
             meter = self.devices[loop_device("flow", loop_id)] = SimulatedDevice(flow)
             meter.update(_FLOW_METER_HEALTH)
@@ -121,6 +132,7 @@ class FieldDevices:
                 }
             )
             drive.on_write = functools.partial(self._command_pump, position)
+            self.devices[loop_device("leak", loop_id)] = SimulatedDevice(leak)
 
     def _add_temperature_modules(self) -> None:
         profile = load_profile("advantech.adam6015")
@@ -169,6 +181,15 @@ class FieldDevices:
             self._campus.facility.loop_ids, self._campus.coolant.speed_percent, strict=True
         ):
             self.devices[loop_device("pump", loop_id)].set("speed.actual", speed)
+
+    def _measure_leaks(self, elapsed_s: float) -> None:
+        del elapsed_s
+        for loop_id in self._campus.facility.loop_ids:
+            wet = loop_id in self._campus.leaking
+            humidity_percent = _WET_PERCENT if wet else _DRY_PERCENT
+            self.devices[loop_device("leak", loop_id)].update(
+                {"alarm.leak": float(wet), "humidity.relative": humidity_percent}
+            )
 
     def _measure_temperatures(self, elapsed_s: float) -> None:
         coolant, facility = self._campus.coolant, self._campus.facility

@@ -1,8 +1,8 @@
 """Where the field devices can be reached: Modbus TCP gateways, own ports, and one serial line.
 
-Per hall one gateway carries flow meters as units 1 to 6, pressure transmitters as 11 to 16 and
-pump drives as 21 to 26. Temperature modules and meters have ports of their own. The pressure
-transmitter of the first loop hangs on a pseudo-terminal instead.
+Per hall one gateway carries flow meters as units 1 to 6, pressure transmitters as 11 to 16, pump
+drives as 21 to 26 and leak cables as 31 to 36. Temperature modules and meters have ports of their
+own. The pressure transmitter of the first loop hangs on a pseudo-terminal instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drivers.simulation import ModbusRtuServer, ModbusTcpServer, PseudoTerminal,
 from emulator.plant.facility import Facility
 from emulator.plant.field_devices import loop_device, meter_of, temperatures_of
 
-_FIRST_UNIT = {"flow": 1, "pressure": 11, "pump": 21}
+_FIRST_UNIT = {"flow": 1, "pressure": 11, "pump": 21, "leak": 31}
 _SERIAL_BAUD = 9600
 
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from drivers.simulation import SimulatedDevice
+from emulator.plant import labels
 from emulator.plant.facility import Facility
-from emulator.plant.field_devices import loop_device, meter_of, temperatures_of
+from emulator.plant.field_devices import PROFILES, loop_device, meter_of, temperatures_of
 from emulator.plant.fieldbus import Address
 from emulator.plant.stream import WaveformServer
 
@@ -29,7 +30,10 @@ def fragment_of(
             "rated_power_w": facility.facility.rated_power_w,
             "contract_limit_w": facility.facility.contract_limit_w,
             "cooling_overhead": facility.facility.cooling_overhead,
+            "nameplate": labels.campus(facility.nameplates),
+            "site": labels.site(facility.nameplates),
         },
+        "profile_dirs": [str(PROFILES)],
         "devices": [_device(facility, name, devices[name], addresses[name]) for name in devices],
         "feeds": _feeds(facility, streams),
         "loops": _loops(facility),
@@ -65,10 +69,11 @@ def _feeds(facility: Facility, streams: Mapping[str, WaveformServer]) -> list[di
             "nominal_hz": nominal_hz,
             "declared_voltage_v": facility.grid.phase_voltage_v,
             "waveform": {"type": "stream", "host": stream.host, "port": stream.port},
+            "equipment": labels.switchgear(facility.nameplates, number, facility.halls),
         }
-        for hall_id, stream in streams.items()
+        for number, (hall_id, stream) in enumerate(streams.items(), 1)
     ]
-    for feed_id, plate in facility.metered.items():
+    for number, (feed_id, plate) in enumerate(facility.metered.items(), len(feeds) + 1):
         feeds.append(
             {
                 "id": feed_id,
@@ -76,6 +81,7 @@ def _feeds(facility: Facility, streams: Mapping[str, WaveformServer]) -> list[di
                 "rated_power_w": plate.rated_power_w,
                 "nominal_hz": nominal_hz,
                 "meter": meter_of(feed_id),
+                "equipment": labels.switchgear(facility.nameplates, number, plate),
             }
         )
     return feeds
@@ -100,6 +106,23 @@ def _loops(facility: Facility) -> list[dict[str, Any]]:
                 "pressure": f"{loop_device('pressure', loop_id)}/pressure.P1",
                 "pump_speed": f"{loop_device('pump', loop_id)}/speed.actual",
                 "pump_setpoint": f"{loop_device('pump', loop_id)}/speed.reference",
+                "cooling_unit": {
+                    **labels.cooling_unit(facility.nameplates, position + 1),
+                    "capacity_w": plate.capacity_w,
+                    "primary": {
+                        "fluid": "water",
+                        "rated_flow_lpm": facility.facility_water.rated_flow_lpm,
+                        "supply": _channel(facility, hall_id, "return", None),
+                    },
+                    "humidity": f"{loop_device('leak', loop_id)}/humidity.relative",
+                    "leak_detectors": [
+                        {
+                            "id": "cable",
+                            "wet": f"{loop_device('leak', loop_id)}/alarm.leak",
+                            "nameplate": labels.leak_cable(facility.nameplates, position + 1),
+                        }
+                    ],
+                },
             }
         )
     return loops

@@ -137,6 +137,13 @@ class Plant:
         """Make a device acknowledge writes without doing them, or obey again. Unknown: KeyError."""
         self._fieldbus.ignore_writes(name, ignore)
 
+    def leak(self, loop_id: str, wet: bool) -> None:
+        """Let it leak under a loop, or dry up. Unknown: KeyError."""
+        if loop_id not in self._campus.facility.loop_ids:
+            raise KeyError(loop_id)
+        with self._lock:
+            (self._campus.leaking.add if wet else self._campus.leaking.discard)(loop_id)
+
     def _make_block(self) -> None:
         with self._lock:
             samples = self._synthesizer.block([self._step() for _ in range(BLOCK_STEPS)])

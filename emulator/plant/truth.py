@@ -48,7 +48,7 @@ def _loops(campus: Campus) -> dict[str, dict[str, float]]:
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {
-        loop_id: dict(zip(columns, row, strict=True))
+        loop_id: dict(zip(columns, row, strict=True)) | {"leaking": loop_id in campus.leaking}
         for loop_id, row in zip(campus.facility.loop_ids, rows, strict=True)
     }
 

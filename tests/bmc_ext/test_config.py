@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,33 @@ def test_sampled_values_are_chosen_and_scaled(tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(ConfigurationError, match="feeds/0/waveform"):
             sampled_values(tmp_path, **wrong)
+
+
+def test_a_date_on_a_nameplate_needs_no_quotes(tmp_path: Path) -> None:
+    """YAML makes a date of it, and the nameplate shows it as it was written."""
+    path = tmp_path / "service.yaml"
+    plate = {"model": "C-1", "production_date": date(2025, 3, 31)}
+    loop = {"id": "l", "cooling_unit": {"nameplate": plate}}
+    path.write_text(yaml.safe_dump(GOOD | {"loops": [loop]}), encoding="utf-8")
+    assert "production_date: 2025-03-31" in path.read_text(encoding="utf-8")
+    found = load_config(path).loops[0].cooling_unit.nameplate
+    assert found.production_date == "2025-03-31"
+
+
+def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
+    """What the example shows of equipment is accepted once its comment marks are taken away."""
+    lines = schemas.path("config/example.yaml").read_text(encoding="utf-8").splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("# loops:"))
+    shown = [line.removeprefix("#").removeprefix(" ") for line in lines[start:]]
+    document = yaml.safe_load("\n".join(shown).replace("…", "x"))
+    devices = sorted(set(re.findall(r"([a-z]+-[0-9]+)/", "\n".join(shown))))
+    specs = [{**GOOD["devices"][0], "id": name} for name in devices]  # type: ignore[index,dict-item]
+    text = yaml.safe_dump(GOOD | {"devices": [*GOOD["devices"], *specs]} | document)  # type: ignore[misc]
+    (tmp_path / "service.yaml").write_text(text, encoding="utf-8")
+    config = load_config(tmp_path / "service.yaml")
+    unit = config.loops[0].cooling_unit
+    assert unit.primary.supply == PointRef("rtd-1", "temperature.ch2")
+    assert unit.leak_detectors[0].wet == PointRef("leak-1", "alarm.leak")
+    assert unit.filters[0].serviced_date == "2026-01-02"
+    assert not config.power_equipment
+    assert config.thresholds["Loop_loop-a_Flow"]["LowerCritical"] == 400

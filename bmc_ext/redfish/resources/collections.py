@@ -46,24 +46,3 @@ def _collection(context: Context, name: str, *, own: bool) -> dict[str, Any]:
         "Members": [{"@odata.id": f"/redfish/v1/{name}/{member}"} for member in ids],
         "Members@odata.count": len(ids),
     }
-
-
-@routes.get(f"{CHASSIS}/{OWN_ID}", LOGIN, schema="Chassis.v1_25_2.Chassis")
-def own_chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The facility as a chassis: the place where a DCIM tool finds the DCPI tree."""
-    return {
-        "Id": OWN_ID,
-        "Name": context.config.facility.name,
-        "ChassisType": "Zone",
-        "Status": {"State": "Enabled", "Health": "OK"},
-        "Sensors": {"@odata.id": f"{CHASSIS}/{OWN_ID}/Sensors"},
-        "PowerSubsystem": {"@odata.id": f"{CHASSIS}/{OWN_ID}/PowerSubsystem"},
-        "ThermalSubsystem": {"@odata.id": f"{CHASSIS}/{OWN_ID}/ThermalSubsystem"},
-        "Links": {"ManagedBy": [{"@odata.id": f"{MANAGERS}/{OWN_ID}"}]},
-        "Oem": {
-            "DCPI": {
-                "@odata.type": "#DcpiServiceRoot.v1_0_0.ServiceRoot",
-                "Service": {"@odata.id": "/redfish/v1/dcpi"},
-            }
-        },
-    }

@@ -12,11 +12,11 @@ from bmc_ext.messages import workload as workload_messages
 from bmc_ext.messages.envelope import envelope
 from bmc_ext.messages.power import mega, megawatt_hours, moment
 from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.dcpi_service import CAPABILITIES, VERSIONS
 from bmc_ext.redfish.resources.power_events import seconds, select_events, state_of
 from bmc_ext.redfish.resources.power_history import select
-from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.security.identity import LOGIN
 from bmc_ext.telemetry.aggregates import Aggregate
 from bmc_ext.telemetry.event_log import LoggedEvent

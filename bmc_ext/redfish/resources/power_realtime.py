@@ -6,11 +6,11 @@ from typing import Any
 
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, TotalValues
-from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cycle_members import cycle_members
-from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.quantities import (
     kilowatt_hours,
     milliseconds,
@@ -59,16 +59,6 @@ def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noq
         "Total": _total(snapshot.total),
         "Feeds": [_feed(feed, names[feed.feed_id]) for feed in snapshot.feeds],
     }
-
-
-def newest(context: Context) -> Snapshot:
-    """The newest snapshot; 503 in the moment before the first window is complete."""
-    snapshot = context.snapshots.latest()
-    if snapshot is None:
-        raise RedfishError(
-            503, "the first measurement window is not complete yet", headers={"Retry-After": "1"}
-        )
-    return snapshot
 
 
 def _total(total: TotalValues) -> dict[str, Any]:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.domain.thresholds import Limits, beyond, severity
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.confidence import conditioned_status
 from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish.excerpts import SENSORS
+from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.resources.power_realtime import newest
-from bmc_ext.redfish.sensor_catalogue import OF_UNIT, FacilitySensor, Quantity, SensorValue
+from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity, SensorValue
 from bmc_ext.security.identity import LOGIN
+from bmc_ext.telemetry.peaks import Peak
 
 routes = Routes()
 
-SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
-
 _READINGS = (
     "Reading", "ReadingTime", "ReadingAccuracy", "Status", "ApparentVA", "ReactiveVAR",
-    "PowerFactor", "THDPercent", "LifetimeReading", "CalibrationTime", "Oem",
+    "PowerFactor", "THDPercent", "LifetimeReading", "CalibrationTime", "Oem", "PeakReading",
+    "PeakReadingTime", "SensingInterval",
 )  # fmt: skip
 # What DMTF's schema marks as excerpt, as far as it is shown here.
 _EXCERPT = (
     "Reading", "PhysicalContext", "ApparentVA", "ReactiveVAR", "PowerFactor", "THDPercent",
     "LifetimeReading",
 )  # fmt: skip
+_WORSE = {"OK": 0, "Warning": 1, "Critical": 2}
 
 
 @routes.get(SENSORS, LOGIN, schema="SensorCollection.SensorCollection")
@@ -51,47 +54,69 @@ def sensor(context: Context, request: Request) -> dict[str, Any]:
     name = request.params["sensor"]
     facility = context.facility_sensors.get(name)
     if facility is not None:
-        return _of_facility(facility, facility.value(newest(context)))
+        return _of_facility(context, facility)
     found = context.device_sensors.points().get(name)
     if found is None:
         raise NotFoundError(f"no sensor {name!r}")
-    device, point, unit = found
     try:
-        value = context.device_sensors.value(device, point)
+        value = context.device_sensors.value(found.ref)
     except KeyError as error:
         raise NotFoundError(f"no sensor {name!r}") from error
-    quantity = OF_UNIT.get(unit, Quantity(None, unit))
+    if found.quantity.reading_type == "EnergykWh":
+        # A meter counts for its life: since its last reset and since ever are one number.
+        value = value._replace(extras={"LifetimeReading": found.quantity.shown(value.value)})
     return {
         "Id": name,
-        "Name": f"{device} {point}",
+        "Name": f"{found.ref.device} {found.ref.point}",
         "Implementation": "PhysicalSensor",
-        **_reading(quantity, value),
+        **_known(ElectricalContext=found.electrical_context),
+        **_reading(found.quantity, value),
     }
 
 
-def _of_facility(sensor: FacilitySensor, value: SensorValue) -> dict[str, Any]:
-    shown = {"PhysicalContext": sensor.context, "ElectricalContext": sensor.electrical_context}
-    return {
+def _of_facility(context: Context, sensor: FacilitySensor) -> dict[str, Any]:
+    value = sensor.value(newest(context))
+    peak = None if sensor.peak is None else context.peaks.of(sensor.peak)
+    body = {
         "Id": sensor.id,
         "Name": sensor.name,
         "Implementation": "Synthesized",
-        **{name: text for name, text in shown.items() if text is not None},
+        **_known(PhysicalContext=sensor.context, ElectricalContext=sensor.electrical_context),
         **_reading(sensor.quantity, value),
+        **({} if sensor.peak is None else _peak(peak)),
+        **_thresholds(sensor.limits, sensor.quantity),
+    }
+    # Of a value that is not known the quality's own health stays.
+    health = severity(beyond(sensor.limits, value.value))
+    if _WORSE[health] > _WORSE[body["Status"]["Health"]]:
+        body["Status"] = {**body["Status"], "Health": health}
+    return body
+
+
+def _peak(peak: Peak | None) -> dict[str, Any]:
+    return {
+        "PeakReading": None if peak is None else peak.power_w,
+        "PeakReadingTime": None if peak is None else timestamp(peak.at_s),
     }
 
 
+def _thresholds(limits: Limits, quantity: Quantity) -> dict[str, Any]:
+    """The limits, which are configuration and cannot be written here."""
+    shown = {level: {"Reading": quantity.shown(limit)} for level, limit in limits.known()}
+    return {"Thresholds": shown} if shown else {}
+
+
 def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
-    """The members that tell the reading; what a kind of sensor does not have is left out."""
+    """The members that tell the reading; a quantity that Redfish has no type for has null."""
     calibrated = min((state.calibrated_on for state in value.calibrations), default=None)
     every_s = value.source_interval_s
-    kind = {} if quantity.reading_type is None else {"ReadingType": quantity.reading_type}
     return {
-        **kind,
+        "ReadingType": quantity.reading_type,
         "ReadingUnits": quantity.units,
-        "Reading": _scaled(value.value, quantity.factor),
+        "Reading": quantity.shown(value.value),
         "ReadingTime": timestamp(value.measured_at),
-        "ReadingAccuracy": _scaled(value.uncertainty, quantity.factor),
-        **({} if every_s is None else {"SensingInterval": f"PT{every_s:g}S"}),
+        "ReadingAccuracy": quantity.shown(value.uncertainty),
+        "SensingInterval": None if every_s is None else f"PT{every_s:g}S",
         **({} if calibrated is None else {"CalibrationTime": f"{calibrated}T00:00:00Z"}),
         "Status": conditioned_status(value.quality, value.conditions),
         **value.extras,
@@ -106,5 +131,5 @@ def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
     }
 
 
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+def _known(**texts: str | None) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.redfish import metadata
+from bmc_ext.redfish import distribution, metadata
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.query import FEATURES
 from bmc_ext.redfish.registry import OPEN, Routes
@@ -49,6 +49,10 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
             }
         },
     }  # fmt: skip
+    if distribution.served(context):
+        body["PowerEquipment"] = {"@odata.id": f"{ROOT}/PowerEquipment"}
+    if context.config.loops:
+        body["ThermalEquipment"] = {"@odata.id": f"{ROOT}/ThermalEquipment"}
     if context.host is not None:
         body["Systems"] = {"@odata.id": f"{ROOT}/Systems"}
     return body

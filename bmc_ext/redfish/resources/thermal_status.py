@@ -8,9 +8,9 @@ from bmc_ext.domain.redundancy import Redundancy
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues, Snapshot
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.resources.power_realtime import newest
 from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
 from drivers.reading import Condition, Reading
 

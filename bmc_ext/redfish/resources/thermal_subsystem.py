@@ -1,4 +1,4 @@
-"""PowerSubsystem and ThermalSubsystem of the facility as a chassis."""
+"""ThermalSubsystem of the facility as a chassis."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from bmc_ext.redfish.resources.collections import CHASSIS, OWN_ID
 from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
-
-
-@routes.get(
-    f"{CHASSIS}/{OWN_ID}/PowerSubsystem", LOGIN, schema="PowerSubsystem.v1_1_4.PowerSubsystem"
-)
-def power_subsystem(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """What the facility may draw: its nameplate in W."""
-    return {
-        "Id": "PowerSubsystem",
-        "Name": "Power Subsystem",
-        "CapacityWatts": context.config.facility.rated_power_w,
-        "Status": {"State": "Enabled", "Health": "OK"},
-    }
 
 
 @routes.get(

@@ -1,0 +1,106 @@
+"""What today's model has in place of a chassis' Thermal, which sushy-tools still serves alone.
+
+The values are those of its Thermal; it tells no time and no interval, so neither is told here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bmc_ext.redfish.host import HostError
+
+Body = dict[str, Any]
+
+TYPES = (
+    "EnvironmentMetrics.v1_6_0.EnvironmentMetrics",
+    "Sensor.v1_13_0.Sensor",
+    "SensorCollection.SensorCollection",
+)
+"""Beside what sushy-tools serves."""
+
+DERIVED = ("chassis sensors", "chassis sensor", "chassis environment")
+"""The routes that are answered here."""
+
+_THRESHOLDS = {
+    "UpperCaution": "UpperThresholdNonCritical",
+    "UpperCritical": "UpperThresholdCritical",
+    "UpperFatal": "UpperThresholdFatal",
+    "LowerCaution": "LowerThresholdNonCritical",
+    "LowerCritical": "LowerThresholdCritical",
+    "LowerFatal": "LowerThresholdFatal",
+}
+
+
+def thermal_path(path: str) -> str:
+    """The Thermal that a derived resource is worked out from."""
+    return f"{_chassis(path)}/Thermal"
+
+
+def derived(route: str, path: str, thermal: Body) -> Body:
+    """The resource at `path`; HostError 404 for a sensor that there is not."""
+    chassis = _chassis(path)
+    sensors = _sensors(chassis, thermal)
+    if route == "chassis sensors":
+        return {
+            "@odata.type": "#SensorCollection.SensorCollection",
+            "@odata.id": path,
+            "Name": "Sensors",
+            "Members": [{"@odata.id": sensor["@odata.id"]} for sensor in sensors],
+            "Members@odata.count": len(sensors),
+        }
+    if route == "chassis environment":
+        return _environment(path, sensors)
+    for sensor in sensors:
+        if sensor["@odata.id"] == path:
+            return sensor
+    raise HostError(404, f"nothing lives at {path}")
+
+
+def _chassis(path: str) -> str:
+    return "/".join(path.split("/")[:5])
+
+
+def _sensors(chassis: str, thermal: Body) -> list[Body]:
+    temperatures = [
+        _sensor(chassis, f"Temperature{entry['MemberId']}", entry, "Temperature", "Cel")
+        for entry in thermal["Temperatures"]
+    ]
+    fans = [
+        _sensor(chassis, f"Fan{entry['MemberId']}", entry, "Rotational", "{rev}/min")
+        for entry in thermal["Fans"]
+    ]
+    return temperatures + fans
+
+
+def _sensor(chassis: str, name: str, entry: Body, reading_type: str, units: str) -> Body:
+    limits = {level: {"Reading": entry[key]} for level, key in _THRESHOLDS.items() if key in entry}
+    return {
+        "@odata.type": "#Sensor.v1_13_0.Sensor",
+        "@odata.id": f"{chassis}/Sensors/{name}",
+        "Id": name,
+        "Name": entry["Name"],
+        "ReadingType": reading_type,
+        "ReadingUnits": units,
+        "Reading": entry["ReadingCelsius" if reading_type == "Temperature" else "Reading"],
+        "ReadingTime": None,
+        "SensingInterval": None,
+        "PhysicalContext": entry["PhysicalContext"],
+        "Status": entry["Status"],
+        **({"Thresholds": limits} if limits else {}),
+    }
+
+
+def _environment(path: str, sensors: list[Body]) -> Body:
+    intake = next((entry for entry in sensors if entry["PhysicalContext"] == "Intake"), None)
+    return {
+        "@odata.type": "#EnvironmentMetrics.v1_6_0.EnvironmentMetrics",
+        "@odata.id": path,
+        "Id": "EnvironmentMetrics",
+        "Name": "Environment metrics",
+        "TemperatureCelsius": None if intake is None else _excerpt(intake),
+        "FanSpeedsPercent": [],
+    }
+
+
+def _excerpt(sensor: Body) -> Body:
+    return {"DataSourceUri": sensor["@odata.id"], "Reading": sensor["Reading"]}
