@@ -164,6 +164,18 @@ class ListenConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsConfig:
+    """Where events may be sent: https to any address that is not this machine's own.
+
+    `ca_file` holds the authorities for VerifyCertificate, those of the system when None.
+    """
+
+    allow_http: bool = False
+    allow_loopback: bool = False
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11)."""
 
@@ -177,6 +189,7 @@ class Config:
     silicon: tuple[SiliconConfig, ...] = ()
     profile_dirs: tuple[Path, ...] = field(default=())
     calibration_dir: Path | None = None
+    events: EventsConfig = EventsConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -261,7 +274,13 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         calibration_dir=base / document["calibration_dir"]
         if "calibration_dir" in document
         else None,
+        events=_events(document.get("events", {}), base),
     )
+
+
+def _events(document: dict[str, Any], base: Path) -> EventsConfig:
+    paths = {key: base / value for key, value in document.items() if key == "ca_file"}
+    return EventsConfig(**{**document, **paths})
 
 
 def _point(text: str) -> PointRef:

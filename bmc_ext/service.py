@@ -16,6 +16,7 @@ from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
@@ -30,6 +31,7 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lab_pki import ensure_lab_certificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
+from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
@@ -122,6 +124,7 @@ class Service:
             engine=self.devices,
             sink=sink,
         )
+        self.eventing = Eventing(config.events, self.state, self.clock)
         self.registry = all_resources()
         self.context = Context(
             config=config,
@@ -131,6 +134,7 @@ class Service:
             snapshots=self.collector.store,
             history=self.collector.history,
             events=self.events,
+            eventing=self.eventing,
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
@@ -145,6 +149,7 @@ class Service:
 
     def start(self) -> None:
         """Start measuring and controlling."""
+        self.eventing.start()
         self.timekeeper.start()
         self.engine.start()
         self.collector.start()
@@ -163,6 +168,7 @@ class Service:
         self.engine.stop()
         self.timekeeper.stop()
         self.commands.close()
+        self.eventing.stop()
         self.access.close()
         self.audit.close()
         self.accounts.close()
@@ -193,6 +199,7 @@ class Service:
             create_app(dispatcher),
             Authenticator(self.accounts, self.sessions, self.access, passwords),
             PowerStream(self.collector.store, self.config.facility.id, self.clock),
+            EventStream(self.eventing),
             requests=requests,
             passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bmc_ext.config import Config, FacilityConfig, FeedConfig
+from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.redfish.host import HostResponse
 from bmc_ext.security.lab_pki import ensure_lab_certificate
 from bmc_ext.service import Service
@@ -176,6 +176,7 @@ def served(
         facility=FacilityConfig("test-site", FACILITY_NAME, 1e6, 1e6),
         state_dir=directory,
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),
+        events=EventsConfig(allow_loopback=True),
     )
     host = OneSystem()
     service = Service(config, host=host)

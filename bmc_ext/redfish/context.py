@@ -11,6 +11,7 @@ from bmc_ext.config import Config
 from bmc_ext.control.commands import Commands
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
+from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
 from bmc_ext.security.accounts import Accounts
@@ -36,6 +37,7 @@ class Context:
     snapshots: SnapshotStore
     history: History
     events: PowerEvents
+    eventing: Eventing
     commands: Commands
     accounts: Accounts
     sessions: Sessions

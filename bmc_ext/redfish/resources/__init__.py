@@ -7,6 +7,8 @@ from bmc_ext.redfish.resources import (
     account,
     collections,
     dcpi_service,
+    event_destination,
+    event_service,
     grid_status,
     host,
     json_schema_file,
@@ -27,6 +29,6 @@ def all_resources() -> Registry:
     files = (
         service_root, json_schema_file, session, account, collections, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
-        message_face, host,
+        message_face, event_service, event_destination, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

@@ -35,6 +35,7 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "Managers": {"@odata.id": f"{ROOT}/Managers"},
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
+        "EventService": {"@odata.id": f"{ROOT}/EventService"},
         "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
         "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
         "Oem": {
