@@ -127,6 +127,7 @@ class EventStream:
             if item is not None:
                 await _write(send, _event(item.id, {**item.body, "Context": context}))
                 beat_s = loop.time() + HEARTBEAT_S
+                await asyncio.sleep(0)  # a long queue must not keep the loop from all others
                 continue
             if loop.time() >= beat_s:
                 await _write(send, b": still here\n\n")
