@@ -133,7 +133,9 @@ class EventStream:
                 await _write(send, b": still here\n\n")
                 beat_s = loop.time() + HEARTBEAT_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), _RECHECK_S)
+                # Not wait_for: that of Python 3.11 can swallow its task's cancellation.
+                async with asyncio.timeout(_RECHECK_S):
+                    await news.wait()
             news.clear()
         await send({"type": "http.response.body", "body": b""})
 
