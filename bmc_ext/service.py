@@ -17,6 +17,7 @@ from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.events.eventing import Eventing
+from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
@@ -144,6 +145,7 @@ class Service:
             device_sensors=DeviceSensors(self.devices),
             host=host,
         )
+        self.watch = Watch(self.context)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)
 
@@ -156,11 +158,13 @@ class Service:
         for sampler in self.samplers:
             sampler.start()
         self._ticker.start()
+        self.watch.start()
 
     def stop(self) -> None:
         """Stop in reverse order; everything measured until now is kept."""
         self._stopping.set()
         self._ticker.join()
+        self.watch.stop()
         for sampler in self.samplers:
             sampler.stop()
         self.events.close()

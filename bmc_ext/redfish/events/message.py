@@ -142,7 +142,9 @@ def _templates() -> Mapping[str, Template]:
 
 
 def _word(value: object) -> str:
-    """An argument as text; numbers without more digits than matter, unknown as such."""
+    """An argument as text: numbers without an exponent or more digits than matter."""
     if value is None:
         return "unknown"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 1e5 else f"{value:.6g}"
