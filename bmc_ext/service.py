@@ -19,6 +19,9 @@ from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.reports.definition import DefinitionStore
+from bmc_ext.redfish.reports.metrics import Catalogue
+from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
 from bmc_ext.sampling.calibration_files import load_calibrations
@@ -126,6 +129,13 @@ class Service:
             sink=sink,
         )
         self.eventing = Eventing(config.events, self.state, self.clock)
+        sensors, device_sensors = facility_sensors(config), DeviceSensors(self.devices)
+        self.reporter = Reporter(
+            DefinitionStore(self.state),
+            Catalogue(sensors, device_sensors),
+            self.collector.store,
+            self.eventing,
+        )
         self.registry = all_resources()
         self.context = Context(
             config=config,
@@ -136,13 +146,15 @@ class Service:
             history=self.collector.history,
             events=self.events,
             eventing=self.eventing,
+            reporter=self.reporter,
+            windows=self.collector.windows,
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
             audit=self.audit,
             access=self.access,
-            facility_sensors=facility_sensors(config),
-            device_sensors=DeviceSensors(self.devices),
+            facility_sensors=sensors,
+            device_sensors=device_sensors,
             host=host,
         )
         self.watch = Watch(self.context)
@@ -159,12 +171,14 @@ class Service:
             sampler.start()
         self._ticker.start()
         self.watch.start()
+        self.reporter.start()
 
     def stop(self) -> None:
         """Stop in reverse order; everything measured until now is kept."""
         self._stopping.set()
         self._ticker.join()
         self.watch.stop()
+        self.reporter.stop()
         for sampler in self.samplers:
             sampler.stop()
         self.events.close()

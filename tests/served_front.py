@@ -56,7 +56,9 @@ class OneSystem:
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Read or write it."""
         if method == "GET":
-            return HostResponse(200, {"@odata.id": path, "Id": "one", "Lamp": self.color}, {})
+            kind = f"#{self.types[0]}"
+            body = {"@odata.id": path, "@odata.type": kind, "Id": "one", "Lamp": self.color}
+            return HostResponse(200, body, {})
         self.writes += 1
         if isinstance(body, dict):
             self.color = str(body.get("Lamp"))

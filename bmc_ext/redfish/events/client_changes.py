@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.registry import Registry, Resource
 
@@ -22,16 +23,21 @@ def note_change(
         location = response.headers.get("Location")
         found = registry.find(location) if location is not None else None
         if response.status == 201 and location is not None:
-            kind = _type_of(found[0], response) if found is not None else None
+            kind = _type_of(found[0], response, context, location) if found else None
             context.eventing.note_resource("ResourceCreated", location, kind)
         return
     key = "ResourceRemoved" if request.method == "DELETE" else "ResourceChanged"
-    context.eventing.note_resource(key, path, _type_of(resource, response))
+    context.eventing.note_resource(key, path, _type_of(resource, response, context, path))
 
 
-def _type_of(resource: Resource, response: Response) -> str | None:
-    """The type without its version; None for one that nobody says."""
+def _type_of(resource: Resource, response: Response, context: Context, path: str) -> str | None:
+    """The type without its version; of the host's resources as they say it themselves."""
     said = resource.schema
     if said is None and isinstance(response.body, dict):
-        said = str(response.body.get("@odata.type", "")).lstrip("#") or None
-    return None if said is None else said.partition(".")[0]
+        said = response.body.get("@odata.type")
+    if said is None and context.host is not None:
+        try:
+            said = (context.host.handle("GET", path, "", None).body or {}).get("@odata.type")
+        except DcpiError:
+            return None  # it is gone, or was never there to be read
+    return None if said is None else str(said).lstrip("#").partition(".")[0]

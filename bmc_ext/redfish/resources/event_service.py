@@ -60,7 +60,6 @@ def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa
         "ServerSentEventUri": SSE,
         "SSEFilterPropertiesSupported": {
             "EventFormatType": True,
-            "EventType": True,
             "MessageId": True,
             "MetricReportDefinition": True,
             "OriginResource": True,

@@ -36,6 +36,7 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
         "EventService": {"@odata.id": f"{ROOT}/EventService"},
+        "TelemetryService": {"@odata.id": f"{ROOT}/TelemetryService"},
         "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
         "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
         "Oem": {
