@@ -80,10 +80,9 @@ FIRST = ReportDefinition(
     type="Periodic",
     entries=(Entry("FacilityPower", (f"{SENSORS}/Facility_Power#/Reading",)),),
     interval_s=1.0,
-    actions=ACTIONS,
     metrics=1,
 )
-"""What a new service reports; a client may delete it for good."""
+"""What a new service reports to who reads it; a client may have it pushed or delete it for good."""
 
 
 class DefinitionStore:
