@@ -61,13 +61,15 @@ class Delivery:
         self._thread.start()
 
     def stop(self) -> None:
-        """End at once; an event that is under way may or may not have arrived."""
+        """End without waiting; an event that is under way may or may not have arrived."""
         self._bus.detach(self._outbox)
         self._stopping.set()
         self._news.set()
-        self._listener.close()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._listener.abort()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait so long for the end after `stop`: a connection that is being made takes 5 s."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:

@@ -24,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 SUBSCRIPTIONS = "/redfish/v1/EventService/Subscriptions"
 MAX_STREAMS = 16
+_PARTING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Eventing:
             streams = list(self._streams.values())
         for delivery in deliveries:
             delivery.stop()
+        for delivery in deliveries:
+            delivery.join(_PARTING_S)
         for stream in streams:
             stream.close()
         self.store.close()

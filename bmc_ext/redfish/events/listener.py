@@ -8,6 +8,7 @@ for each connection and the address that was checked is the one that is connecte
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -64,6 +65,7 @@ class Listener:
         self._verify = verify_certificate
         self._config = config
         self._connection: http.client.HTTPConnection | None = None
+        self._aborted = False
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> int:
         """The status that the listener answers; OSError or HTTPException where it does not.
@@ -80,17 +82,26 @@ class Listener:
             return self._post(body, headers)
 
     def close(self) -> None:
-        """Hang up, from any thread: a POST that waits ends with OSError."""
+        """Hang up; the next POST connects anew. Only for the thread that posts."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            if connection.sock is not None:
-                _hang_up(connection.sock)
             connection.close()
+
+    def abort(self) -> None:
+        """Let a POST that waits end with OSError and no other begin; from any thread, at once."""
+        self._aborted = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            # Not SSLSocket's own shutdown: it takes the TLS state from under a thread that reads.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
         if self._connection is None:
             self._connection = self._connect()
         connection = self._connection
+        if self._aborted:
+            raise ConnectionAbortedError("the subscription has ended")
         target = self._parts.path or "/"
         if self._parts.query:
             target = f"{target}?{self._parts.query}"
@@ -122,6 +133,7 @@ class Listener:
                 connection = http.client.HTTPSConnection(host, port, timeout=_ANSWER_S)
                 connection.sock = self._tls().wrap_socket(raw, server_hostname=host)
             connection.sock.settimeout(_ANSWER_S)
+            connection.auto_open = 0  # http.client would connect again, to an unchecked address
         except BaseException:
             raw.close()
             raise
@@ -149,10 +161,3 @@ class Listener:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
-
-
-def _hang_up(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # it was closed already

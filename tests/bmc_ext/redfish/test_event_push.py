@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -265,6 +266,23 @@ def test_a_certificate_that_is_not_trusted_gets_nothing_where_it_is_to_be_verifi
     front.ask("POST", f"{uri}/Actions/EventDestination.ResumeSubscription")
     submit(front)
     listener.wait_for("TestMessage")
+
+
+def test_a_subscription_to_nowhere_is_deleted_at_once(front: Served) -> None:
+    """A connection that is being made keeps no request waiting."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        body = {
+            "Destination": f"https://127.0.0.1:{silent.getsockname()[1]}/",
+            "Protocol": "Redfish",
+        }
+        uri = front.ask("POST", SUBSCRIPTIONS, body).headers["location"]
+        submit(front)
+        silent.settimeout(10)
+        peer, _ = silent.accept()  # it never answers the handshake
+        with peer:
+            began_s = time.monotonic()
+            assert front.ask("DELETE", uri).status == 204
+            assert time.monotonic() - began_s < 4  # the handshake's time-out is 5 s
 
 
 def test_readers_may_look_and_not_subscribe(front: Served) -> None:
