@@ -41,6 +41,7 @@ class Reader:
         sent = {"Authorization": basic(user, PASSWORD), "Accept": "text/event-stream"}
         self.connection.request("GET", SSE + query, headers={**sent, **headers})
         self.response = self.connection.getresponse()
+        self.deadline = time.monotonic() + 40
 
     def __enter__(self) -> Reader:
         return self
@@ -53,6 +54,7 @@ class Reader:
         """Id and JSON of the next event; (None, None) at the end of the stream."""
         item_id = data = None
         while line := self.response.readline():
+            assert time.monotonic() < self.deadline, "nothing but heartbeats"
             name, _, value = line.decode().rstrip("\n").partition(": ")
             if name == "id":
                 item_id = value
