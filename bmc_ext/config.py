@@ -182,6 +182,18 @@ class ListenConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsConfig:
+    """Where events may be sent: https to any address that is not this machine's own.
+
+    `ca_file` holds the authorities for VerifyCertificate, those of the system when None.
+    """
+
+    allow_http: bool = False
+    allow_loopback: bool = False
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11).
 
@@ -203,6 +215,7 @@ class Config:
     power_equipment: bool = True
     legacy: bool = True
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    events: EventsConfig = EventsConfig()
 
 
 def load_config(path: Path) -> Config:
@@ -272,7 +285,13 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         power_equipment=document.get("power_equipment", True),
         legacy=document.get("legacy", True),
         thresholds=document.get("thresholds", {}),
+        events=_events(document.get("events", {}), base),
     )
+
+
+def _events(document: dict[str, Any], base: Path) -> EventsConfig:
+    paths = {key: base / value for key, value in document.items() if key == "ca_file"}
+    return EventsConfig(**{**document, **paths})
 
 
 def _feed(document: dict[str, Any], base: Path) -> FeedConfig:

@@ -21,9 +21,14 @@ from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.events.eventing import Eventing
+from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.privilege_map import privilege_mappings
+from bmc_ext.redfish.reports.definition import DefinitionStore
+from bmc_ext.redfish.reports.metrics import Catalogue
+from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
 from bmc_ext.sampling.calibration_files import load_calibrations
@@ -38,6 +43,7 @@ from bmc_ext.security.lockout import LockoutRule
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
+from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
@@ -142,6 +148,13 @@ class Service:
             engine=self.devices,
             sink=sink,
         )
+        self.eventing = Eventing(config.events, self.state, self.clock)
+        self.reporter = Reporter(
+            DefinitionStore(self.state),
+            Catalogue(sensors, device_sensors),
+            self.collector.store,
+            self.eventing,
+        )
         self.registry = all_resources()
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
@@ -155,6 +168,9 @@ class Service:
             snapshots=self.collector.store,
             history=self.collector.history,
             events=self.events,
+            eventing=self.eventing,
+            reporter=self.reporter,
+            windows=self.collector.windows,
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
@@ -176,11 +192,13 @@ class Service:
             loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
         )
+        self.watch = Watch(self.context)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)
 
     def start(self) -> None:
         """Start measuring and controlling."""
+        self.eventing.start()
         self.timekeeper.start()
         self.engine.start()
         self.collector.start()
@@ -189,6 +207,8 @@ class Service:
         self._ticker.start()
         if self.discovery is not None:
             self.discovery.start()
+        self.watch.start()
+        self.reporter.start()
 
     def stop(self) -> None:
         """Stop in reverse order; everything measured until now is kept."""
@@ -196,6 +216,8 @@ class Service:
             self.discovery.stop()
         self._stopping.set()
         self._ticker.join()
+        self.watch.stop()
+        self.reporter.stop()
         for sampler in self.samplers:
             sampler.stop()
         self.events.close()
@@ -204,6 +226,7 @@ class Service:
         self.timekeeper.stop()
         self.tasks.close()
         self.commands.close()
+        self.eventing.stop()
         self.access.close()
         self.audit.close()
         self.accounts.close()
@@ -249,6 +272,7 @@ class Service:
             create_app(dispatcher),
             Authenticator(self.accounts, self.sessions, self.access, passwords),
             PowerStream(self.collector.store, self.config.facility.id, self.clock),
+            EventStream(self.eventing),
             requests=requests,
             passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,

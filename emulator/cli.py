@@ -51,6 +51,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
                 "state_dir": str(state.path),
                 "listen": {"port": port, "lockout_threshold": 0},
                 "control": "act",
+                "events": {"allow_http": True, "allow_loopback": True},
             },
             base=state.path,
             origin=f"facility {facility}",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bmc_ext.config import Config, FacilityConfig, FeedConfig
+from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.host_name import HostName
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostResponse
@@ -58,7 +58,9 @@ class OneSystem:
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Read or write it."""
         if method == "GET":
-            return HostResponse(200, {"@odata.id": path, "Id": "one", "Lamp": self.color}, {})
+            kind = f"#{self.types[0]}"
+            body = {"@odata.id": path, "@odata.type": kind, "Id": "one", "Lamp": self.color}
+            return HostResponse(200, body, {})
         self.writes += 1
         if isinstance(body, dict):
             self.color = str(body.get("Lamp"))
@@ -184,6 +186,7 @@ def served(
         facility=FacilityConfig("test-site", FACILITY_NAME, 1e6, 1e6),
         state_dir=directory,
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),
+        events=EventsConfig(allow_loopback=True),
     )
     host = OneSystem()
     service = Service(config, host=host, firmware=firmware, host_name=host_name)

@@ -20,7 +20,7 @@ def conditioned_status(quality: Quality, found: Iterable[Condition]) -> dict[str
     """Redfish Status of something with that quality; its conditions make OK a Warning."""
     shown = [
         {
-            "MessageId": f"{_REGISTRY}.{_camel(entry.kind)}",
+            "MessageId": f"{_REGISTRY}.{camel(entry.kind)}",
             "Message": entry.text,
             "MessageArgs": [entry.sensor],
             "Severity": "Warning",
@@ -77,6 +77,6 @@ def _group_status(state: Redundancy) -> dict[str, str]:
     return {"State": "Enabled", "Health": health}
 
 
-def _camel(kind: str) -> str:
+def camel(kind: str) -> str:
     """`calibration-overdue` as CalibrationOverdue."""
     return "".join(word.capitalize() for word in kind.split("-"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
@@ -14,8 +17,10 @@ from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.discovery import Discovery
+from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors
 from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.security.accounts import Accounts
@@ -34,8 +39,9 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 class Context:
     """The parts of the service that the Redfish face shows and commands.
 
-    `types` are those of all resources that are served, such as `Sensor.v1_13_0.Sensor`. Feeds and
-    loops have the same places in the configuration and in every snapshot.
+    `windows` gives the ring's records of a feed from a window on. `types` are those of all
+    resources that are served, such as `Sensor.v1_13_0.Sensor`. Feeds and loops have the same places
+    in the configuration and in every snapshot.
     """
 
     config: Config
@@ -45,6 +51,9 @@ class Context:
     snapshots: SnapshotStore
     history: History
     events: PowerEvents
+    eventing: Eventing
+    reporter: Reporter
+    windows: Callable[[str, int], NDArray[np.void]]
     commands: Commands
     accounts: Accounts
     sessions: Sessions

@@ -13,6 +13,7 @@ import orjson
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
+from bmc_ext.redfish.events.client_changes import note_change
 from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
 from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
@@ -66,6 +67,7 @@ class Dispatcher:
                 raise RedfishError(404, f"nothing lives at {request.path}")
             resource, params = found
             response = self._handle(resource, params, request)
+            note_change(self.context, self.registry, resource, request, response)
         except (DcpiError, DriverError) as error:
             response = error_response(error, request.path)
             self._note(request, response.status)

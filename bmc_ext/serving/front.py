@@ -14,6 +14,7 @@ import orjson
 
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.resources.event_service import SSE
 from bmc_ext.security.identity import LOGIN, Identity
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import (
@@ -29,6 +30,7 @@ from bmc_ext.serving.bridge import (
     encoded,
     read_body,
 )
+from bmc_ext.serving.event_stream import EventStream, StreamRefusedError
 from bmc_ext.serving.lanes import Lane, LaneFullError
 from bmc_ext.serving.refusal import refusal
 from bmc_ext.serving.streams import PowerStream
@@ -65,6 +67,7 @@ class Front:
         wsgi_app: WsgiApp,
         authenticator: Authenticator,
         stream: PowerStream,
+        event_stream: EventStream,
         *,
         requests: Lane,
         passwords: Lane,
@@ -76,6 +79,7 @@ class Front:
         self._passwords = passwords
         self._authenticator = authenticator
         self._stream = stream
+        self._event_stream = event_stream
         self._max_body_bytes = max_body_bytes
         self._hot: dict[str, tuple[int, Answer]] = {}
 
@@ -110,7 +114,13 @@ class Front:
         path, alias = home_path(asked)
         headers = dict(scope["headers"])
         try:
-            status, answer_headers, body = await self._answer(scope, receive, headers, path)
+            if path == SSE and scope["method"] == "GET":
+                refused = await self._events(scope, receive, send, headers)
+                if refused is None:
+                    return
+                status, answer_headers, body = refused
+            else:
+                status, answer_headers, body = await self._answer(scope, receive, headers, path)
         except ConnectionResetError:
             return
         except LaneFullError:
@@ -136,6 +146,24 @@ class Front:
             await discard_body(receive, _DISCARDED_BODIES * self._max_body_bytes, _LINGER_S)
             body = b""
         await send({"type": "http.response.body", "body": body})
+
+    async def _events(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes]
+    ) -> Answer | None:
+        """Stream events until either side ends it; an answer where no stream is opened."""
+        identity = await self._authenticator.identify(headers, _client(scope))
+        if identity is None or LOGIN not in identity.privileges:
+            return refusal(401, "authentication is needed, or the credentials are wrong")
+
+        def allowed() -> bool:
+            return self._authenticator.still_valid(identity, headers)
+
+        try:
+            accepts = self._event_stream.check(scope, headers)
+            await self._event_stream.serve(scope, receive, send, accepts, allowed)
+        except StreamRefusedError as error:
+            return refusal(error.status, str(error))
+        return None
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], path: str

@@ -6,6 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.config import Config, FeedConfig, SourceConfig
 from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
@@ -105,6 +108,10 @@ class Collector:
     def cycles_of(self, source_id: str) -> CycleFeed:
         """Where a waveform source's values over cycles go; KeyError for any other."""
         return self._waveforms[source_id].cycles
+
+    def windows(self, feed_id: str, first_window: int) -> NDArray[np.void]:
+        """The feed's windows from that one on, oldest first, as its ring keeps them; KeyError."""
+        return self._rings[feed_id].read(start_window=first_window)
 
     def accept(self, window: Window) -> None:
         """Take in a window of a waveform source; ValueError for one that is none.

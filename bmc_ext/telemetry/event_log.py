@@ -13,6 +13,7 @@ import math
 import struct
 import threading
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from bmc_ext.clock import Clock
@@ -68,6 +69,14 @@ class EventLog:
         self._allowance = _BURST
         self._allowed_at = clock.monotonic_s()
         self._lost = 0
+        self._observer: Callable[[LoggedEvent], None] | None = None
+
+    def observe(self, observer: Callable[[LoggedEvent], None]) -> None:
+        """Have one observer told of each record; in the recording thread: it must return at once.
+
+        One that raises is logged.
+        """
+        self._observer = observer
 
     @property
     def lost_events(self) -> int:
@@ -89,6 +98,12 @@ class EventLog:
                 sequence = self._sequence = self._sequence + 1
                 self._open[key] = sequence
             self._write(sequence, feed_id, event)
+        observer = self._observer
+        if observer is not None:
+            try:
+                observer(LoggedEvent(sequence, feed_id, event))
+            except Exception:
+                _log.exception("event %d was recorded, but not told", sequence)
 
     def newest(
         self, limit: int, since_ns: int | None = None, feed_id: str | None = None

@@ -23,6 +23,7 @@ EDMX = "{http://docs.oasis-open.org/odata/ns/edmx}"
 
 TYPES = [
     "DcpiGridStatus",
+    "DcpiMetricReport",
     "DcpiPowerEvents",
     "DcpiPowerHistory",
     "DcpiPowerRealtime",

@@ -81,7 +81,7 @@ class Running:
             response = connection.getresponse()
             text = response.read()
             found = {name.lower(): value for name, value in response.getheaders()}
-        is_json = "json" in found.get("content-type", "")
+        is_json = "application/json" in found.get("content-type", "")
         return Answer(response.status, found, json.loads(text) if is_json and text else text)
 
     def get(self, path: str) -> Any:

@@ -36,6 +36,8 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "Managers": {"@odata.id": f"{ROOT}/Managers"},
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
+        "EventService": {"@odata.id": f"{ROOT}/EventService"},
+        "TelemetryService": {"@odata.id": f"{ROOT}/TelemetryService"},
         "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
         "CertificateService": {"@odata.id": f"{ROOT}/CertificateService"},
         "Tasks": {"@odata.id": f"{ROOT}/TaskService"},

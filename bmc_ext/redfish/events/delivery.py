@@ -1,0 +1,137 @@
+"""Pushing to one destination: in order, with retries, in a thread of its own."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from bmc_ext.config import EventsConfig
+from bmc_ext.redfish.events.bus import EventBus
+from bmc_ext.redfish.events.listener import Listener
+from bmc_ext.redfish.events.outbox import Outbox
+from bmc_ext.redfish.events.store import Settings
+from bmc_ext.redfish.events.subscription import Subscription
+
+_LOG = logging.getLogger(__name__)
+
+_LONGEST_BACKOFF_S = 600.0
+
+
+class Delivery:
+    """Sends what one subscription wants.
+
+    `give_up` is told this delivery and the subscription's id once the attempts of SuspendRetries or
+    TerminateAfterRetries are used up; the thread has ended then. The event at which it gave up is
+    lost with those that wait behind it.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        bus: EventBus,
+        config: EventsConfig,
+        settings: Callable[[], Settings],
+        give_up: Callable[[Delivery, str], None],
+    ) -> None:
+        self._subscription = subscription
+        self._bus = bus
+        self._settings = settings
+        self._give_up = give_up
+        self._listener = Listener(
+            subscription.destination,
+            verify_certificate=subscription.verify_certificate,
+            config=config,
+        )
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._complained = False
+        self._outbox = Outbox(subscription.wanted.accepts, self._news.set)
+        self._thread = threading.Thread(
+            target=self._run, name=f"event-delivery-{subscription.id[:8]}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to listen and to send."""
+        self._bus.attach(self._outbox)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End without waiting; an event that is under way may or may not have arrived."""
+        self._bus.detach(self._outbox)
+        self._stopping.set()
+        self._news.set()
+        self._listener.abort()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait so long for the end after `stop`: a connection that is being made takes 5 s."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._news.wait()
+                self._news.clear()
+                if not self._drain():
+                    self._bus.detach(self._outbox)
+                    self._give_up(self, self._subscription.id)
+                    return
+        finally:
+            self._listener.close()
+
+    def _drain(self) -> bool:
+        """Send all that waits; False when it is time to give up."""
+        while not self._stopping.is_set():
+            dropped, item = self._outbox.take()
+            if dropped != 0 and not self._deliver(self._bus.lost_notice(dropped)):
+                return False
+            if item is None:
+                return True
+            if not self._deliver(item.body):
+                return False
+        return True
+
+    def _deliver(self, body: Mapping[str, Any]) -> bool:
+        """Send one payload until it has arrived; False when the attempts are used up."""
+        shown = {**body, "Context": self._subscription.context}
+        data = orjson.dumps({k: v for k, v in shown.items() if k != "Context" or v is not None})
+        failures = 0
+        while not self._stopping.is_set():
+            if self._send(data):
+                return True
+            failures += 1
+            if self._is_enough(failures):
+                return False
+            self._stopping.wait(self._pause_s(failures))
+        return True
+
+    def _send(self, data: bytes) -> bool:
+        """Whether the listener took it."""
+        try:
+            status = self._listener.post(data, self._subscription.headers)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = str(error) or type(error).__name__
+        else:
+            if 200 <= status < 300:
+                self._complained = False
+                return True
+            reason = f"it answered {status}"
+        if not self._complained and not self._stopping.is_set():
+            _LOG.warning("events do not reach %s: %s", self._subscription.destination, reason)
+            self._complained = True
+        return False
+
+    def _is_enough(self, failures: int) -> bool:
+        forever = self._subscription.policy.startswith("RetryForever")
+        return not forever and failures > self._settings().retry_attempts
+
+    def _pause_s(self, failures: int) -> float:
+        interval_s = float(self._settings().retry_interval_s)
+        if self._subscription.policy != "RetryForeverWithBackoff":
+            return interval_s
+        longest_s = max(_LONGEST_BACKOFF_S, interval_s)
+        return min(interval_s * 2.0 ** min(failures - 1, 32), longest_s)

@@ -1,0 +1,226 @@
+"""Looks at the newest values several times a second and tells what has changed for the worse."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+
+from bmc_ext.config import PointRef
+from bmc_ext.domain.snapshot import TIME_LIMIT_S, Snapshot
+from bmc_ext.errors import DcpiError
+from bmc_ext.redfish.confidence import camel
+from bmc_ext.redfish.context import Context
+from bmc_ext.redfish.events.edges import Edges
+from bmc_ext.redfish.events.message import DCPI, RESOURCE, SENSOR, Happening, happening
+from bmc_ext.redfish.events.power import of_logged
+from drivers.reading import Condition, Quality
+
+_LOG = logging.getLogger(__name__)
+
+_LOOK_S = 0.25
+_EACH_SECOND = 4  # looks
+_CALM_S = 10.0  # a bound that hovers around its limit is told once
+
+_SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
+_REALTIME = "/redfish/v1/dcpi/power/realtime"
+_SYSTEMS = "/redfish/v1/Systems"
+_LOOP_POINTS: Mapping[str, str] = {
+    "supply": "SupplyTemperature",
+    "return_": "ReturnTemperature",
+    "flow": "Flow",
+    "pressure": "Pressure",
+    "pump_speed": "PumpSpeed",
+}
+_POWER = {"On": "ResourcePoweredOn", "Off": "ResourcePoweredOff"}
+_BAD = (Quality.STALE, Quality.COMM_ERROR, Quality.OUT_OF_RANGE)
+
+
+class Watch:
+    """Tells of what happens without a client's doing, in a thread of its own.
+
+    Power events, lost and restored sensors and devices, conditions of sensors, the alarm of the
+    time, and changes of power of the host's systems.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._sensors = Edges()
+        self._devices = Edges()
+        self._conditions = Edges(first_after_s=1.0)  # one is there or is not
+        self._time = Edges(good_after_s=_CALM_S)
+        self._texts: dict[tuple[str, str], tuple[Condition, str]] = {}
+        self._powered: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="event-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._context.events.log.observe(lambda logged: self._tell(of_logged(logged)))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self, *, slowly: bool) -> None:
+        """One look; `slowly` also at what need not be seen at once: devices and systems."""
+        now_s = self._context.clock.monotonic_s()
+        snapshot = self._context.snapshots.latest()
+        if snapshot is not None:
+            self._follow_sensors(snapshot, now_s)
+            self._follow_conditions(snapshot, now_s)
+            self._follow_time(snapshot, now_s)
+        if slowly:
+            self._follow_devices(now_s)
+            self._follow_systems()
+
+    def _run(self) -> None:
+        looks = 0
+        while not self._stopping.wait(_LOOK_S):
+            looks += 1
+            try:
+                self.look(slowly=looks % _EACH_SECOND == 0)
+            except Exception:
+                _LOG.exception("a look for events failed; the next one follows")
+
+    def _follow_sensors(self, snapshot: Snapshot, now_s: float) -> None:
+        for sensor, quality in sensor_qualities(snapshot):
+            turned = self._sensors.follow(sensor, quality in _BAD, now_s)
+            if turned is not None:
+                key = "SensorFailure" if turned else "SensorRestored"
+                self._tell(self._of_sensor(f"{SENSOR}.{key}", [sensor], sensor))
+
+    def _follow_conditions(self, snapshot: Snapshot, now_s: float) -> None:
+        found = {(c.kind, c.sensor): (c, where) for c, where in conditions(snapshot)}
+        for key in {**self._texts, **found}:
+            if key in found:
+                self._texts[key] = found[key]
+            condition, where = self._texts[key]
+            turned = self._conditions.follow(key, key in found, now_s)
+            if turned is True:
+                self._tell(_of_condition(condition, self._now_s(), f"{_SENSORS}/{where}"))
+            elif turned is False:
+                args = [camel(condition.kind), condition.sensor]
+                self._tell(self._of_sensor(f"{DCPI}.ConditionCleared", args, where))
+            if key not in found and not self._conditions.is_bad(key):
+                del self._texts[key]
+
+    def _follow_time(self, snapshot: Snapshot, now_s: float) -> None:
+        turned = self._time.follow("time", snapshot.time_alarm is not None, now_s)
+        if turned is None:
+            return
+        key = "Exceeded" if turned else "Cleared"
+        self._tell(
+            happening(
+                f"{RESOURCE}.ResourceWarningThreshold{key}",
+                ["TimeBoundMilliseconds", f"{TIME_LIMIT_S * 1e3:g}"],
+                at_s=self._now_s(),
+                origin=_REALTIME,
+                origin_type="DcpiPowerRealtime",
+            )
+        )
+
+    def _follow_devices(self, now_s: float) -> None:
+        devices: dict[str, list[tuple[str, PointRef]]] = {}
+        for sensor, point in self._context.device_sensors.points().items():
+            devices.setdefault(point.ref.device, []).append((sensor, point.ref))
+        self._devices.forget_all_but(devices)
+        for device, points in devices.items():
+            turned = self._devices.follow(device, self._is_lost(points), now_s)
+            if turned is not None:
+                key = "DeviceLost" if turned else "DeviceRestored"
+                self._tell(self._of_sensor(f"{DCPI}.{key}", [device], points[0][0]))
+
+    def _is_lost(self, points: list[tuple[str, PointRef]]) -> bool:
+        """Whether none of its points can be read; the first that can ends the search."""
+        try:
+            return all(
+                self._context.device_sensors.value(ref).quality
+                in (Quality.COMM_ERROR, Quality.STALE)
+                for _, ref in points
+            )
+        except KeyError:
+            return False  # it was removed a moment ago
+
+    def _follow_systems(self) -> None:
+        host = self._context.host
+        if host is None:
+            return
+        for system in host.members("Systems"):
+            uri = f"{_SYSTEMS}/{system}"
+            try:
+                body = host.handle("GET", uri, "", None).body or {}
+            except DcpiError:
+                continue  # the host's own trouble; its power is as it was
+            state = str(body.get("PowerState"))
+            before = self._powered.get(system)
+            if state not in _POWER or state == before:
+                continue
+            self._powered[system] = state
+            if before is not None:
+                self._tell(
+                    happening(
+                        f"{RESOURCE}.{_POWER[state]}",
+                        [system],
+                        at_s=self._now_s(),
+                        origin=uri,
+                        origin_type="ComputerSystem",
+                    )
+                )
+
+    def _of_sensor(self, message_id: str, args: list[str], sensor: str) -> Happening:
+        return happening(
+            message_id,
+            args,
+            at_s=self._now_s(),
+            origin=f"{_SENSORS}/{sensor}",
+            origin_type="Sensor",
+        )
+
+    def _now_s(self) -> float:
+        return self._context.clock.unix_ns() / 1e9
+
+    def _tell(self, event: Happening) -> None:
+        self._context.eventing.publish(event)
+
+
+def sensor_qualities(snapshot: Snapshot) -> Iterator[tuple[str, Quality]]:
+    """The facility's measured sensors by id; those of one feed share their quality."""
+    for feed in snapshot.feeds:
+        yield f"Feed_{feed.feed_id}_Power", feed.quality
+    for loop in snapshot.loops:
+        for name, word in _LOOP_POINTS.items():
+            yield f"Loop_{loop.loop_id}_{word}", getattr(loop, name).quality
+    for silicon in snapshot.silicon:
+        yield f"Silicon_{silicon.sensor_id}", silicon.temperature.quality
+
+
+def conditions(snapshot: Snapshot) -> Iterator[tuple[Condition, str]]:
+    """What asks for attention, each with the sensor that shows it."""
+    for feed in snapshot.feeds:
+        for condition in feed.conditions:
+            yield condition, f"Feed_{feed.feed_id}_Power"
+    for loop in snapshot.loops:
+        for name, word in _LOOP_POINTS.items():
+            for condition in getattr(loop, name).conditions:
+                yield condition, f"Loop_{loop.loop_id}_{word}"
+    for silicon in snapshot.silicon:
+        for condition in silicon.temperature.conditions:
+            yield condition, f"Silicon_{silicon.sensor_id}"
+
+
+def _of_condition(condition: Condition, at_s: float, origin: str) -> Happening:
+    """The same words as in the Status of the resource (redfish/confidence.py)."""
+    return Happening(
+        f"{DCPI}.{camel(condition.kind)}",
+        (condition.sensor,),
+        condition.text,
+        "Warning",
+        "Alert",
+        at_s,
+        origin,
+        "Sensor",
+    )

@@ -1,0 +1,1 @@
+"""Metric reports: which readings, how often, and to whom."""

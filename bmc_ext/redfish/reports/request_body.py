@@ -1,0 +1,200 @@
+"""What a client writes of a metric report definition: every member checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bmc_ext.errors import MessageError
+from bmc_ext.redfish import members
+from bmc_ext.redfish.reports.definition import (
+    ACTIONS,
+    MIN_INTERVAL_S,
+    TYPES,
+    UPDATES,
+    Entry,
+    ReportDefinition,
+)
+from bmc_ext.redfish.reports.metrics import MAX_METRICS, Catalogue
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_DURATION = re.compile(
+    r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6}(?:\.\d{1,3})?)S)?)?"
+)
+_UNITS_S = (86_400.0, 3600.0, 60.0, 1.0)
+_LONGEST_S = 30 * 86_400.0
+_MAX_APPENDED = 10_000
+_MAX_TEXT = 1024
+_ALLOWED = (
+    "Id", "Name", "MetricReportDefinitionType", "Schedule", "ReportActions", "ReportUpdates",
+    "AppendLimit", "Metrics", "MetricProperties", "Wildcards", "SuppressRepeatedMetricValue",
+    "MetricReportDefinitionEnabled",
+)  # fmt: skip
+
+CHANGEABLE = tuple(name for name in _ALLOWED if name not in ("Id", "Name", "AppendLimit"))
+"""What a PATCH may hold."""
+
+
+def new_definition(body: object, spare_id: str, catalogue: Catalogue) -> ReportDefinition:
+    """The definition that a POST asks for; MessageError names what is wrong with it."""
+    found = members.json_object(body, _ALLOWED)
+    definition_id = members.text(found, "Id") if "Id" in found else spare_id
+    if not _ID.fullmatch(definition_id):
+        text = "Id has 1 to 64 letters, digits, '_', '.' and '-', the first a letter or digit"
+        raise MessageError(text, "/Id")
+    name = members.text(found, "Name") if "Name" in found else f"Report {definition_id}"
+    if len(name) > _MAX_TEXT:
+        raise MessageError(f"Name is longer than {_MAX_TEXT} characters", "/Name")
+    members.text(found, "MetricReportDefinitionType")
+    start = ReportDefinition(id=definition_id, name=name, type="OnRequest", entries=())
+    return changed(start, found, catalogue)
+
+
+def changed(
+    definition: ReportDefinition, found: dict[str, Any], catalogue: Catalogue
+) -> ReportDefinition:
+    """The definition with what these members say; MessageError."""
+    kind = _choice(found, "MetricReportDefinitionType", TYPES, definition.type)
+    interval_s = _interval(found, definition.interval_s)
+    if kind == "Periodic" and interval_s is None:
+        raise MessageError("a Periodic report needs Schedule/RecurrenceInterval", "/Schedule")
+    entries = definition.entries
+    if "Metrics" in found or "MetricProperties" in found:
+        entries = (*_metrics(found), *_properties(found))
+    wildcards = _wildcards(found) if "Wildcards" in found else definition.wildcards
+    return ReportDefinition(
+        id=definition.id,
+        name=definition.name,
+        type=kind,
+        entries=entries,
+        wildcards=wildcards,
+        interval_s=interval_s if kind == "Periodic" else None,
+        actions=_actions(found, definition.actions),
+        updates=_choice(found, "ReportUpdates", UPDATES, definition.updates),
+        append_limit=_limit(found, definition.append_limit),
+        suppress_repeated=members.flag(
+            found, "SuppressRepeatedMetricValue", definition.suppress_repeated
+        ),
+        enabled=members.flag(found, "MetricReportDefinitionEnabled", definition.enabled),
+        metrics=_count(entries, dict(wildcards), catalogue),
+    )
+
+
+def _count(
+    entries: tuple[Entry, ...], wildcards: Mapping[str, tuple[str, ...]], catalogue: Catalogue
+) -> int:
+    """How many values a report has; every one of them must be there."""
+    count = 0
+    for entry in entries:
+        for uri in entry.properties:
+            try:
+                for one in catalogue.expand(uri, wildcards):
+                    catalogue.metric(one)
+                    count += 1
+            except ValueError as error:
+                raise MessageError(f"MetricProperties: {error}", "/MetricProperties") from error
+            if count > MAX_METRICS:
+                text = f"a report holds at most {MAX_METRICS} values"
+                raise MessageError(text, "/MetricProperties")
+    if count == 0:
+        raise MessageError("there is nothing to report", "/MetricProperties")
+    return count
+
+
+def _choice(found: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = found.get(name, default)
+    if value not in allowed:
+        raise MessageError(f"{name} is none of {', '.join(allowed)}", f"/{name}")
+    return str(value)
+
+
+def _interval(found: dict[str, Any], default: float | None) -> float | None:
+    if "Schedule" not in found:
+        return default
+    schedule = found["Schedule"]
+    if not isinstance(schedule, dict) or set(schedule) - {"RecurrenceInterval"}:
+        text = "of a Schedule RecurrenceInterval is supported, and nothing else"
+        raise MessageError(text, "/Schedule")
+    place = "/Schedule/RecurrenceInterval"
+    seconds = duration_s(schedule.get("RecurrenceInterval"), place)
+    if not MIN_INTERVAL_S <= seconds <= _LONGEST_S:
+        raise MessageError(f"RecurrenceInterval is not in PT{MIN_INTERVAL_S}S to P30D", place)
+    if abs(seconds * 10 - round(seconds * 10)) > 1e-6:
+        raise MessageError("RecurrenceInterval is no multiple of the window of 100 ms", place)
+    return seconds
+
+
+def duration_s(value: object, place: str) -> float:
+    """An Edm.Duration of days, hours, minutes and seconds in seconds; MessageError."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not any(match.groups()):
+        raise MessageError(f"{place.rpartition('/')[2]} is no duration such as PT10S", place)
+    return sum(
+        float(part) * unit for part, unit in zip(match.groups(), _UNITS_S, strict=True) if part
+    )
+
+
+def _actions(found: dict[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
+    if "ReportActions" not in found:
+        return default
+    actions = _array(found["ReportActions"], "ReportActions")
+    for action in actions:
+        if action not in ACTIONS:
+            raise MessageError(f"ReportActions is none of {', '.join(ACTIONS)}", "/ReportActions")
+    return tuple(dict.fromkeys(actions))
+
+
+def _limit(found: dict[str, Any], default: int) -> int:
+    value = found.get("AppendLimit", default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_APPENDED:
+        raise MessageError(f"AppendLimit is no number from 1 to {_MAX_APPENDED}", "/AppendLimit")
+    return value
+
+
+def _metrics(found: dict[str, Any]) -> list[Entry]:
+    entries = []
+    for number, metric in enumerate(_array(found.get("Metrics", []), "Metrics")):
+        place = f"/Metrics/{number}"
+        if not isinstance(metric, dict):
+            raise MessageError(f"Metrics/{number} is no object", place)
+        unknown = set(metric) - {"MetricId", "MetricProperties", "CollectionTimeScope"}
+        if unknown or metric.get("CollectionTimeScope", "Point") != "Point":
+            text = "values are reported as they are: MetricId and MetricProperties say which"
+            raise MessageError(f"Metrics/{number}: {text}", place)
+        metric_id = metric.get("MetricId")
+        if metric_id is not None and not (isinstance(metric_id, str) and len(metric_id) <= 256):
+            raise MessageError(f"Metrics/{number}/MetricId is no text", f"{place}/MetricId")
+        uris = _texts(metric.get("MetricProperties", []), f"Metrics/{number}/MetricProperties")
+        entries.append(Entry(metric_id, uris))
+    return entries
+
+
+def _properties(found: dict[str, Any]) -> list[Entry]:
+    uris = _texts(found.get("MetricProperties", []), "MetricProperties")
+    return [Entry(None, uris)] if uris else []
+
+
+def _wildcards(found: dict[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    wildcards = []
+    for number, entry in enumerate(_array(found["Wildcards"], "Wildcards")):
+        place = f"/Wildcards/{number}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("Name"), str):
+            raise MessageError(f"Wildcards/{number} has no Name", place)
+        values = entry.get("Values", entry.get("Keys", []))
+        wildcards.append((entry["Name"], _texts(values, f"Wildcards/{number}/Values")))
+    return tuple(wildcards)
+
+
+def _array(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list) or len(value) > MAX_METRICS:
+        raise MessageError(f"{name} is no array of up to {MAX_METRICS} entries", f"/{name}")
+    return value
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    entries = _array(value, name)
+    for entry in entries:
+        if not isinstance(entry, str) or not 0 < len(entry) <= _MAX_TEXT:
+            raise MessageError(f"{name} holds something else than texts", f"/{name}")
+    return tuple(entries)

@@ -1,0 +1,208 @@
+"""Metric reports: the same values as the sensors of their window, on time, kept and pushed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.emulator_client import Running, emulator, wait_for
+from event_listener import event_listener
+
+SERVICE = "/redfish/v1/TelemetryService"
+DEFINITIONS = f"{SERVICE}/MetricReportDefinitions"
+SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
+
+
+def define(bmc: Running, **members: object) -> tuple[str, str]:
+    """The URIs of a new definition and of its report."""
+    body = {
+        "MetricReportDefinitionType": "OnRequest",
+        "MetricProperties": [f"{SENSORS}/Facility_Power#/Reading"],
+        **members,
+    }
+    answer = bmc.ask("POST", DEFINITIONS, body)
+    assert answer.status == 201, answer.body
+    uri = answer.headers["location"]
+    return uri, f"{SERVICE}/MetricReports/{answer.body['Id']}"
+
+
+def windows(report: dict[str, Any]) -> int:
+    """The window of a report."""
+    window: int = report["Oem"]["DCPI"]["WindowId"]
+    return window
+
+
+def test_a_report_equals_the_sensors_of_its_window(bmc: Running) -> None:
+    """Every facility sensor of one WindowId, digit by digit; unknown is null in both."""
+    uri, report_uri = define(
+        bmc,
+        Wildcards=[{"Name": "S", "Values": ["*"]}],
+        MetricProperties=[f"{SENSORS}/{{S}}#/Reading", f"{SENSORS}/Facility_Power/PowerFactor"],
+    )
+
+    def same_window() -> list[Any]:
+        report = bmc.get(report_uri)
+        sensors = bmc.get(f"{SENSORS}?$expand=.")["Members"]
+        shown = {
+            s["@odata.id"]: s for s in sensors if s["Oem"]["DCPI"]["WindowId"] == windows(report)
+        }
+        return [
+            (value, shown[value["MetricProperty"].partition("#")[0]])
+            for value in report["MetricValues"]
+            if value["MetricProperty"].partition("#")[0] in shown
+        ]
+
+    pairs = wait_for(same_window, 20, "a report and sensors of one window")
+    assert len(pairs) > 50
+    for value, sensor in pairs:
+        reading = sensor["Reading"]
+        assert value["MetricValue"] == (None if reading is None else json.dumps(reading)), value
+    assert bmc.ask("DELETE", uri).status == 204
+    assert bmc.ask("GET", report_uri).status == 404
+
+
+def test_a_periodic_report_comes_each_period_and_is_pushed(bmc: Running, tmp_path: Path) -> None:
+    """One for each half second of Unix time, to who asked for this report."""
+    with event_listener(tmp_path) as listener:
+        uri, report_uri = define(
+            bmc,
+            MetricReportDefinitionType="Periodic",
+            Schedule={"RecurrenceInterval": "PT0.5S"},
+            ReportActions=["RedfishEvent", "LogToMetricReportsCollection"],
+            Metrics=[{"MetricId": "P", "MetricProperties": [f"{SENSORS}/Facility_Power/Reading"]}],
+            MetricProperties=[],
+        )
+        body = {
+            "Destination": listener.url,
+            "Protocol": "Redfish",
+            "EventFormatType": "MetricReport",
+            "MetricReportDefinitions": [{"@odata.id": uri}],
+        }
+        subscription = bmc.ask("POST", "/redfish/v1/EventService/Subscriptions", body)
+        assert subscription.status == 201
+        wait_for(lambda: len(listener.posts) >= 5, 20, "five reports")
+        assert bmc.ask("DELETE", subscription.headers["location"]).status == 204
+    reports = [report for _, report in listener.posts]
+    assert {report["@odata.id"] for report in reports} == {report_uri}
+    assert {report["MetricValues"][0]["MetricId"] for report in reports} == {"P"}
+    assert [windows(r) // 5 for r in reports] == [
+        windows(reports[0]) // 5 + number for number in range(len(reports))
+    ]
+    assert bmc.get(report_uri)["MetricReportDefinition"] == {"@odata.id": uri}
+    bmc.ask("DELETE", uri)
+
+
+def test_appended_reports_keep_to_their_limit(bmc: Running) -> None:
+    """AppendWrapsWhenFull keeps the newest values, AppendStopsWhenFull the first."""
+    made = []
+    for updates in ("AppendWrapsWhenFull", "AppendStopsWhenFull"):
+        made.append(
+            define(
+                bmc,
+                MetricReportDefinitionType="Periodic",
+                Schedule={"RecurrenceInterval": "PT0.1S"},
+                ReportUpdates=updates,
+                AppendLimit=4,
+            )
+        )
+    for _, report_uri in made:
+        first = windows(bmc.get(report_uri))
+        wait_for(lambda uri=report_uri, w=first: windows(bmc.get(uri)) > w + 8, 10, "8 windows")
+    wrapping, stopping = (bmc.get(report_uri) for _, report_uri in made)
+    assert [len(report["MetricValues"]) for report in (wrapping, stopping)] == [4, 4]
+    assert wrapping["MetricValues"][-1]["Timestamp"] == wrapping["Timestamp"]
+    assert stopping["MetricValues"][-1]["Timestamp"] < stopping["Timestamp"]
+    for uri, _ in made:
+        bmc.ask("DELETE", uri)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "place"),
+    [
+        ("MetricReportDefinitionType", "Sometimes", "MetricReportDefinitionType"),
+        ("MetricReportDefinitionType", "Periodic", "Schedule"),
+        ("MetricProperties", [f"{SENSORS}/Nowhere#/Reading"], "MetricProperties"),
+        ("MetricProperties", ["/redfish/v1/Systems/1#/PowerState"], "MetricProperties"),
+        ("MetricProperties", [f"{SENSORS}/{{X}}#/Reading"], "MetricProperties"),
+        ("MetricProperties", [], "MetricProperties"),
+        ("MetricProperties", [f"{SENSORS}/Facility_Power#/Reading"] * 2001, "MetricProperties"),
+        ("Metrics", [{"CollectionFunction": "Average"}], "Metrics/0"),
+        ("ReportUpdates", "NewReport", "ReportUpdates"),
+        ("AppendLimit", 0, "AppendLimit"),
+        ("Id", "../x", "Id"),
+        ("Schedule", {"RecurrenceInterval": "PT0.05S"}, "Schedule/RecurrenceInterval"),
+        ("Schedule", {"RecurrenceInterval": "soon"}, "Schedule/RecurrenceInterval"),
+        ("Colour", "blue", "Colour"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_and_named(
+    bmc: Running, member: str, value: object, place: str
+) -> None:
+    """400 with the property at fault, and nothing is defined."""
+    before = bmc.get(DEFINITIONS)["Members@odata.count"]
+    body = {
+        "MetricReportDefinitionType": "OnRequest",
+        "MetricProperties": [f"{SENSORS}/Facility_Power#/Reading"],
+        member: value,
+    }
+    answer = bmc.ask("POST", DEFINITIONS, body)
+    assert answer.status == 400, answer.body
+    related = answer.body["error"]["@Message.ExtendedInfo"][0]["RelatedProperties"]
+    assert related == [f"#/{place}"]
+    assert bmc.get(DEFINITIONS)["Members@odata.count"] == before
+
+
+def test_all_reports_together_have_a_limit(bmc: Running) -> None:
+    """490 values in each window are 4,900 a second: the third such definition is a conflict."""
+    wanted = {
+        "MetricReportDefinitionType": "Periodic",
+        "Schedule": {"RecurrenceInterval": "PT0.1S"},
+        "MetricReportDefinitionEnabled": True,
+        "MetricProperties": [f"{SENSORS}/Facility_Power#/Reading"] * 490,
+    }
+    made = []
+    for status in (201, 201, 409):
+        answer = bmc.ask("POST", DEFINITIONS, wanted)
+        assert answer.status == status, answer.body
+        if status == 201:
+            made.append(answer.headers["location"])
+    for uri in made:
+        assert bmc.ask("DELETE", uri).status == 204
+
+
+def test_definitions_outlive_a_kill_and_a_deleted_one_stays_away(tmp_path: Path) -> None:
+    """On disk before the answer; the definition that a new service brings is not brought again."""
+    with emulator(tmp_path) as bmc:
+        assert bmc.ask("DELETE", f"{DEFINITIONS}/FacilityPower").status == 204
+        uri, report_uri = define(bmc, Id="mine", Name="My report")
+        changes = {"SuppressRepeatedMetricValue": True}
+        assert bmc.ask("PATCH", uri, changes).body["SuppressRepeatedMetricValue"] is True
+        bmc.kill()
+    with emulator(tmp_path) as bmc:
+        assert [m["@odata.id"] for m in bmc.get(DEFINITIONS)["Members"]] == [uri]
+        shown = bmc.get(uri)
+        assert (shown["Name"], shown["SuppressRepeatedMetricValue"]) == ("My report", True)
+        wait_for(lambda: bmc.get(report_uri)["MetricValues"], 10, "a value")
+
+
+def test_the_windows_of_a_feed_come_as_lines(bmc: Running) -> None:
+    """NDJSON without a gap, resumed by WindowId, equal to the newest report of the same window."""
+    feed = bmc.get(f"{SERVICE}/TelemetryData")["Members"][0]["@odata.id"]
+    data = bmc.get(feed)
+    assert data["OEMTelemetryDataType"] == "DcpiPowerWindows"
+    time.sleep(1)
+    rows = [json.loads(line) for line in bmc.get(data["AdditionalDataURI"]).splitlines()]
+    ids = [row["WindowId"] for row in rows]
+    assert len(ids) >= 10
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    later = bmc.get(f"{data['AdditionalDataURI']}?since={ids[-5]}").splitlines()
+    assert json.loads(later[0]) == rows[-4]
+    history = bmc.get("/redfish/v1/dcpi/power/realtime")
+    assert len(rows[-1]["VoltageVolts"]) == 3
+    assert rows[-1]["PowerWatts"] == pytest.approx(
+        next(f for f in history["Feeds"] if f["FeedId"] == data["Id"])["PowerWatts"], rel=0.2
+    )
+    assert bmc.ask("GET", f"{data['AdditionalDataURI']}?since=x").status == 400
