@@ -165,7 +165,10 @@ class ListenConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11)."""
+    """All of it. `control` is `observe` (plan, never act) or `act` (design, decision 11).
+
+    With `legacy` what the standard has deprecated is served beside what took its place.
+    """
 
     facility: FacilityConfig
     state_dir: Path
@@ -177,6 +180,7 @@ class Config:
     silicon: tuple[SiliconConfig, ...] = ()
     profile_dirs: tuple[Path, ...] = field(default=())
     calibration_dir: Path | None = None
+    legacy: bool = True
 
 
 def load_config(path: Path) -> Config:
@@ -261,6 +265,7 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         calibration_dir=base / document["calibration_dir"]
         if "calibration_dir" in document
         else None,
+        legacy=document.get("legacy", True),
     )
 
 
