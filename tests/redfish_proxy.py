@@ -65,7 +65,7 @@ def proxy(bmc: Running, *, asking: Change = leave, answering: Change = leave) ->
             if self.command != "HEAD":
                 self.wfile.write(exchange.body)
 
-        do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_OPTIONS = _pass_on
+        do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_OPTIONS = _pass_on  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from conformance.dmtf.validators import small_emulator
-
 from e2e.emulator_client import PASSWORD, USER, Running
+
 from emulator.plant.client import PlantControl
 from emulator.plant.socket_path import control_socket
 
@@ -48,7 +48,7 @@ class Clients:
         return self.run(f"{program}.py", *who, *arguments)
 
     def tool(self, *arguments: object) -> Any:
-        """redfishtool's answer as JSON, None where it has none."""
+        """The answer of redfishtool as JSON, None where it has none."""
         out = self.run(
             "redfishtool", "-r", self.host, "-u", USER, "-p", PASSWORD, "-S", "Always", *arguments
         )

@@ -14,7 +14,7 @@ command = {
     "dcpi_version": "1.0",
     "message_type": "thermal_control",
     "timestamp": datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z"),
-    "cooling_commands": [{"system_id": "liquid_cooling_loop_b", "pump_speed_percent": 72}],
+    "cooling_commands": [{"system_id": "liquid_cooling_loop_b", "pump_speed_percent": 83}],
 }
 answer = client.post("/redfish/v1/dcpi/thermal/control", body=command)
 client.logout()

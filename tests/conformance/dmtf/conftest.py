@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 from conformance.dmtf.validators import small_emulator
-
 from e2e.emulator_client import Running
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from conformance.dmtf import seeds, validators
+from e2e.emulator_client import Running
 from redfish_proxy import proxy
 
-from e2e.emulator_client import Running
 from schemas import path
 
 PROFILE = Path(str(path("profiles/DCPI.v1_0_0.json")))

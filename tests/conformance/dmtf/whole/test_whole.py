@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from conformance.dmtf import seeds, validators
-from redfish_proxy import proxy
-
 from e2e.emulator_client import Running
+from redfish_proxy import proxy
 
 OCP = (
     "OCPServiceBaseline.v1_0_0",
