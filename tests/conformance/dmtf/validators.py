@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib.util
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 from e2e.emulator_client import PASSWORD, USER, Running, emulator, wait_for
 
-_FOLDER = Path(sys.executable).parent
+_RUNNER = Path(__file__).with_name("run_validator.py")
 _TLS_OVERRIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _COUNTS = re.compile(r"\|\s*(\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|")
 _PROTOCOL_COUNTS = re.compile(r"PASS: (\d+), WARN: (\d+), FAIL: (\d+), NOT_TESTED: (\d+)")
@@ -54,7 +55,7 @@ def service(port: int, folder: Path, csdl: Path, *, only: str | None = None) -> 
     schemas.chmod(0o755)  # it writes into it
     what = ("--payload", "Single", only) if only else ()
     text = _run(
-        "rf_service_validator", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
+        "redfish_service_validator", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
         "--authtype", "Basic", "--schema_directory", schemas, "--logdir", folder / "service", *what,
     )  # fmt: skip
     return _table(text, folder / "service")
@@ -63,7 +64,7 @@ def service(port: int, folder: Path, csdl: Path, *, only: str | None = None) -> 
 def protocol(port: int, folder: Path) -> Report:
     """rf_protocol_validator; its table of assertions has to agree with its summary."""
     text = _run(
-        "rf_protocol_validator", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
+        "redfish_protocol_validator", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
         "--no-cert-check", "--report-dir", folder / "protocol", "--report-type", "tsv",
         "--log-level", "ERROR",
     )  # fmt: skip
@@ -94,7 +95,7 @@ def use_cases(port: int, folder: Path, *tests: str) -> Report:
     """rf_use_case_checkers: all of them, or those that are named."""
     what = ("--test-list", *tests) if tests else ()
     text = _run(
-        "rf_use_case_checkers", folder, "-r", _url(port), "--user", USER, "--password", PASSWORD,
+        "redfish_use_case_checkers", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
         "--report-dir", folder / "use_cases", *what,
     )  # fmt: skip
     return _table(text, folder / "use_cases")
@@ -104,7 +105,7 @@ def interop(port: int, folder: Path, profile: Path, *, only: str | None = None) 
     """rf_interop_validator with one profile, over all that the links lead to or one resource."""
     what = ("--payload", "Single", only) if only else ()
     text = _run(
-        "rf_interop_validator", folder, profile, "-r", _url(port), "-u", USER, "-p", PASSWORD,
+        "redfish_interop_validator", folder, profile, "-r", _url(port), "-u", USER, "-p", PASSWORD,
         "--authtype", "Session", "--logdir", folder / "interop", *what,
     )  # fmt: skip
     return _table(text, folder / "interop")
@@ -114,13 +115,13 @@ def _url(port: int) -> str:
     return f"https://127.0.0.1:{port}"
 
 
-def _run(program: str, folder: Path, *arguments: object) -> str:
+def _run(package: str, folder: Path, *arguments: object) -> str:
     """All that a validator printed."""
-    command = _FOLDER / program
-    if not command.exists():
+    if importlib.util.find_spec(package) is None:
+        reason = f"{package} is not installed: make .venv/.conformance"
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed: make .venv/.conformance")
-        pytest.skip(f"{program} is not installed: make .venv/.conformance")
+            pytest.fail(reason)
+        pytest.skip(reason)
     environment = {k: v for k, v in os.environ.items() if k not in _TLS_OVERRIDES}
     environment |= {
         "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1", "NO_COLOR": "1",
@@ -128,7 +129,7 @@ def _run(program: str, folder: Path, *arguments: object) -> str:
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [str(command), *map(str, arguments)],
+        [sys.executable, str(_RUNNER), package, *map(str, arguments)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
