@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def _wait_until_ok(bmc: Running, uri: str) -> None:
 
 def small_facility(folder: Path) -> Path:
     """The shipped campus with two halls of four: as much as a validator has to see."""
-    shipped = Path(__file__).parents[3] / "emulator/plant/facilities/campus-250mw.yaml"
+    shipped = resources.files("emulator.plant").joinpath("facilities/campus-250mw.yaml")
     text = shipped.read_text(encoding="utf-8")
     assert text.count("\n  count: 4\n") == 1
     text = text.replace("\n  count: 4\n", "\n  count: 2\n")
