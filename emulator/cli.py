@@ -32,7 +32,8 @@ PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used 
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The plant's own constants.")
-def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None:
+@click.option("--legacy/--no-legacy", default=True, help="Serve what Redfish has deprecated, too.")
+def emulate(facility: str, port: int, state_dir: Path | None, seed: int, legacy: bool) -> None:
     """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
     console = Console(stderr=True)
     path = state_dir or default_state_path() / "emulator"
@@ -43,7 +44,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
         raise ConfigurationError(str(error)) from error
     state = StateDirectory(path)
     with PlantProcess(facility, seed=seed, state_dir=state.path / "plant") as plant:
-        host = SushyHost(state.path / "host")
+        host = SushyHost(state.path / "host", legacy=legacy)
         host.warm_up()
         config = parse_config(
             {
@@ -52,6 +53,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
                 "listen": {"port": port, "lockout_threshold": 0},
                 "control": "act",
                 "events": {"allow_http": True, "allow_loopback": True},
+                "legacy": legacy,
             },
             base=state.path,
             origin=f"facility {facility}",

@@ -20,7 +20,7 @@ from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
-from emulator.host import standard
+from emulator.host import legacy, standard
 from emulator.host.firmware import version_of
 from emulator.host.machines import (
     STOCK_CHASSIS,
@@ -46,7 +46,8 @@ class SushyHost:
     """A mock host BMC (the port `bmc_ext.redfish.host.HostBMC`); all methods are thread-safe.
 
     Its state lives in `directory`, which it alone uses until `close`, and power changes take
-    effect `power_delay_s` after they were asked for. Each instance is a BMC of its own, also
+    effect `power_delay_s` after they were asked for. Without `legacy` it serves nothing that the
+    standard has deprecated. Each instance is a BMC of its own, also
     within one process. A GET is answered from memory; any write drops all that is remembered, so
     that the next GET shows it. ValueError for machines without a canonical UUID of their own,
     StateError for a directory that cannot be used.
@@ -59,11 +60,13 @@ class SushyHost:
         systems: Sequence[HostSystem] = (STOCK_SYSTEM,),
         chassis: Sequence[HostChassis] = (STOCK_CHASSIS,),
         power_delay_s: float = 0.0,
+        legacy: bool = True,
         clock: Clock | None = None,
     ) -> None:
         check_machines("systems", [system.uuid for system in systems])
         check_machines("chassis", [one.uuid for one in chassis])
         self._clock = clock or SystemClock()
+        self._legacy = legacy
         self._lock = threading.Lock()
         self._bodies: dict[str, bytes] = {}
         self._state = StateDirectory(directory)
@@ -86,7 +89,8 @@ class SushyHost:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
-        return (*TYPES, *standard.TYPES)
+        served = (*TYPES, *standard.TYPES)
+        return served if self._legacy else tuple(t for t in served if t not in legacy.TYPES)
 
     @property
     def runs_here(self) -> bool:
@@ -127,8 +131,8 @@ class SushyHost:
 
     def methods(self, path: str) -> tuple[str, ...]:
         """The methods that the resource at `path` takes; none where nothing lives there."""
-        found = find(path.rstrip("/"))
-        return found[0].methods if found is not None and self._exist(found[1]) else ()
+        found = self._find(path.rstrip("/"))
+        return found[0].methods if found is not None else ()
 
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
@@ -148,6 +152,8 @@ class SushyHost:
         content: object = {} if body is None else body
         route.writes[method](content, "")
         assert isinstance(content, dict)
+        if not self._legacy:
+            legacy.refuse_legacy(content)
         if route.name == "own interface":
             self._own_interface(path, route, ids)
             self._set_name(content["HostName"])
@@ -169,17 +175,23 @@ class SushyHost:
         return self._clock.unix_ns() / 1e9
 
     def _route(self, path: str) -> tuple[Route, dict[str, Any]]:
-        found = find(path)
-        if found is None or not self._exist(found[1]):
+        found = self._find(path)
+        if found is None:
             raise HostError(404, f"nothing lives at {path}")
         return found
+
+    def _find(self, path: str) -> tuple[Route, dict[str, Any]] | None:
+        found = find(path)
+        if found is None or not self._exist(found[1]):
+            return None
+        return found if self._legacy or found[0].name not in legacy.ROUTES else None
 
     def _exist(self, ids: dict[str, Any]) -> bool:
         return all(ids[name] in self._members[name] for name in COLLECTIONS if name in ids)
 
     def _is_served(self, path: str) -> bool:
-        found = find(path.rstrip("/"))
-        return found is not None and found[0].reads and self._exist(found[1])
+        found = self._find(path.rstrip("/"))
+        return found is not None and found[0].reads
 
     def _read(self, route: Route, path: str) -> dict[str, Any]:
         if self._now_s() >= self._next_power_change_s:
@@ -197,7 +209,7 @@ class SushyHost:
         if route.name in standard.DERIVED:
             thermal = mend(self._ask("GET", standard.thermal_path(path), None), self._is_served)
             return standard.derived(route.name, path, thermal)
-        body = mend(self._ask("GET", path, None), self._is_served)
+        body = mend(self._ask("GET", path, None), self._is_served, legacy=self._legacy)
         if route.name == "manager":
             body |= services(body["Id"])
             body["FirmwareVersion"] = self._settings.get(_VERSION_KEY, body["FirmwareVersion"])
@@ -227,8 +239,8 @@ class SushyHost:
         if route.name == "manager":
             self._set_time(body)
             return
-        if route.name == "system" and "Boot" in body:
-            self._set_boot(path, ids["Systems"], body)
+        if route.name == "system":
+            self._set_system(path, ids["Systems"], body)
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
         else:
@@ -242,12 +254,13 @@ class SushyHost:
             args = (name[:64], "HostName")
             raise HostError(400, str(error), "/HostName", message=wrong, args=args) from error
 
-    def _set_boot(self, path: str, system: str, body: dict[str, Any]) -> None:
+    def _set_system(self, path: str, system: str, body: dict[str, Any]) -> None:
         """Change a system; sushy-tools does not know for how many boots an override holds."""
-        boot = dict(body["Boot"])
+        boot = dict(body.get("Boot", {}))
         enabled = boot.pop("BootSourceOverrideEnabled", None)
-        if boot or "IndicatorLED" in body:
-            self._ask("PATCH", path, {**body, "Boot": boot})
+        indicator = _indicator(body)
+        if boot or indicator:
+            self._ask("PATCH", path, {**indicator, **({"Boot": boot} if boot else {})})
         if enabled is not None:
             self._app.power.set_boot_enabled(system, enabled)
 
@@ -279,6 +292,13 @@ class SushyHost:
             moment = datetime.datetime.fromisoformat(body["DateTime"])
             ahead_s = moment.timestamp() - self._now_s()
         self._settings[_CLOCK_KEY] = (ahead_s, body.get("DateTimeLocalOffset", offset))
+
+
+def _indicator(body: dict[str, Any]) -> dict[str, Any]:
+    """What a change of a system says of its lamp, in the one word that sushy-tools knows."""
+    if "LocationIndicatorActive" in body:
+        return {"IndicatorLED": "Blinking" if body["LocationIndicatorActive"] else "Off"}
+    return {"IndicatorLED": body["IndicatorLED"]} if "IndicatorLED" in body else {}
 
 
 def _without_secret(body: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from emulator.host.legacy import drop_legacy
 from emulator.host.routes import BOOT_ENABLED, BOOT_MODES, BOOT_TARGETS, RESET_TYPES
 
 Body = dict[str, Any]
@@ -23,16 +24,19 @@ TYPES = (
 """What sushy-tools' bodies say that they are; a test reads them."""
 
 
-def mend(body: Body, is_served: Callable[[str], bool]) -> Body:
+def mend(body: Body, is_served: Callable[[str], bool], *, legacy: bool = True) -> Body:
     """The body without dead links, wrong names and placeholders; changes it in place.
 
-    `is_served` tells whether something answers at a URI.
+    `is_served` tells whether something answers at a URI. Without `legacy` nothing that the
+    standard has deprecated stays.
     """
     _mend_everywhere(body)
     kind = str(body.get("@odata.type", "")).removeprefix("#").partition(".")[0]
     special = _SPECIAL.get(kind)
     if special is not None:
         special(body)
+    if not legacy:
+        drop_legacy(kind, body)
     _drop_dead_links(body, is_served)
     return body
 
@@ -72,6 +76,7 @@ def _drop_dead_links(value: object, is_served: Callable[[str], bool]) -> None:
 
 
 def _mend_system(body: Body) -> None:
+    body["LocationIndicatorActive"] = body["IndicatorLED"] == "Blinking"
     boot = body["Boot"]
     # Only there because the template prints Python's None, and for UEFI HTTP boot, which would
     # make the emulator download what a client names.

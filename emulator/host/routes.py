@@ -131,6 +131,7 @@ _SYSTEM_PATCH = members(
             }
         ),
         "IndicatorLED": one_of(*_INDICATORS),
+        "LocationIndicatorActive": boolean,
     }
 )
 
