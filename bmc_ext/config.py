@@ -153,7 +153,11 @@ class FacilityConfig:
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
-    """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds."""
+    """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds.
+
+    `lockout_threshold` wrong passwords lock an account, none for 0, until AccountService is told
+    otherwise.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8443
@@ -161,6 +165,7 @@ class ListenConfig:
     private_key: Path | None = None
     max_body_bytes: int = 1_048_576
     session_timeout_s: int = 1800
+    lockout_threshold: int = 10
 
 
 @dataclass(frozen=True, slots=True)

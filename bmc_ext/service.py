@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import ssl
 import threading
 import uuid
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.privilege_map import privilege_mappings
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
 from bmc_ext.sampling.calibration_files import load_calibrations
@@ -29,15 +32,17 @@ from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
-from bmc_ext.security.lab_pki import ensure_lab_certificate
+from bmc_ext.security.lockout import LockoutRule
+from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
 from bmc_ext.serving.streams import PowerStream
-from bmc_ext.serving.tls import server_context
+from bmc_ext.serving.tls import ReplaceableCertificate
 from bmc_ext.state import StateDirectory
+from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.telemetry.power_events import PowerEvents
@@ -69,6 +74,7 @@ class Service:
         config: Config,
         *,
         host: HostBMC | None = None,
+        firmware: Firmware | None = None,
         sink: WorkloadSink | None = None,
         clock: Clock | None = None,
         state: StateDirectory | None = None,
@@ -77,13 +83,17 @@ class Service:
         self.clock = clock or SystemClock()
         self.lifecycle = Lifecycle(self.clock)
         self.state = state or StateDirectory(config.state_dir)
-        self.accounts = Accounts(self.state, clock=self.clock)
+        self.accounts = Accounts(
+            self.state, clock=self.clock, lockout=LockoutRule(config.listen.lockout_threshold)
+        )
         self.sessions = Sessions(
             config.listen.session_timeout_s, self.clock, is_current=self.accounts.is_current
         )
         self.accounts.observe(self.sessions.close_of)
         self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
         self.access = AccessAudit(self.audit, self.clock)
+        self.certificate = _certificate(config, self.clock)
+        self.tasks = Tasks(self.clock)
         self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
         self.devices = _calibrated(config, self.engine, self.clock)
         self.timekeeper = Timekeeper(self.clock)
@@ -142,7 +152,12 @@ class Service:
             facility_sensors=facility_sensors(config),
             device_sensors=DeviceSensors(self.devices),
             lifecycle=self.lifecycle,
-            time_bound=self.timekeeper,
+            certificate=self.certificate,
+            tasks=self.tasks,
+            firmware=firmware,
+            privilege_mappings=privilege_mappings(
+                self.registry, () if host is None else host.types
+            ),
             host=host,
         )
         self._stopping = threading.Event()
@@ -167,6 +182,7 @@ class Service:
         self.collector.stop()
         self.engine.stop()
         self.timekeeper.stop()
+        self.tasks.close()
         self.commands.close()
         self.access.close()
         self.audit.close()
@@ -180,7 +196,6 @@ class Service:
         """
         listen = self.config.listen
         listener = bind(listen.host, listen.port)
-        tls = server_context(*self._certificate())
         port = self.lifecycle.port = listener.getsockname()[1]
         self.start()
         try:
@@ -191,7 +206,7 @@ class Service:
                 run(
                     self.front(requests, passwords),
                     listener,
-                    tls,
+                    self.tls(),
                     lambda: on_ready(self.config, port),
                     self.lifecycle.serve_until,
                 )
@@ -199,6 +214,12 @@ class Service:
             listener.close()
             self.stop()
         return self.lifecycle.restarting
+
+    def tls(self) -> ssl.SSLContext:
+        """What to listen with: it follows the certificate when that is replaced."""
+        pair = ReplaceableCertificate(*self.certificate.paths)
+        self.certificate.observe(pair.use)
+        return pair.context
 
     def front(self, requests: Lane, passwords: Lane) -> Front:
         """The ASGI application over these parts."""
@@ -217,12 +238,6 @@ class Service:
         self.events.note(window)
         self.collector.accept(window)
 
-    def _certificate(self) -> tuple[Path, Path]:
-        listen = self.config.listen
-        if listen.certificate is not None and listen.private_key is not None:
-            return listen.certificate, listen.private_key
-        return ensure_lab_certificate(self.config.state_dir / "tls", [listen.host])
-
     def _tick(self) -> None:
         """Let workloads and grid events begin and end at their time."""
         while not self._stopping.wait(_TICK_S):
@@ -237,6 +252,14 @@ def on_same_port(ended: Service) -> Config:
     port, config = ended.lifecycle.port, ended.config
     assert port is not None
     return dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
+
+
+def _certificate(config: Config, clock: Clock) -> ServedCertificate:
+    listen = config.listen
+    configured = None
+    if listen.certificate is not None and listen.private_key is not None:
+        configured = listen.certificate, listen.private_key
+    return ServedCertificate(config.state_dir / "tls", [listen.host], clock, configured)
 
 
 def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngine:

@@ -49,7 +49,7 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
             {
                 **plant.wait_ready().config,
                 "state_dir": str(state.path),
-                "listen": {"port": port},
+                "listen": {"port": port, "lockout_threshold": 0},
                 "control": "act",
             },
             base=state.path,
@@ -57,10 +57,10 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
         )
         plant.watch(lambda status: _mourn(console, status))
         sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
-        service = Service(config, host=host, sink=sink, state=state)
+        service = Service(config, host=host, firmware=host, sink=sink, state=state)
         service.accounts.ensure(USER, PASSWORD, "Administrator")
         while service.serve(lambda ready, bound: _announce(console, ready.facility.name, bound)):
-            service = Service(on_same_port(service), host=host, sink=sink)
+            service = Service(on_same_port(service), host=host, firmware=host, sink=sink)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bmc_ext.config import Config, FacilityConfig, FeedConfig
+from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostResponse
-from bmc_ext.security.lab_pki import ensure_lab_certificate
 from bmc_ext.service import Service
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.protocol import Limits
 from bmc_ext.serving.server import bind, server_of
-from bmc_ext.serving.tls import server_context
 
 USER, PASSWORD = "root", "of-this-test"
 FACILITY_NAME = "/redfish/v1/dcpi"  # text that looks like a link is no link
@@ -171,7 +170,11 @@ def wait_for(condition: Callable[[], Any], within_s: float, what: str) -> Any:
 
 @contextlib.contextmanager
 def served(
-    directory: Path, limits: Limits | None = None, *, waiting_logins: int = 64
+    directory: Path,
+    limits: Limits | None = None,
+    *,
+    waiting_logins: int = 64,
+    firmware: Firmware | None = None,
 ) -> Iterator[Served]:
     """A front that serves until the block ends; its one feed has a meter that is not there."""
     config = Config(
@@ -180,10 +183,11 @@ def served(
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),
     )
     host = OneSystem()
-    service = Service(config, host=host)
+    service = Service(config, host=host, firmware=firmware)
     service.accounts.ensure(USER, PASSWORD, "Administrator")
-    tls = server_context(*ensure_lab_certificate(directory / "tls", []))
+    tls = service.tls()
     listener = bind("127.0.0.1", 0)
+    service.lifecycle.port = listener.getsockname()[1]
     service.start()
     ready = threading.Event()
     with (

@@ -51,6 +51,7 @@ ARGUMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "ResourceInUse": 0,
         "ResourceMissingAtURI": 1,
         "ServiceTemporarilyUnavailable": 1,
+        "Success": 0,
         "UnrecognizedRequestBody": 0,
     }
 )

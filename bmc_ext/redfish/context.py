@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,16 +12,18 @@ from bmc_ext.control.commands import Commands
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
+from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
+from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
+from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.telemetry.snapshot import SnapshotStore
-from bmc_ext.timekeeping import TimeBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ class Context:
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
     lifecycle: Lifecycle
-    time_bound: Callable[[], TimeBound]
+    certificate: ServedCertificate
+    tasks: Tasks
+    privilege_mappings: Sequence[dict[str, Any]]
+    firmware: Firmware | None = None
     host: HostBMC | None = None
 
 

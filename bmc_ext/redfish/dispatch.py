@@ -13,6 +13,7 @@ import orjson
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
+from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
 from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
 from drivers.errors import DriverError
@@ -96,7 +97,7 @@ class Dispatcher:
         privilege, handler = resource.handlers[method]
         _authorise(request, privilege)
         query = _query(resource, request)
-        _check_media_type(request)
+        _check_media_type(resource, request)
         asked = dataclasses.replace(request, params=params)
         if method not in _CONDITIONAL:
             answer = _annotate(handler(self.context, asked), resource, asked)
@@ -163,6 +164,8 @@ def _authorise(request: Request, privilege: str) -> None:
         return
     if request.identity is None:
         raise RedfishError(401, "authentication is needed")
+    if may_only_change_password(request):
+        return
     if privilege not in request.identity.privileges:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 
@@ -178,12 +181,12 @@ def _query(resource: Resource, request: Request) -> Query | None:
     return query
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(resource: Resource, request: Request) -> None:
     if request.method not in _WITH_BODY or not request.body:
         return
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0]
-    if media_type.strip().lower() != "application/json":
-        raise RedfishError(415, f"the content type {media_type!r} is not application/json")
+    media_type = request.headers.get("content-type", resource.media_type).partition(";")[0]
+    if media_type.strip().lower() != resource.media_type:
+        raise RedfishError(415, f"the content type {media_type!r} is not {resource.media_type}")
 
 
 def _annotated(body: dict[str, Any], resource: Resource, request: Request) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _RESOLUTION_OF_STATUS = {
     409: "Read the resource, then send a request that fits its state.",
     412: "Read the resource again and use its ETag.",
     413: "Send a smaller body.",
-    415: "Send application/json.",
+    415: "Send the media type that is named.",
     431: "Send fewer or shorter header fields.",
     501: "Leave out what is not supported.",
     503: "Try again later.",

@@ -41,16 +41,18 @@ def refused(key: str, text: str, name: str, value: object = None) -> RedfishErro
 
 def text(body: dict[str, Any], name: str) -> str:
     """A required string."""
-    _require(body, name)
-    value = body[name]
+    value = required(body, name)
     if not isinstance(value, str):
         raise _wrong_type(name, value, "is not a string")
     return value
 
 
-def optional_text(body: dict[str, Any], name: str) -> str | None:
-    """A string, or None where it is absent or null."""
-    return None if body.get(name) is None else text(body, name)
+def texts(body: dict[str, Any], name: str) -> list[str]:
+    """An optional array of strings."""
+    value = body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise _wrong_type(name, value, "is not an array of strings")
+    return value
 
 
 def flag(body: dict[str, Any], name: str, default: bool) -> bool:
@@ -74,8 +76,7 @@ def one_of(body: dict[str, Any], name: str, choices: Sequence[str], *, default: 
 
 def whole_number(body: dict[str, Any], name: str, least: int, most: int) -> int:
     """A required whole number within bounds."""
-    _require(body, name)
-    value = body[name]
+    value = required(body, name)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong_type(name, value, "is not a whole number")
     if not least <= value <= most:
@@ -84,9 +85,11 @@ def whole_number(body: dict[str, Any], name: str, least: int, most: int) -> int:
     return value
 
 
-def _require(body: dict[str, Any], name: str) -> None:
+def required(body: dict[str, Any], name: str) -> Any:
+    """A member of any type that must be there."""
     if name not in body:
         raise refused("PropertyMissing", f"the property {name} is missing", name)
+    return body[name]
 
 
 def _wrong_type(name: str, value: object, reason: str) -> RedfishError:

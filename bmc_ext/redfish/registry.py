@@ -24,7 +24,8 @@ class Resource:
     `schema` is the type without `#`, such as `DcpiService.v1_0_0.DcpiService`; None for plain
     documents and message endpoints. `volatile` names the members that are readings: they do not
     enter the ETag (design, decision 4); `excerpt` those that an excerpt shows. `hot` resources are
-    answered without a thread; methods in `costly` run argon2 and wait in a queue of their own. Who
+    answered without a thread; methods in `costly` run argon2 and wait in a queue of their own.
+    `media_type` is what a body must be. Who
     changes one holds `changing` from the look at its entity tag to the change.
     """
 
@@ -34,6 +35,7 @@ class Resource:
     excerpt: frozenset[str] = frozenset()
     hot: bool = False
     costly: set[str] = field(default_factory=set)
+    media_type: str = "application/json"
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
     changing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -74,9 +76,15 @@ class Routes:
         return self._handler(uri, "GET", privilege)
 
     def post(
-        self, uri: str, privilege: str, *, costly: bool = False
+        self,
+        uri: str,
+        privilege: str,
+        *,
+        costly: bool = False,
+        media_type: str = "application/json",
     ) -> Callable[[AnyHandler], AnyHandler]:
-        """Serve POST of `uri`."""
+        """Serve POST of `uri`; its body has that media type."""
+        self.resources.setdefault(uri, Resource(uri)).media_type = media_type
         return self._handler(uri, "POST", privilege, costly=costly)
 
     def patch(

@@ -15,6 +15,7 @@ import argon2
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.errors import ConflictError, NotFoundError, StateError
 from bmc_ext.security.identity import CONFIGURE_USERS, Identity, identity_of
+from bmc_ext.security.lockout import Lockout, LockoutRule
 from bmc_ext.state import StateDirectory
 
 MAX_ACCOUNTS: Final = 256
@@ -29,9 +30,13 @@ _HASHER: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, paral
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS accounts (
-    username TEXT PRIMARY KEY, role TEXT NOT NULL, enabled INTEGER NOT NULL, hash TEXT NOT NULL
+    username TEXT PRIMARY KEY, role TEXT NOT NULL, enabled INTEGER NOT NULL, hash TEXT NOT NULL,
+    must_change_password INTEGER NOT NULL DEFAULT 0
 )
 """
+
+# A state directory of 0.1 has accounts without it.
+_ADDED: Final = "ALTER TABLE accounts ADD COLUMN must_change_password INTEGER NOT NULL DEFAULT 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Account:
     username: str
     role: str
     enabled: bool
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +81,7 @@ class Accounts:
         *,
         clock: Clock | None = None,
         on_change: Callable[[str], object] | None = None,
+        lockout: LockoutRule | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._on_change = on_change
@@ -86,9 +93,8 @@ class Accounts:
         self._nobody = _HASHER.hash(secrets.token_urlsafe(32))
         self._database = state.database("state", durable=True)
         try:
-            self._database.execute(_SCHEMA)
-            rows = self._database.execute("SELECT username, role, enabled, hash FROM accounts")
-            self._records = {row[0]: _record(row[0], row[1], bool(row[2]), row[3]) for row in rows}
+            self._records = _load(self._database)
+            self.lockout = Lockout(self._database, self._clock, lockout or LockoutRule())
         except (sqlite3.Error, ValueError) as error:
             self._database.close()
             raise StateError(f"{state.path}: accounts cannot be read: {error}") from error
@@ -112,7 +118,14 @@ class Accounts:
         with self._lock:
             return self._record(username).account
 
-    def create(self, username: str, password: str, role: str, enabled: bool = True) -> Account:
+    def create(
+        self,
+        username: str,
+        password: str,
+        role: str,
+        enabled: bool = True,
+        must_change_password: bool = False,
+    ) -> Account:
         """Add an account.
 
         ValueError for a name, password or role that is not allowed; ConflictError when the name
@@ -121,7 +134,8 @@ class Accounts:
         check_username(username)
         check_password(password)
         identity_of(username, role)
-        record = _record(username, role, enabled, self._hash(password))
+        account = Account(username, role, enabled, must_change_password)
+        record = _record(account, self._hash(password))
         with self._lock:
             if username in self._records:
                 raise ConflictError(f"account {username!r} exists already")
@@ -137,12 +151,15 @@ class Accounts:
         return known.account if known else self.create(username, password, role)
 
     def set_password(self, username: str, password: str) -> None:
-        """Give a user another password; ValueError, NotFoundError."""
+        """Give a user another password, which is then good for use; ValueError, NotFoundError."""
         check_password(password)
         self.get(username)
         hashed = self._hash(password)
         with self._lock:
-            self._change(replace(self._record(username), hash=hashed))
+            record = self._record(username)
+            account = replace(record.account, must_change_password=False)
+            self._change(replace(record, account=account, hash=hashed))
+            self.lockout.unlock(username)
 
     def set_role(self, username: str, role: str) -> None:
         """Give a user another role.
@@ -152,7 +169,7 @@ class Accounts:
         identity_of(username, role)
         with self._lock:
             record = self._record(username)
-            self._change(_record(username, role, record.account.enabled, record.hash))
+            self._change(_record(replace(record.account, role=role), record.hash))
 
     def set_enabled(self, username: str, enabled: bool) -> None:
         """Let a user in or lock them out.
@@ -161,7 +178,19 @@ class Accounts:
         """
         with self._lock:
             record = self._record(username)
-            self._change(_record(username, record.account.role, enabled, record.hash))
+            self._change(_record(replace(record.account, enabled=enabled), record.hash))
+
+    def set_must_change_password(self, username: str, required: bool) -> None:
+        """Let a user do nothing but change the password, or lift that; NotFoundError."""
+        with self._lock:
+            record = self._record(username)
+            account = replace(record.account, must_change_password=required)
+            self._change(_record(account, record.hash))
+
+    def set_lockout(self, rule: LockoutRule) -> None:
+        """Follow another rule of locking from now on; StateError."""
+        with self._lock:
+            self.lockout.set_rule(rule)
 
     def delete(self, username: str) -> None:
         """Remove an account; NotFoundError, ConflictError for the last administrator."""
@@ -198,6 +227,8 @@ class Accounts:
 
     def _recall(self, username: str, digest: bytes) -> Identity | None:
         remembered = self._remembered.get(username)
+        if self.lockout.is_locked(username):
+            return None
         if (
             remembered is not None
             and hmac.compare_digest(remembered.digest, digest)
@@ -210,8 +241,12 @@ class Accounts:
     def _confirm(self, username: str, password: str, digest: bytes) -> Identity | None:
         record = self._records.get(username)
         matches = _matches(record.hash if record else self._nobody, password)
-        if record is None or not matches or not record.account.enabled:
+        if record is None or not record.account.enabled or self.lockout.is_locked(username):
             return None
+        if not matches:
+            self.lockout.failed(username)
+            return None
+        self.lockout.unlock(username)
         with self._lock:
             if self._records.get(username) is not record:
                 return None  # changed while argon2 ran: this answer is about the past
@@ -239,14 +274,21 @@ class Accounts:
         if not (_administers(account) and account.enabled):
             self._require_another_administrator(account.username)
         # A new identity object, so that nobody takes the old one for current.
-        self._store(replace(record, identity=identity_of(account.username, account.role)))
+        self._store(replace(record, identity=_identity(account)))
         self._tell(account.username)
 
     def _store(self, record: _Record) -> None:
         account = record.account
         self._write(
-            "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)",
-            (account.username, account.role, account.enabled, record.hash),
+            "INSERT OR REPLACE INTO accounts "
+            "(username, role, enabled, must_change_password, hash) VALUES (?, ?, ?, ?, ?)",
+            (
+                account.username,
+                account.role,
+                account.enabled,
+                account.must_change_password,
+                record.hash,
+            ),
         )
         self._records[account.username] = record
         self._remembered.pop(account.username, None)
@@ -272,6 +314,19 @@ class Accounts:
             self._on_change(username)
 
 
+def _load(database: sqlite3.Connection) -> dict[str, _Record]:
+    """All accounts of the database, whose table is made or completed first."""
+    database.execute(_SCHEMA)
+    columns = [row[1] for row in database.execute("PRAGMA table_info(accounts)")]
+    if "must_change_password" not in columns:
+        database.execute(_ADDED)
+    rows = database.execute(
+        "SELECT username, role, enabled, must_change_password, hash FROM accounts"
+    )
+    accounts = [(Account(row[0], row[1], bool(row[2]), bool(row[3])), row[4]) for row in rows]
+    return {account.username: _record(account, hashed) for account, hashed in accounts}
+
+
 def check_username(username: str) -> None:
     """ValueError unless 1 to 64 printable characters without `:`, which ends the name in Basic."""
     shortest, longest = USERNAME_LENGTH
@@ -292,8 +347,14 @@ def check_password(password: str) -> None:
         raise ValueError("a password is text that UTF-8 can carry") from None
 
 
-def _record(username: str, role: str, enabled: bool, hashed: str) -> _Record:
-    return _Record(Account(username, role, enabled), hashed, identity_of(username, role))
+def _record(account: Account, hashed: str) -> _Record:
+    return _Record(account, hashed, _identity(account))
+
+
+def _identity(account: Account) -> Identity:
+    """Whoever must change the password may do nothing else until then (DSP0266 13.3.8)."""
+    identity = identity_of(account.username, account.role)
+    return identity.that_must_change_password() if account.must_change_password else identity
 
 
 def _administers(account: Account) -> bool:

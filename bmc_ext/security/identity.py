@@ -50,16 +50,24 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An authenticated user; `session_id` is None where each request brings its own credentials."""
+    """An authenticated user; `session_id` is None where each request brings its own credentials.
+
+    One that `must_change_password` holds no privilege.
+    """
 
     username: str
     role: str
     privileges: frozenset[str]
     session_id: str | None = None
+    must_change_password: bool = False
 
     def has(self, privilege: str) -> bool:
         """Whether this user holds that privilege."""
         return privilege in self.privileges
+
+    def that_must_change_password(self) -> Self:
+        """The same user, who may do nothing but that."""
+        return replace(self, privileges=frozenset(), must_change_password=True)
 
     def in_session(self, session_id: str) -> Self:
         """The same user, authenticated by that session."""

@@ -80,13 +80,13 @@ def ensure_lab_certificate(
 def _alternative_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
     names: dict[x509.GeneralName, None] = {}
     for host in (*_ALWAYS, *hosts):
-        name = _general_name(host)
+        name = general_name(host)
         if name is not None:
             names[name] = None
     return list(names)
 
 
-def _general_name(host: str) -> x509.GeneralName | None:
+def general_name(host: str) -> x509.GeneralName | None:
     """A host as a SAN entry; None for a wildcard address, which nobody connects to."""
     try:
         address = ipaddress.ip_address(host)
@@ -200,15 +200,15 @@ def _save(directory: Path, certificate_name: str, key_name: str, pair: _Pair) ->
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _replace(directory / key_name, key_pem, 0o600)
-    _replace(
+    replace_file(directory / key_name, key_pem, 0o600)
+    replace_file(
         directory / certificate_name,
         pair.certificate.public_bytes(serialization.Encoding.PEM),
         0o644,
     )
 
 
-def _replace(path: Path, data: bytes, mode: int) -> None:
+def replace_file(path: Path, data: bytes, mode: int) -> None:
     """Put a file in place as a whole; it never exists with other rights than `mode`."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)

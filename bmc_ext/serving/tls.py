@@ -23,3 +23,26 @@ def server_context(certificate: Path, private_key: Path) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"{certificate} with {private_key}: {error}") from error
     return context
+
+
+class ReplaceableCertificate:
+    """A context to listen with, whose certificate can be exchanged from any thread.
+
+    Each handshake takes the newest pair as a whole; open connections keep theirs.
+    """
+
+    def __init__(self, certificate: Path, private_key: Path) -> None:
+        self.context = server_context(certificate, private_key)
+        self._newest = self.context
+        # OpenSSL asks this in every handshake, also without a server name from the client.
+        self.context.sni_callback = self._choose
+
+    def use(self, certificate: Path, private_key: Path) -> None:
+        """Show this pair from now on; ConfigurationError, and then nothing changes."""
+        self._newest = server_context(certificate, private_key)
+
+    def _choose(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext
+    ) -> None:
+        del name, context
+        connection.context = self._newest

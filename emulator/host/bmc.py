@@ -6,16 +6,18 @@ import datetime
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from bmc_ext.clock import Clock, SystemClock
+from bmc_ext.redfish.firmware import Software
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
+from emulator.host.firmware import version_of
 from emulator.host.machines import (
     STOCK_CHASSIS,
     STOCK_SYSTEM,
@@ -31,6 +33,8 @@ from emulator.host.sushy import SushyApp
 _LOG = logging.getLogger(__name__)
 
 _CLOCK_KEY: Final = "clock"
+_VERSION_KEY: Final = "firmware version"
+_INSTALL_STEP_S: Final = 0.25  # four of them, so that a client can watch the task proceed
 
 
 class SushyHost:
@@ -84,6 +88,25 @@ class SushyHost:
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
         return self._members.get(collection, ())
+
+    def inventory(self) -> tuple[Software, ...]:
+        """The firmware of the emulated BMC."""
+        uri = f"{ROOT}Managers/{self._members['Managers'][0]}"
+        version = self.handle("GET", uri, "", None).body
+        assert version is not None
+        software = Software("BMC", "Emulated BMC", version["FirmwareVersion"], None, True, (uri,))
+        return (software,)
+
+    def install(self, image: bytes, progress: Callable[[int], None]) -> str:
+        """Check an image of emulator.host.firmware and run as its version from now on."""
+        version = version_of(image)
+        for percent in range(60, 100, 10):
+            progress(percent)
+            self._clock.sleep(_INSTALL_STEP_S)
+        with self._lock:
+            self._settings[_VERSION_KEY] = version
+            self._bodies.clear()
+        return f"version {version} is installed"
 
     def warm_up(self) -> None:
         """Render what a client asks for first, once."""
@@ -157,6 +180,7 @@ class SushyHost:
         body = mend(self._ask("GET", path, None), self._is_served)
         if route.name == "manager":
             body |= services(body["Id"])
+            body["FirmwareVersion"] = self._settings.get(_VERSION_KEY, body["FirmwareVersion"])
         if route.name == "system":
             boot_enabled = self._app.power.get_boot_enabled(body["Id"])
             body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bmc_ext.redfish.registry import Registry
 from bmc_ext.redfish.resources import (
     account,
+    certificate,
     chassis_subsystem,
     collections,
     dcpi_service,
@@ -23,7 +24,9 @@ from bmc_ext.redfish.resources import (
     sensor,
     service_root,
     session,
+    task,
     thermal_status,
+    update_service,
     workload,
 )
 
@@ -34,6 +37,6 @@ def all_resources() -> Registry:
         service_root, json_schema_file, session, account, collections, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
         chassis_subsystem, manager, ethernet_interface, manager_network_protocol, log_service,
-        message_registry_file, message_face, host,
+        message_registry_file, certificate, task, update_service, message_face, host,
     )  # fmt: skip
     return Registry(file.routes for file in files)

@@ -14,16 +14,11 @@ routes = Routes()
 
 PROTOCOLS = f"{OWN}/NetworkProtocol"
 CERTIFICATES = f"{PROTOCOLS}/HTTPS/Certificates"
-NTP_PORT = 123  # RFC 5905 clause 7.2
 
 
 @routes.get(PROTOCOLS, LOGIN, schema="ManagerNetworkProtocol.v1_13_0.ManagerNetworkProtocol")
 def network_protocol(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """HTTPS and nothing beside it; NTP as the machine's own daemon has it.
-
-    The machine's time daemon is configured on the machine, hence no NTP servers are set from here.
-    """
-    disciplined_by = context.time_bound().source or ""
+    """HTTPS and nothing beside it: time, shell and SNMP are the machine's, not this service's."""
     return {
         "Id": "NetworkProtocol",
         "Name": "Network Protocol",
@@ -35,10 +30,5 @@ def network_protocol(context: Context, request: Request) -> dict[str, Any]:  # n
             "ProtocolEnabled": True,
             "Port": context.lifecycle.port,
             "Certificates": {"@odata.id": CERTIFICATES},
-        },
-        "NTP": {
-            "ProtocolEnabled": "chrony" in disciplined_by,
-            "Port": NTP_PORT,
-            "NTPServers": [],
         },
     }

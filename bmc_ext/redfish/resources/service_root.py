@@ -37,6 +37,9 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "SessionService": {"@odata.id": f"{ROOT}/SessionService"},
         "AccountService": {"@odata.id": f"{ROOT}/AccountService"},
         "JsonSchemas": {"@odata.id": f"{ROOT}/JsonSchemas"},
+        "CertificateService": {"@odata.id": f"{ROOT}/CertificateService"},
+        "Tasks": {"@odata.id": f"{ROOT}/TaskService"},
+        "UpdateService": {"@odata.id": f"{ROOT}/UpdateService"},
         "Registries": {"@odata.id": f"{ROOT}/Registries"},
         "Links": {"Sessions": {"@odata.id": f"{ROOT}/SessionService/Sessions"}},
         "Oem": {

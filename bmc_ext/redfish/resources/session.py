@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.control.audited import audited
-from bmc_ext.errors import MessageError, NotFoundError
+from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.password_change import announcement
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import OPEN, Routes
 from bmc_ext.security.identity import CONFIGURE_MANAGER, CONFIGURE_SELF, LOGIN
-from bmc_ext.security.sessions import Session
+from bmc_ext.security.sessions import TIMEOUT_S, Session
 
 routes = Routes()
 
@@ -36,18 +37,14 @@ def session_service(context: Context, request: Request) -> dict[str, Any]:  # no
 @routes.patch(SERVICE, CONFIGURE_MANAGER)
 def change_service(context: Context, request: Request) -> dict[str, Any]:
     """Change the time-out in seconds."""
-    body = members.json_object(request.json(), ("SessionTimeout",))
-    timeout_s = body.get("SessionTimeout", round(context.sessions.timeout_s))
-    if not isinstance(timeout_s, int) or isinstance(timeout_s, bool):
-        raise MessageError("SessionTimeout is not a whole number", "/SessionTimeout")
+    readable = session_service(context, request)
+    body = members.json_object(request.json(), ("SessionTimeout",), readable)
+    timeout_s = members.whole_number({**readable, **body}, "SessionTimeout", *TIMEOUT_S)
     planned = {"session_timeout_s": timeout_s}
     with audited(
         context.audit, "session_service.change", request.who, request.correlation_id, planned
     ):
-        try:
-            context.sessions.timeout_s = timeout_s
-        except ValueError as error:
-            raise MessageError(str(error), "/SessionTimeout") from error
+        context.sessions.timeout_s = timeout_s
     return session_service(context, request)
 
 
@@ -80,6 +77,7 @@ def log_in(context: Context, request: Request) -> Response:
         "@odata.type": "#Session.v1_7_2.Session",
         "@odata.id": uri,
         **_body(session),
+        **(announcement(username) if identity.must_change_password else {}),
     }  # the identity of the session, never its token
     return Response(201, answer, {"X-Auth-Token": session.token, "Location": uri})
 

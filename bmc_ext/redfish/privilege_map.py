@@ -1,0 +1,67 @@
+"""The privilege registry (DSP0266 13.6), generated from the routes that check the privileges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from bmc_ext.redfish.registry import OPEN, Registry, Resource
+from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
+
+_HOST_WRITES = ("PATCH", "POST", "PUT", "DELETE")
+
+Operations = dict[str, list[dict[str, list[str]]]]
+
+
+def privilege_mappings(registry: Registry, host_types: Iterable[str]) -> list[dict[str, Any]]:
+    """One mapping for each type: what its most common URI needs, and the URIs that differ.
+
+    Types that only the host BMC serves have the operations of the route that hands on to it.
+    """
+    entities: dict[str, list[Resource]] = {}
+    by_uri = {resource.uri: resource for resource in registry}
+    for resource in registry:
+        entity = _entity(resource, by_uri)
+        if entity is not None:
+            entities.setdefault(entity, []).append(resource)
+    mappings = [_mapping(entity, found) for entity, found in sorted(entities.items())]
+    handed_on = _operations({"GET": LOGIN, **dict.fromkeys(_HOST_WRITES, CONFIGURE_COMPONENTS)})
+    for name in sorted({kind.partition(".")[0] for kind in host_types} - entities.keys()):
+        mappings.append({"Entity": name, "OperationMap": handed_on})
+    return mappings
+
+
+def _entity(resource: Resource, by_uri: dict[str, Resource]) -> str | None:
+    """The type at a URI; an action's is that of the resource it acts on."""
+    owner = by_uri.get(resource.uri.partition("/Actions/")[0], resource)
+    return None if owner.schema is None else owner.schema.partition(".")[0]
+
+
+def _mapping(entity: str, resources: list[Resource]) -> dict[str, Any]:
+    privileges = {
+        resource.uri: {method: privilege for method, (privilege, _) in resource.handlers.items()}
+        for resource in resources
+    }
+    usual: dict[str, str] = {}
+    for method in sorted({method for found in privileges.values() for method in found}):
+        asked = Counter(found[method] for found in privileges.values() if method in found)
+        usual[method] = asked.most_common(1)[0][0]
+    others = [
+        {"Targets": [uri], "OperationMap": _operations(found)}
+        for uri, found in sorted(privileges.items())
+        if any(usual[method] != privilege for method, privilege in found.items())
+    ]
+    mapping: dict[str, Any] = {"Entity": entity, "OperationMap": _operations(usual)}
+    return {**mapping, "ResourceURIOverrides": others} if others else mapping
+
+
+def _operations(privileges: dict[str, str]) -> Operations:
+    shown = dict(privileges)
+    if "GET" in shown:
+        shown["HEAD"] = shown["GET"]
+    return {
+        method: [{"Privilege": ["NoAuth" if privilege == OPEN else privilege]}]
+        for method, privilege in sorted(shown.items())
+        if method != "OPTIONS"
+    }

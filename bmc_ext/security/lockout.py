@@ -1,0 +1,104 @@
+"""Locks accounts for a while after wrong passwords (schema AccountService, AccountLockout*)."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from bmc_ext.clock import Clock
+from bmc_ext.errors import StateError
+
+MAX_THRESHOLD: Final = 1000
+MAX_SECONDS: Final = 86_400
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS account_lockout (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    threshold INTEGER NOT NULL, duration_s INTEGER NOT NULL, reset_after_s INTEGER NOT NULL
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutRule:
+    """After `threshold` failures, each within `reset_after_s` of the one before, none for 0.
+
+    A lock lasts `duration_s`; 0 locks nobody. ValueError where the counter would outlive the lock.
+    """
+
+    threshold: int = 0
+    duration_s: int = 300
+    reset_after_s: int = 60
+
+    def __post_init__(self) -> None:
+        if self.duration_s and self.reset_after_s > self.duration_s:
+            raise ValueError("AccountLockoutCounterResetAfter exceeds AccountLockoutDuration")
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    last_s: float
+    locked_until_s: float | None = None
+
+
+class Lockout:
+    """Who is locked out by now; counts are in memory, the rule is on disk.
+
+    `default` holds until another rule is set. All methods may be called from any thread; the
+    database's owner keeps other statements away. StateError where it fails.
+    """
+
+    def __init__(self, database: sqlite3.Connection, clock: Clock, default: LockoutRule) -> None:
+        self._clock = clock
+        self._database = database
+        self._lock = threading.Lock()
+        self._failures: dict[str, _Failures] = {}
+        database.execute(_SCHEMA)
+        row = database.execute(
+            "SELECT threshold, duration_s, reset_after_s FROM account_lockout"
+        ).fetchone()
+        self.rule = default if row is None else LockoutRule(*row)
+
+    def set_rule(self, rule: LockoutRule) -> None:
+        """Follow another rule from now on; StateError, and then nothing changes."""
+        try:
+            self._database.execute(
+                "INSERT OR REPLACE INTO account_lockout VALUES (1, ?, ?, ?)",
+                (rule.threshold, rule.duration_s, rule.reset_after_s),
+            )
+        except sqlite3.Error as error:
+            raise StateError(f"the lockout rule could not be written: {error}") from error
+        self.rule = rule
+
+    def is_locked(self, username: str) -> bool:
+        """Whether nobody comes in under that name now."""
+        with self._lock:
+            found = self._failures.get(username)
+            if found is None or found.locked_until_s is None:
+                return False
+            if self._clock.monotonic_s() < found.locked_until_s:
+                return True
+            del self._failures[username]
+            return False
+
+    def failed(self, username: str) -> None:
+        """Count a wrong password of an account that exists."""
+        rule, now_s = self.rule, self._clock.monotonic_s()
+        if rule.threshold == 0 or rule.duration_s == 0:
+            return
+        with self._lock:
+            found = self._failures.setdefault(username, _Failures(0, now_s))
+            if now_s - found.last_s > rule.reset_after_s:
+                found.count = 0
+            found.count += 1
+            found.last_s = now_s
+            if found.count >= rule.threshold and found.locked_until_s is None:
+                found.locked_until_s = now_s + rule.duration_s
+
+    def unlock(self, username: str) -> None:
+        """Forget the failures: the right password came, or an administrator said so."""
+        with self._lock:
+            self._failures.pop(username, None)
