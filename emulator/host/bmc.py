@@ -13,8 +13,10 @@ from typing import Any, Final
 import orjson
 
 from bmc_ext.clock import Clock, SystemClock
+from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.firmware import Software
 from bmc_ext.redfish.host import HostError, HostResponse
+from bmc_ext.redfish.resources import ethernet_interface
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
 from emulator.host.firmware import version_of
@@ -135,6 +137,8 @@ class SushyHost:
         if method not in route.methods:
             allowed = ", ".join(route.methods)
             raise HostError(405, f"{path} does not take {method}, only {allowed}")
+        if method == "GET" and route.name.startswith("own "):
+            return HostResponse(200, _own_interface(path, route, ids), {})
         if method == "GET":
             return HostResponse(200, self._with_time(route, self._read(route, path)), {})
         content: object = {} if body is None else body
@@ -245,6 +249,21 @@ def _without_secret(body: dict[str, Any]) -> dict[str, Any]:
     if known.get("UserName"):
         known["Password"] = "unused"  # sushy-tools takes both or none
     return known
+
+
+def _own_interface(path: str, route: Route, ids: dict[str, Any]) -> dict[str, Any]:
+    """The network of the emulated manager is that of this process: it is never remembered."""
+    if route.name == "own interfaces":
+        return {
+            "@odata.type": f"#{ethernet_interface.COLLECTION}",
+            "@odata.id": path,
+            **ethernet_interface.collection_body(path),
+        }
+    try:
+        body = ethernet_interface.interface_body(ids["id"])
+    except NotFoundError as error:
+        raise HostError(404, str(error)) from error
+    return {"@odata.type": f"#{ethernet_interface.INTERFACE}", "@odata.id": path, **body}
 
 
 def _message(data: bytes) -> str:

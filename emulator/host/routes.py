@@ -7,6 +7,7 @@ over is refused here, with the property at fault; what it links to but cannot se
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ def one_of(*values: str) -> Check:
 
     def check(value: object, pointer: str) -> None:
         if value not in values:
-            _refuse(pointer, f"is not one of {', '.join(values)}")
+            wrong = "PropertyValueNotInList" if isinstance(value, str) else "PropertyValueTypeError"
+            _refuse(pointer, f"is not one of {', '.join(values)}", wrong, json.dumps(value))
 
     return check
 
@@ -46,7 +48,8 @@ def one_of(*values: str) -> Check:
 def boolean(value: object, pointer: str) -> None:
     """A truth value."""
     if not isinstance(value, bool):
-        _refuse(pointer, "is neither true nor false")
+        reason = "is neither true nor false"
+        _refuse(pointer, reason, "PropertyValueTypeError", json.dumps(value))
 
 
 def text(value: object, pointer: str) -> None:
@@ -92,10 +95,10 @@ def members(
         named = [name for name in value if not name.startswith("@")]
         for name in named:
             if name not in checks:
-                _refuse(f"{pointer}/{name}", "is unknown or cannot be written")
+                _refuse(f"{pointer}/{name}", "is unknown or cannot be written", "PropertyUnknown")
         for name in required:
             if name not in value:
-                _refuse(f"{pointer}/{name}", "is missing")
+                _refuse(f"{pointer}/{name}", "is missing", "PropertyMissing")
         if not named and not empty:
             raise HostError(400, _where(pointer, "names nothing to change"), pointer)
         for name in named:
@@ -104,8 +107,12 @@ def members(
     return check
 
 
-def _refuse(pointer: str, reason: str) -> None:
-    raise HostError(400, _where(pointer, reason), pointer)
+def _refuse(
+    pointer: str, reason: str, message: str = "PropertyValueError", value: object = None
+) -> None:
+    name = pointer.rpartition("/")[2]
+    args = (name,) if value is None else (str(value)[:64], name)
+    raise HostError(400, _where(pointer, reason), pointer, message=message, args=args)
 
 
 def _where(pointer: str, reason: str) -> str:
@@ -188,6 +195,8 @@ _ROUTES: Final = (
     ),
     Route("chassis", "{Chassis}", {"PATCH": members({"IndicatorLED": one_of(*_INDICATORS)})}),
     Route("thermal", "{Chassis}/Thermal", {}),
+    Route("own interfaces", "{Managers}/EthernetInterfaces", {}),
+    Route("own interface", "{Managers}/EthernetInterfaces/{id}", {}),
     Route(
         "manager",
         "{Managers}",

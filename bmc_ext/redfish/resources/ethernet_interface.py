@@ -21,25 +21,30 @@ from bmc_ext.security.identity import LOGIN
 routes = Routes()
 
 INTERFACES = f"{OWN}/EthernetInterfaces"
+COLLECTION = "EthernetInterfaceCollection.EthernetInterfaceCollection"
+INTERFACE = "EthernetInterface.v1_12_5.EthernetInterface"
 
 
-@routes.get(INTERFACES, LOGIN, schema="EthernetInterfaceCollection.EthernetInterfaceCollection")
+@routes.get(INTERFACES, LOGIN, schema=COLLECTION)
 def interfaces(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Those that are hardware or have an address of their own."""
-    found = [{"@odata.id": f"{INTERFACES}/{one.name}"} for one in network_interfaces()]
-    return {
-        "Name": "Ethernet Interfaces",
-        "Members": found,
-        "Members@odata.count": len(found),
-    }
+    return collection_body(INTERFACES)
 
 
-@routes.get(
-    f"{INTERFACES}/{{interface}}", LOGIN, schema="EthernetInterface.v1_12_5.EthernetInterface"
-)
+@routes.get(f"{INTERFACES}/{{interface}}", LOGIN, schema=INTERFACE)
 def interface(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """One interface; what the kernel does not tell is null."""
-    name = request.params["interface"]
+    return interface_body(request.params["interface"])
+
+
+def collection_body(uri: str) -> dict[str, Any]:
+    """The collection at this URI, without annotations of its own."""
+    found = [{"@odata.id": f"{uri}/{one.name}"} for one in network_interfaces()]
+    return {"Name": "Ethernet Interfaces", "Members": found, "Members@odata.count": len(found)}
+
+
+def interface_body(name: str) -> dict[str, Any]:
+    """The interface of that name, without annotations; NotFoundError."""
     for one in network_interfaces():
         if one.name == name:
             return _body(one)

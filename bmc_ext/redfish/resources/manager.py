@@ -42,7 +42,7 @@ def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
 def services(manager: str) -> dict[str, Any]:
     """What a manager that is this process leads to: its network, its logs and its restart."""
     return {
-        "EthernetInterfaces": {"@odata.id": f"{OWN}/EthernetInterfaces"},
+        "EthernetInterfaces": {"@odata.id": f"{MANAGERS}/{manager}/EthernetInterfaces"},
         "NetworkProtocol": {"@odata.id": f"{OWN}/NetworkProtocol"},
         "LogServices": {"@odata.id": f"{OWN}/LogServices"},
         "Actions": {

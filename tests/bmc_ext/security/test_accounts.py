@@ -193,7 +193,7 @@ def test_a_role_that_this_version_does_not_know_stops_the_start(tmp_path: Path) 
     state = StateDirectory(tmp_path)
     Accounts(state).close()
     database = state.database("state", durable=True)
-    database.execute("INSERT INTO accounts VALUES ('anna', 'Emperor', 1, 'x')")
+    database.execute("INSERT INTO accounts VALUES ('anna', 'Emperor', 1, 'x', 0)")
     database.close()
     with pytest.raises(StateError, match="Emperor"):
         Accounts(state)
