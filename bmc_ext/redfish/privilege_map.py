@@ -20,9 +20,8 @@ def privilege_mappings(registry: Registry, host_types: Iterable[str]) -> list[di
     Types that only the host BMC serves have the operations of the route that hands on to it.
     """
     entities: dict[str, list[Resource]] = {}
-    by_uri = {resource.uri: resource for resource in registry}
     for resource in registry:
-        entity = _entity(resource, by_uri)
+        entity = _entity(resource)
         if entity is not None:
             entities.setdefault(entity, []).append(resource)
     mappings = [_mapping(entity, found) for entity, found in sorted(entities.items())]
@@ -32,10 +31,11 @@ def privilege_mappings(registry: Registry, host_types: Iterable[str]) -> list[di
     return mappings
 
 
-def _entity(resource: Resource, by_uri: dict[str, Resource]) -> str | None:
-    """The type at a URI; an action's is that of the resource it acts on."""
-    owner = by_uri.get(resource.uri.partition("/Actions/")[0], resource)
-    return None if owner.schema is None else owner.schema.partition(".")[0]
+def _entity(resource: Resource) -> str | None:
+    """The type at a URI; an action's is in its name, such as `Manager.Reset`."""
+    _, is_action, action = resource.uri.partition("/Actions/")
+    name = action if is_action else resource.schema
+    return None if name is None else name.partition(".")[0]
 
 
 def _mapping(entity: str, resources: list[Resource]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import urllib.error
@@ -11,7 +12,6 @@ from importlib import metadata
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -131,7 +131,7 @@ def simple_update(context: Context, request: Request) -> Response:
 def push(context: Context, request: Request) -> Response:
     """Take an image in the parts UpdateParameters and UpdateFile (DSP0266 12.6), as a task."""
     firmware = _firmware(context)
-    parameters, file = _parts(request)
+    parameters, image = _parts(request)
     try:
         document = json.loads(parameters)
     except ValueError as error:
@@ -139,7 +139,6 @@ def push(context: Context, request: Request) -> Response:
     body = members.json_object(document, ("Targets", "ForceUpdate"))
     members.flag(body, "ForceUpdate", False)
     _check_targets(context, members.texts(body, "Targets"), "Targets")
-    image = file.read()
     planned = {"image_bytes": len(image)}
     return _begin(context, request, planned, lambda progress: firmware.install(image, progress))
 
@@ -170,8 +169,8 @@ def _check_targets(context: Context, targets: list[str], name: str) -> None:
             raise members.refused("PropertyValueNotInList", reason, name, target)
 
 
-def _parts(request: Request) -> tuple[str, FileStorage]:
-    """The two parts of a push; RedfishError names the one that is missing."""
+def _parts(request: Request) -> tuple[bytes, bytes]:
+    """UpdateParameters and UpdateFile of a push; RedfishError names the one that is missing."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     try:
         _, form, files = FormDataParser(silent=False).parse(
@@ -179,14 +178,14 @@ def _parts(request: Request) -> tuple[str, FileStorage]:
         )
     except ValueError as error:
         raise RedfishError(400, f"the body is no multipart/form-data: {error}") from error
-    parameters = form.get("UpdateParameters")
-    if parameters is None and "UpdateParameters" in files:
-        parameters = files["UpdateParameters"].read().decode("utf-8", "replace")
-    for name, part in (("UpdateParameters", parameters), ("UpdateFile", files.get("UpdateFile"))):
-        if part is None:
+    parts = {name: text.encode() for name, text in form.items()}
+    for name, file in files.items():
+        with contextlib.closing(file):
+            parts[name] = file.read()
+    for name in ("UpdateParameters", "UpdateFile"):
+        if name not in parts:
             raise members.refused("PropertyMissing", f"the part {name} is missing", name)
-    assert parameters is not None
-    return parameters, files["UpdateFile"]
+    return parts["UpdateParameters"], parts["UpdateFile"]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
