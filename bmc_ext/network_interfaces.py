@@ -81,14 +81,8 @@ def network_interfaces(
     return tuple(one for one in found if one.physical or _reachable(one.addresses))
 
 
-def host_name() -> str:
-    """The machine's name."""
-    return socket.gethostname()
-
-
-def qualified_name(etc: Path = ETC) -> str | None:
-    """The machine's name with its domain, where it has one of its own or in /etc/hosts."""
-    name = host_name()
+def qualified_name(name: str, etc: Path = ETC) -> str | None:
+    """A machine's name with its domain, where it has one of its own or in /etc/hosts."""
     if "." in name:
         return name
     for line in _lines(etc / "hosts"):

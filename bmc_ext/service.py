@@ -14,6 +14,7 @@ from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, WaveformConfig
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
@@ -75,6 +76,7 @@ class Service:
         *,
         host: HostBMC | None = None,
         firmware: Firmware | None = None,
+        host_name: HostName | None = None,
         sink: WorkloadSink | None = None,
         clock: Clock | None = None,
         state: StateDirectory | None = None,
@@ -152,6 +154,7 @@ class Service:
             facility_sensors=facility_sensors(config),
             device_sensors=DeviceSensors(self.devices),
             lifecycle=self.lifecycle,
+            host_name=host_name or MachineName(),
             certificate=self.certificate,
             tasks=self.tasks,
             firmware=firmware,

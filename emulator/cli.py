@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bmc_ext.config import parse_config
+from bmc_ext.config import Config, parse_config
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.service import Service, on_same_port
 from bmc_ext.state import StateDirectory, default_state_path
@@ -57,10 +57,16 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int) -> None
         )
         plant.watch(lambda status: _mourn(console, status))
         sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
-        service = Service(config, host=host, firmware=host, sink=sink, state=state)
+        service = _service(config, host, sink, state)
         service.accounts.ensure(USER, PASSWORD, "Administrator")
         while service.serve(lambda ready, bound: _announce(console, ready.facility.name, bound)):
-            service = Service(on_same_port(service), host=host, firmware=host, sink=sink)
+            service = _service(on_same_port(service), host, sink)
+
+
+def _service(
+    config: Config, host: SushyHost, sink: PlantWorkloads, state: StateDirectory | None = None
+) -> Service:
+    return Service(config, host=host, firmware=host, host_name=host.name, sink=sink, state=state)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bmc_ext.config import Config, FacilityConfig, FeedConfig
+from bmc_ext.host_name import HostName
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostResponse
 from bmc_ext.service import Service
@@ -175,6 +176,7 @@ def served(
     *,
     waiting_logins: int = 64,
     firmware: Firmware | None = None,
+    host_name: HostName | None = None,
 ) -> Iterator[Served]:
     """A front that serves until the block ends; its one feed has a meter that is not there."""
     config = Config(
@@ -183,7 +185,7 @@ def served(
         feeds=(FeedConfig("feed-1", "Feed", 1e6),),
     )
     host = OneSystem()
-    service = Service(config, host=host, firmware=firmware)
+    service = Service(config, host=host, firmware=firmware, host_name=host_name)
     service.accounts.ensure(USER, PASSWORD, "Administrator")
     tls = service.tls()
     listener = bind("127.0.0.1", 0)

@@ -9,6 +9,7 @@ from typing import Any
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
 from bmc_ext.control.commands import Commands
+from bmc_ext.host_name import HostName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
@@ -48,6 +49,7 @@ class Context:
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
     lifecycle: Lifecycle
+    host_name: HostName
     certificate: ServedCertificate
     tasks: Tasks
     privilege_mappings: Sequence[dict[str, Any]]

@@ -14,6 +14,7 @@ import orjson
 
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.errors import NotFoundError
+from bmc_ext.host_name import OwnName
 from bmc_ext.redfish.firmware import Software
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
@@ -35,6 +36,7 @@ from emulator.host.sushy import SushyApp
 _LOG = logging.getLogger(__name__)
 
 _CLOCK_KEY: Final = "clock"
+_NAME_KEY: Final = "host name"
 _VERSION_KEY: Final = "firmware version"
 _INSTALL_STEP_S: Final = 0.25  # four of them, so that a client can watch the task proceed
 
@@ -76,6 +78,9 @@ class SushyHost:
         self._settings = Section(self._store)
         self._settings.make_permanent(None, "manager")
         self._next_power_change_s = self._app.power.settle()
+        self.name = OwnName(
+            lambda: self._settings.get(_NAME_KEY), lambda name: self._keep(_NAME_KEY, name)
+        )
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -105,9 +110,7 @@ class SushyHost:
         for percent in range(60, 100, 10):
             progress(percent)
             self._clock.sleep(_INSTALL_STEP_S)
-        with self._lock:
-            self._settings[_VERSION_KEY] = version
-            self._bodies.clear()
+        self._keep(_VERSION_KEY, version)
         return f"version {version} is installed"
 
     def warm_up(self) -> None:
@@ -138,12 +141,16 @@ class SushyHost:
             allowed = ", ".join(route.methods)
             raise HostError(405, f"{path} does not take {method}, only {allowed}")
         if method == "GET" and route.name.startswith("own "):
-            return HostResponse(200, _own_interface(path, route, ids), {})
+            return HostResponse(200, self._own_interface(path, route, ids), {})
         if method == "GET":
             return HostResponse(200, self._with_time(route, self._read(route, path)), {})
         content: object = {} if body is None else body
         route.writes[method](content, "")
         assert isinstance(content, dict)
+        if route.name == "own interface":
+            self._own_interface(path, route, ids)
+            self._set_name(content["HostName"])
+            return HostResponse(204, None, {})
         with self._lock:
             try:
                 self._write(method, route, path, ids, content)
@@ -151,6 +158,11 @@ class SushyHost:
                 self._bodies.clear()
                 self._next_power_change_s = self._app.power.settle()
         return HostResponse(204, None, {})
+
+    def _keep(self, key: str, value: str) -> None:
+        with self._lock:
+            self._settings[key] = value
+            self._bodies.clear()
 
     def _now_s(self) -> float:
         return self._clock.unix_ns() / 1e9
@@ -190,6 +202,20 @@ class SushyHost:
             body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled
         return body
 
+    def _own_interface(self, path: str, route: Route, ids: dict[str, Any]) -> dict[str, Any]:
+        """The network of the emulated manager is that of this process: it is never remembered."""
+        if route.name == "own interfaces":
+            return {
+                "@odata.type": f"#{ethernet_interface.COLLECTION}",
+                "@odata.id": path,
+                **ethernet_interface.collection_body(path),
+            }
+        try:
+            body = ethernet_interface.interface_body(ids["id"], self.name())
+        except NotFoundError as error:
+            raise HostError(404, str(error)) from error
+        return {"@odata.type": f"#{ethernet_interface.INTERFACE}", "@odata.id": path, **body}
+
     def _write(
         self, method: str, route: Route, path: str, ids: dict[str, Any], body: dict[str, Any]
     ) -> None:
@@ -203,6 +229,14 @@ class SushyHost:
             self._ask(method, path, _without_secret(body))
         else:
             self._ask(method, path, body)
+
+    def _set_name(self, name: str) -> None:
+        try:
+            self.name.change(name)
+        except ValueError as error:
+            wrong = "PropertyValueFormatError"
+            args = (name[:64], "HostName")
+            raise HostError(400, str(error), "/HostName", message=wrong, args=args) from error
 
     def _set_boot(self, path: str, system: str, body: dict[str, Any]) -> None:
         """Change a system; sushy-tools does not know for how many boots an override holds."""
@@ -249,21 +283,6 @@ def _without_secret(body: dict[str, Any]) -> dict[str, Any]:
     if known.get("UserName"):
         known["Password"] = "unused"  # sushy-tools takes both or none
     return known
-
-
-def _own_interface(path: str, route: Route, ids: dict[str, Any]) -> dict[str, Any]:
-    """The network of the emulated manager is that of this process: it is never remembered."""
-    if route.name == "own interfaces":
-        return {
-            "@odata.type": f"#{ethernet_interface.COLLECTION}",
-            "@odata.id": path,
-            **ethernet_interface.collection_body(path),
-        }
-    try:
-        body = ethernet_interface.interface_body(ids["id"])
-    except NotFoundError as error:
-        raise HostError(404, str(error)) from error
-    return {"@odata.type": f"#{ethernet_interface.INTERFACE}", "@odata.id": path, **body}
 
 
 def _message(data: bytes) -> str:

@@ -196,7 +196,11 @@ _ROUTES: Final = (
     Route("chassis", "{Chassis}", {"PATCH": members({"IndicatorLED": one_of(*_INDICATORS)})}),
     Route("thermal", "{Chassis}/Thermal", {}),
     Route("own interfaces", "{Managers}/EthernetInterfaces", {}),
-    Route("own interface", "{Managers}/EthernetInterfaces/{id}", {}),
+    Route(
+        "own interface",
+        "{Managers}/EthernetInterfaces/{id}",
+        {"PATCH": members({"HostName": text})},
+    ),
     Route(
         "manager",
         "{Managers}",

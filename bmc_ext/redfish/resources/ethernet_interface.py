@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.control.audited import audited
 from bmc_ext.errors import NotFoundError
 from bmc_ext.network_interfaces import (
     InterfaceAddress,
     NetworkInterface,
-    host_name,
     name_servers,
     network_interfaces,
     qualified_name,
 )
+from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.manager import OWN
-from bmc_ext.security.identity import LOGIN
+from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
 
 routes = Routes()
 
@@ -32,9 +33,26 @@ def interfaces(context: Context, request: Request) -> dict[str, Any]:  # noqa: A
 
 
 @routes.get(f"{INTERFACES}/{{interface}}", LOGIN, schema=INTERFACE)
-def interface(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+def interface(context: Context, request: Request) -> dict[str, Any]:
     """One interface; what the kernel does not tell is null."""
-    return interface_body(request.params["interface"])
+    return interface_body(request.params["interface"], context.host_name())
+
+
+@routes.patch(f"{INTERFACES}/{{interface}}", CONFIGURE_MANAGER)
+def change_interface(context: Context, request: Request) -> dict[str, Any]:
+    """Set the machine's name; addresses are the business of its own network service."""
+    present = interface(context, request)
+    body = members.json_object(request.json(), ("HostName",), present)
+    name = members.text(body, "HostName")
+    planned = {"host_name": name[:64]}
+    with audited(context.audit, "host_name.change", request.who, request.correlation_id, planned):
+        try:
+            context.host_name.change(name)
+        except ValueError as error:
+            raise members.refused(
+                "PropertyValueFormatError", str(error), "HostName", name
+            ) from error
+    return interface(context, request)
 
 
 def collection_body(uri: str) -> dict[str, Any]:
@@ -43,15 +61,15 @@ def collection_body(uri: str) -> dict[str, Any]:
     return {"Name": "Ethernet Interfaces", "Members": found, "Members@odata.count": len(found)}
 
 
-def interface_body(name: str) -> dict[str, Any]:
-    """The interface of that name, without annotations; NotFoundError."""
+def interface_body(name: str, host_name: str) -> dict[str, Any]:
+    """The interface `name` of the machine `host_name`, without annotations; NotFoundError."""
     for one in network_interfaces():
         if one.name == name:
-            return _body(one)
+            return _body(one, host_name)
     raise NotFoundError(f"no interface {name!r}")
 
 
-def _body(one: NetworkInterface) -> dict[str, Any]:
+def _body(one: NetworkInterface, host_name: str) -> dict[str, Any]:
     return {
         "Id": one.name,
         "Name": f"Interface {one.name}",
@@ -62,8 +80,8 @@ def _body(one: NetworkInterface) -> dict[str, Any]:
         "SpeedMbps": one.speed_mbps,
         "FullDuplex": one.full_duplex,
         "MTUSize": one.mtu_bytes,
-        "HostName": host_name(),
-        "FQDN": qualified_name(),
+        "HostName": host_name,
+        "FQDN": qualified_name(host_name),
         "NameServers": list(name_servers()),
         "IPv4Addresses": [_v4(a, one) for a in one.addresses if a.interface.version == 4],
         "IPv6Addresses": [_v6(a) for a in one.addresses if a.interface.version == 6],

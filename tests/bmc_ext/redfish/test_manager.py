@@ -7,12 +7,16 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 from served_front import Served, served
+
+from bmc_ext.host_name import OwnName
 
 MANAGER = "/redfish/v1/Managers/DCPI"
 INTERFACES = f"{MANAGER}/EthernetInterfaces"
@@ -71,6 +75,35 @@ def _shown(body: dict[str, Any]) -> set[str]:
         for a in body["IPv4Addresses"]
     }
     return v4 | {f"{a['Address']}/{a['PrefixLength']}" for a in body["IPv6Addresses"]}
+
+
+def test_the_name_of_the_machine_can_be_set_and_nothing_else(tmp_path: Path) -> None:
+    """A host name is kept and shown everywhere; no name, and an address, are refused."""
+    kept: list[str] = []
+    name = OwnName(lambda: kept[-1] if kept else None, kept.append)
+    with served(tmp_path, host_name=name) as front:
+        uri = f"{INTERFACES}/lo"
+        assert front.ask("PATCH", uri, {"HostName": "bmc-7"}).body["HostName"] == "bmc-7"
+        assert front.ask("GET", f"{MANAGER}/NetworkProtocol").body["HostName"] == "bmc-7"
+        for wrong in ("-x", "a b", "", "x" * 64, "a.b", "ü"):
+            assert front.ask("PATCH", uri, {"HostName": wrong}).status == 400
+        for read_only in ("IPv4Addresses", "FQDN", "NameServers"):
+            answer = front.ask("PATCH", uri, {read_only: []})
+            assert answer.body["error"]["code"] == "Base.1.19.PropertyNotWritable"
+        assert front.ask("PATCH", f"{INTERFACES}/eth99", {"HostName": "bmc-8"}).status == 404
+    assert kept == ["bmc-7"]
+
+
+def test_the_kernel_is_told_the_name() -> None:
+    """In a namespace of its own the name that is set is the one that hostname(1) tells."""
+    code = "from bmc_ext.host_name import MachineName as N; import os; N().change('bmc-9')"
+    words = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c"]
+    script = f'"{sys.executable}" -c "{code}" && cat /proc/sys/kernel/hostname'
+    told = subprocess.run([*words, script], capture_output=True, text=True)
+    if told.returncode and "unshare" in told.stderr:
+        pytest.skip(f"no namespaces here: {told.stderr.strip()}")
+    assert told.stdout.strip() == "bmc-9"
+    assert socket.gethostname() != "bmc-9"
 
 
 def test_an_interface_that_is_not_there_is_not_found(front: Served) -> None:
