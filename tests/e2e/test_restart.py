@@ -76,5 +76,33 @@ def test_it_can_be_restarted_again_and_ends_on_a_signal(service: Running) -> Non
         time.sleep(0.01)
         service.ask("POST", f"{MANAGER}/Actions/Manager.Reset", {})
         wait_for(lambda seen=before: _began(service) not in (None, seen), 30, "it answers again")
-    service.process.terminate()
-    assert service.process.wait(20) == 0
+    assert service.stop() == 0
+
+
+def test_the_emulated_bmc_restarts_and_its_machine_does_not(tmp_path: Path) -> None:
+    """The host's manager is reset by name: power, name and plant stay as they were."""
+    with running("emulate", "--port", 0, "--state-dir", tmp_path / "state") as bmc:
+        (system,) = bmc.get("/redfish/v1/Systems")["Members"]
+        manager = bmc.get("/redfish/v1/Managers")["Members"][0]["@odata.id"]
+        on = {"ResetType": "On"}
+        reset = f"{system['@odata.id']}/Actions/ComputerSystem.Reset"
+        assert bmc.ask("POST", reset, on).status == 204
+        (interface, *_) = bmc.get(f"{manager}/EthernetInterfaces")["Members"]
+        named = bmc.ask("PATCH", interface["@odata.id"], {"HostName": "mock-bmc"})
+        assert named.status == 204
+        wait_for(lambda: _measured(bmc) is not None, 30, "the plant is measured")
+        before = _began(bmc)
+        target = bmc.get(manager)["Actions"]["#Manager.Reset"]["target"]
+        assert bmc.ask("POST", target, {"ResetType": "GracefulRestart"}).status == 204
+        wait_for(lambda: _began(bmc) not in (None, before), 30, "it answers again")
+        assert bmc.get(system["@odata.id"])["PowerState"] == "On"
+        assert bmc.get(f"{MANAGER}/NetworkProtocol")["HostName"] == "mock-bmc"
+        assert bmc.get(interface["@odata.id"])["HostName"] == "mock-bmc"
+        wait_for(lambda: _measured(bmc) is not None, 30, "the plant is measured again")
+
+
+def _measured(bmc: Running) -> float | None:
+    """The facility's power in W."""
+    answer = bmc.ask("GET", "/redfish/v1/dcpi/power/realtime")
+    power: float | None = answer.body["Total"]["PowerWatts"] if answer.status == 200 else None
+    return power

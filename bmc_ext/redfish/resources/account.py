@@ -117,6 +117,14 @@ def create_account(context: Context, request: Request) -> Response:
     must_change = members.flag(body, "PasswordChangeRequired", False)
     planned = {"account": username[:64], "role_id": role, "enabled": enabled}
     with audited(context.audit, "account.create", request.who, request.correlation_id, planned):
+        if any(known.username == username for known in context.accounts.list()):
+            raise RedfishError(
+                409,
+                f"account {username!r} exists already",
+                "/UserName",
+                message="ResourceAlreadyExists",
+                args=("ManagerAccount", "UserName", username[:64]),
+            )
         try:
             account = context.accounts.create(
                 username, password, role, enabled, must_change_password=must_change

@@ -11,6 +11,7 @@ from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import base_messages, dcpi_messages
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.resources.account import PRIVILEGE_MAP
 from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
@@ -39,11 +40,12 @@ _FILES = {
         ),
         _File(
             "Privileges",
-            "Privileges.1.6",
+            "Privileges.1.5",
             {
-                "PublicationUri": "https://redfish.dmtf.org/registries/Redfish_1.6.0_PrivilegeRegistry.json"
+                "PublicationUri": "https://redfish.dmtf.org/registries/Redfish_1.5.0_PrivilegeRegistry.json"
             },
         ),
+        _File("PrivilegeMap", "PrivilegeMap.1.0", {"Uri": PRIVILEGE_MAP}),
         _File("Dcpi", dcpi_messages.PREFIX, {"Uri": f"{_SERVED}/{dcpi_messages.FILE}"}),
     )
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served_front import Answer, Served, served
+from served_front import Answer, Served, basic, served
 
 SERVICE = "/redfish/v1/AccountService"
 ACCOUNTS = f"{SERVICE}/Accounts"
@@ -127,6 +127,22 @@ def test_who_must_change_the_password_may_do_nothing_else(front: Served) -> None
     assert (answer.status, answer.body["PasswordChangeRequired"]) == (200, False)
     assert front.ask("GET", SESSIONS, user=ANNA, password="a-second-password").status == 200
     assert front.ask("GET", account, user=None, headers=token).status == 401
+
+
+def test_no_privilege_is_left_to_who_must_change_the_password(front: Served) -> None:
+    """Not even an administrator lifts it without a new password, and no stream opens."""
+    front.service.accounts.create("chief", SECRET, "Administrator", must_change_password=True)
+    who = {"user": "chief", "password": SECRET}
+    for change in ({"PasswordChangeRequired": False}, {"Password": "another-one", "Locked": False}):
+        assert front.ask("PATCH", f"{ACCOUNTS}/chief", change, **who).status == 403
+    stream = (
+        "GET /redfish/v1/dcpi/power/stream HTTP/1.1\r\nHost: bmc\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Authorization: {basic('chief', SECRET)}\r\n\r\n"
+    )
+    assert b" 401 " in front.raw(stream.encode()).split(b"\r\n")[0]
+    assert front.ask("GET", f"{ACCOUNTS}/chief").body["PasswordChangeRequired"] is True
 
 
 def test_an_account_can_be_created_with_a_password_to_be_changed(front: Served) -> None:

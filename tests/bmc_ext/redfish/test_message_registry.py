@@ -39,6 +39,8 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
          ["God", "RoleId"], "#/RoleId"),
         ("POST", ACCOUNTS, {**BODY, "Password": "short"}, 400, "PropertyValueFormatError",
          ["******", "Password"], "#/Password"),
+        ("POST", ACCOUNTS, {**BODY, "UserName": USER}, 409, "ResourceAlreadyExists",
+         ["ManagerAccount", "UserName", USER], "#/UserName"),
         ("PATCH", f"{ACCOUNTS}/{USER}", {"UserName": "x"}, 400, "PropertyNotWritable",
          ["UserName"], "#/UserName"),
         ("PATCH", f"{ROOT}/SessionService", {"SessionTimeout": 5}, 400, "PropertyValueOutOfRange",
