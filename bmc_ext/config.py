@@ -156,7 +156,7 @@ class ListenConfig:
     """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds.
 
     `lockout_threshold` wrong passwords lock an account, none for 0, until AccountService is told
-    otherwise.
+    otherwise. Searches (SSDP) are answered on the interfaces `discovery`.
     """
 
     host: str = "127.0.0.1"
@@ -166,6 +166,7 @@ class ListenConfig:
     max_body_bytes: int = 1_048_576
     session_timeout_s: int = 1800
     lockout_threshold: int = 10
+    discovery: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,7 @@ def _build(document: dict[str, Any], base: Path) -> Config:
     for key in ("certificate", "private_key"):
         if key in listen:
             listen[key] = base / listen[key]
+    listen["discovery"] = tuple(listen.get("discovery", ()))
     return Config(
         facility=FacilityConfig(**facility),
         state_dir=base / Path(document["state_dir"]).expanduser(),

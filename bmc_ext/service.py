@@ -40,6 +40,7 @@ from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
+from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import ReplaceableCertificate
 from bmc_ext.state import StateDirectory
@@ -138,10 +139,12 @@ class Service:
             sink=sink,
         )
         self.registry = all_resources()
+        identity = _identity(config.state_dir)
+        self.discovery = _discovery(config, identity, self.lifecycle)
         self.context = Context(
             config=config,
             clock=self.clock,
-            uuid=_identity(config.state_dir),
+            uuid=identity,
             types=(*self.registry.types, *(() if host is None else host.types)),
             snapshots=self.collector.store,
             history=self.collector.history,
@@ -158,6 +161,7 @@ class Service:
             certificate=self.certificate,
             tasks=self.tasks,
             firmware=firmware,
+            discovery=self.discovery,
             privilege_mappings=privilege_mappings(
                 self.registry, () if host is None else host.types
             ),
@@ -174,9 +178,13 @@ class Service:
         for sampler in self.samplers:
             sampler.start()
         self._ticker.start()
+        if self.discovery is not None:
+            self.discovery.start()
 
     def stop(self) -> None:
         """Stop in reverse order; everything measured until now is kept."""
+        if self.discovery is not None:
+            self.discovery.stop()
         self._stopping.set()
         self._ticker.join()
         for sampler in self.samplers:
@@ -255,6 +263,13 @@ def on_same_port(ended: Service) -> Config:
     port, config = ended.lifecycle.port, ended.config
     assert port is not None
     return dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
+
+
+def _discovery(config: Config, identity: str, lifecycle: Lifecycle) -> SsdpResponder | None:
+    listen = config.listen
+    if not listen.discovery:
+        return None
+    return SsdpResponder(listen.discovery, listen.host, identity, lifecycle, config.state_dir)
 
 
 def _certificate(config: Config, clock: Clock) -> ServedCertificate:

@@ -13,6 +13,7 @@ from bmc_ext.host_name import HostName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
+from bmc_ext.redfish.discovery import Discovery
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors, FacilitySensor
@@ -54,6 +55,7 @@ class Context:
     tasks: Tasks
     privilege_mappings: Sequence[dict[str, Any]]
     firmware: Firmware | None = None
+    discovery: Discovery | None = None
     host: HostBMC | None = None
 
 
