@@ -39,8 +39,10 @@ def one_of(*values: str) -> Check:
 
     def check(value: object, pointer: str) -> None:
         if value not in values:
-            wrong = "PropertyValueNotInList" if isinstance(value, str) else "PropertyValueTypeError"
-            _refuse(pointer, f"is not one of {', '.join(values)}", wrong, json.dumps(value))
+            reason = f"is not one of {', '.join(values)}"
+            if isinstance(value, str):
+                _refuse(pointer, reason, "PropertyValueNotInList", value)
+            _refuse(pointer, reason, "PropertyValueTypeError", json.dumps(value))
 
     return check
 

@@ -472,3 +472,21 @@ def test_nothing_is_written_outside_the_state_directory(tmp_path: Path) -> None:
     subprocess.run(command, check=True, env=environment, cwd=folders["cwd"])
     assert [list(folders[name].iterdir()) for name in ("home", "tmp", "cwd")] == [[], [], []]
     assert (folders["state"] / "host.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("reset_type", "key", "args"),
+    [
+        ("Explode", "PropertyValueNotInList", ("Explode", "ResetType")),
+        (5, "PropertyValueTypeError", ("5", "ResetType")),
+        (None, "PropertyMissing", ("ResetType",)),
+    ],
+)
+def test_a_refusal_bears_a_message_of_the_base_registry(
+    host: SushyHost, reset_type: object, key: str, args: tuple[str, ...]
+) -> None:
+    """The key and its arguments say what is wrong with which property."""
+    body = {} if reset_type is None else {"ResetType": reset_type}
+    with pytest.raises(HostError) as caught:
+        host.handle("POST", f"{_uri(host)}/Actions/ComputerSystem.Reset", "", body)
+    assert (caught.value.message, caught.value.message_args) == (key, args)
