@@ -57,7 +57,7 @@ class Battery:
 class Distribution:
     """What distributes a feed's power; `kind` is its collection under PowerEquipment."""
 
-    kind: Literal["Switchgear", "ElectricalBuses", "FloorPDUs"] = "Switchgear"
+    kind: Literal["Switchgear", "ElectricalBuses", "FloorPDUs", "RackPDUs"] = "Switchgear"
     nameplate: Nameplate = Nameplate()
     rated_current_a: float | None = None
     wiring: str | None = None
@@ -113,7 +113,10 @@ class ReservoirPlate:
 
 @dataclass(frozen=True, slots=True)
 class CoolingUnit:
-    """The unit that cools a loop: capacity in W; its pump, connections and detectors."""
+    """The unit that cools a loop: capacity in W; its pump, connections and detectors.
+
+    `power` and `energy` are the points of a meter of its own.
+    """
 
     nameplate: Nameplate = Nameplate()
     capacity_w: float | None = None
@@ -121,6 +124,8 @@ class CoolingUnit:
     primary: PrimarySide = PrimarySide()
     return_pressure: PointRef | None = None
     humidity: PointRef | None = None
+    power: PointRef | None = None
+    energy: PointRef | None = None
     leak_detectors: tuple[LeakSensor, ...] = ()
     filters: tuple[FilterPlate, ...] = ()
     reservoirs: tuple[ReservoirPlate, ...] = ()
@@ -142,7 +147,7 @@ def distribution(document: Mapping[str, Any]) -> Distribution:
 
 def cooling_unit(document: Mapping[str, Any]) -> CoolingUnit:
     """Of a loop's `cooling_unit`, checked against the schema before."""
-    values = _pointed(_plated(document), "return_pressure", "humidity")
+    values = _pointed(_plated(document), "return_pressure", "humidity", "power", "energy")
     if "pump" in values:
         values["pump"] = Nameplate(**values["pump"])
     if "primary" in values:

@@ -7,7 +7,7 @@ from typing import Any
 from bmc_ext.config import Config, LoopConfig
 from bmc_ext.domain.heat import fluid
 from bmc_ext.domain.snapshot import LoopValues
-from bmc_ext.equipment import LeakSensor
+from bmc_ext.equipment import CoolingUnit, LeakSensor
 from bmc_ext.errors import ConfigurationError, NotFoundError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.newest import newest
@@ -58,6 +58,11 @@ def coolant(name: str | None, supply_c: float | None, return_c: float | None) ->
         "DensityKgPerCubicMeter": density,
         "SpecificHeatkJoulesPerKgK": specific_heat,
     }
+
+
+def is_metered(unit: CoolingUnit) -> bool:
+    """Whether a meter of its own shows what the unit takes."""
+    return unit.power is not None or unit.energy is not None
 
 
 def detector_ids(context: Context) -> list[str]:

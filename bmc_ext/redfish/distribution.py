@@ -11,7 +11,12 @@ from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.newest import newest
 
 EQUIPMENT = "/redfish/v1/PowerEquipment"
-KINDS = {"Switchgear": "Switchgear", "ElectricalBuses": "Bus", "FloorPDUs": "FloorPDU"}
+KINDS = {
+    "Switchgear": "Switchgear",
+    "ElectricalBuses": "Bus",
+    "FloorPDUs": "FloorPDU",
+    "RackPDUs": "RackPDU",
+}
 """The collections that a feed's equipment can be in, with the EquipmentType of their members."""
 
 

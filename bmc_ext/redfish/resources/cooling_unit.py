@@ -6,7 +6,7 @@ from typing import Any
 
 from bmc_ext.redfish.confidence import conditioned_status
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.cooling import CDUS, coolant, loop_of, values_of
+from bmc_ext.redfish.cooling import CDUS, coolant, is_metered, loop_of, values_of
 from bmc_ext.redfish.excerpts import link, plate
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
@@ -39,6 +39,7 @@ def cooling_unit(context: Context, request: Request) -> dict[str, Any]:
         "PrimaryCoolantConnectors": link(f"{uri}/PrimaryCoolantConnectors"),
         "SecondaryCoolantConnectors": link(f"{uri}/SecondaryCoolantConnectors"),
         **{name: link(f"{uri}/{name}") for name, parts in declared.items() if parts},
+        **({"EnvironmentMetrics": link(f"{uri}/EnvironmentMetrics")} if is_metered(unit) else {}),
         "Links": {
             "Chassis": [link("/redfish/v1/Chassis/DCPI")],
             "ManagedBy": [link("/redfish/v1/Managers/DCPI")],

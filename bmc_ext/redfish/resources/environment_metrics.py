@@ -1,11 +1,13 @@
-"""EnvironmentMetrics of the facility: its power, its energy, and the limit that it keeps."""
+"""EnvironmentMetrics of the facility with the limit that it keeps, and of cooling units."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.excerpts import sensor
+from bmc_ext.redfish.cooling import CDUS, is_metered, loop_of
+from bmc_ext.redfish.excerpts import point, sensor
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.control import POWER_LIMIT
 from bmc_ext.redfish.set_points import CONTROLS
@@ -13,12 +15,15 @@ from bmc_ext.security.identity import LOGIN
 
 routes = Routes()
 
+_SCHEMA = "EnvironmentMetrics.v1_6_0.EnvironmentMetrics"
+_READINGS = ("PowerWatts", "EnergykWh", "HumidityPercent")
+
 
 @routes.get(
     "/redfish/v1/Chassis/DCPI/EnvironmentMetrics",
     LOGIN,
-    schema="EnvironmentMetrics.v1_6_0.EnvironmentMetrics",
-    volatile=("PowerWatts", "EnergykWh"),
+    schema=_SCHEMA,
+    volatile=_READINGS,
 )
 def environment_metrics(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The sum of all feeds. The limit is the grid's and the contract's: it cannot be written."""
@@ -35,4 +40,19 @@ def environment_metrics(context: Context, request: Request) -> dict[str, Any]:  
             "AllowableMin": 0,
             "AllowableMax": grid.contract_limit_w,
         },
+    }
+
+
+@routes.get(f"{CDUS}/{{unit}}/EnvironmentMetrics", LOGIN, schema=_SCHEMA, volatile=_READINGS)
+def of_cooling_unit(context: Context, request: Request) -> dict[str, Any]:
+    """What the unit itself takes; there is none where no meter of its own is declared."""
+    loop = loop_of(context, request)
+    unit = loop.cooling_unit
+    if not is_metered(unit):
+        raise NotFoundError(f"the cooling unit {loop.id!r} has no meter of its own")
+    shown = {"PowerWatts": unit.power, "EnergykWh": unit.energy, "HumidityPercent": unit.humidity}
+    return {
+        "Id": "EnvironmentMetrics",
+        "Name": f"Environment metrics of {loop.id}",
+        **{name: point(context, ref) for name, ref in shown.items() if ref is not None},
     }

@@ -65,7 +65,8 @@ class Site:
             front = stack.enter_context(served(self.directory, config=config))
             uri = f"{SENSORS}/Device_meter_energy.active.import"
             wait_for(lambda: front.ask("GET", uri).body["Reading"] is not None, 15, "the meter")
-            wait_for(lambda: front.ask("GET", CONTROL).body["SetPoint"], 15, "the drive")
+            if config.loops:
+                wait_for(lambda: front.ask("GET", CONTROL).body["SetPoint"], 15, "the drive")
             yield front
 
     def document(self, stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -110,6 +111,8 @@ _LOOP = {
     "cooling_unit": {
         "nameplate": {"model": "C-1", "production_date": "2025-03-31"},
         "return_pressure": "pressure/pressure.P1",
+        "power": "meter/power.active.total",
+        "energy": "meter/energy.active.import",
         "primary": {
             "fluid": "pg25",
             "supply": "pipes/temperature.ch2",
@@ -172,6 +175,26 @@ def test_filters_reservoirs_and_batteries_tell_what_is_known(front: Served) -> N
     assert metrics["StoredEnergyWattHours"]["Reading"] == pytest.approx(1.2e6, rel=1e-3)
     for uri in (f"{UNIT}/Filters/f2", f"{UNIT}/Reservoirs/x", f"{batteries}/x", f"{UNIT}x"):
         assert front.ask("GET", uri).status == 404
+
+
+def test_a_units_own_meter_is_its_environment(front: Served) -> None:
+    """Power and energy of the unit are those of its meter's points; nothing else is claimed."""
+    found = _get(front, f"{UNIT}/EnvironmentMetrics")
+    assert found["PowerWatts"]["Reading"] == pytest.approx(6900, rel=1e-3)
+    assert found["EnergykWh"]["LifetimeReading"] == pytest.approx(1000)
+    assert "HumidityPercent" not in found
+    assert _get(front, UNIT)["EnvironmentMetrics"] == {"@odata.id": f"{UNIT}/EnvironmentMetrics"}
+
+
+def test_a_facility_without_loops_has_no_thermal_equipment(site: Site) -> None:
+    """Neither the tree nor a link to it, nor an empty collection."""
+    pdu = {**_FEED, "equipment": {"kind": "RackPDUs"}}
+    with _fresh(site).serving(loops=[], feeds=[pdu]) as front:
+        assert "ThermalEquipment" not in _get(front, ROOT)
+        for part in ("", "/CDUs", "/CoolingLoops"):
+            assert front.ask("GET", f"{ROOT}/ThermalEquipment{part}").status == 404
+        assert _get(front, f"{ROOT}/PowerEquipment/RackPDUs/feed")["EquipmentType"] == "RackPDU"
+        assert front.ask("GET", f"{ROOT}/Chassis/DCPI/PowerSubsystem").status == 404
 
 
 def test_the_primary_side_knows_its_own_coolant(front: Served) -> None:
