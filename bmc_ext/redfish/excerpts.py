@@ -38,18 +38,21 @@ def sensor(context: Context, name: str) -> Excerpt:
     return _excerpt(name, found.quantity, found.value(newest(context)))
 
 
-def point(context: Context, ref: PointRef | None) -> Excerpt | None:
-    """A device's point as an excerpt; None where none is configured or the device is gone."""
+def point(context: Context, ref: PointRef | None) -> Excerpt:
+    """A device's point as an excerpt, unknown where none is configured or the device is gone.
+
+    Clients look into the excerpt for its reading, so it is never null itself.
+    """
     if ref is None:
-        return None
+        return derived(None)
     name = sensor_id(ref)
     known = context.device_sensors.points().get(name)
     if known is None:
-        return None
+        return derived(None)
     try:
         return _excerpt(name, known.quantity, context.device_sensors.value(ref))
     except KeyError:
-        return None
+        return derived(None)
 
 
 def derived(value: float | None) -> Excerpt:

@@ -78,10 +78,9 @@ def battery_metrics(context: Context, request: Request) -> dict[str, Any]:
     """Charge where a point tells it, and the energy that this is of the rated capacity."""
     feed, unit = _find(context, request)
     values = values_of(context, feed)
-    charge = point(context, unit.charge)
     shown: dict[str, Any] = {}
-    if charge is not None:
-        shown["ChargePercent"] = charge
+    if unit.charge is not None:
+        charge = shown["ChargePercent"] = point(context, unit.charge)
         percent = charge["Reading"]
         if unit.capacity_j is not None:
             stored_j = None if percent is None else percent / 100.0 * unit.capacity_j

@@ -125,10 +125,9 @@ def _value(reading: Reading | None) -> float | None:
     return None if reading is None else reading.value
 
 
-def _difference(supply: dict[str, Any] | None, return_: dict[str, Any] | None) -> dict[str, Any]:
+def _difference(supply: dict[str, Any], return_: dict[str, Any]) -> dict[str, Any]:
     """Supply less return pressure in kPa; null where one is not known."""
-    high = None if supply is None else supply["Reading"]
-    low = None if return_ is None else return_["Reading"]
+    high, low = supply["Reading"], return_["Reading"]
     return derived(None if high is None or low is None else high - low)
 
 
