@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmc_ext.config import Config, FeedConfig, LoopConfig
+from bmc_ext.config import Config, FeedConfig
 from bmc_ext.domain.grid import grid_frequency_hz
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, Snapshot
@@ -65,17 +65,15 @@ def survey(config: Config, snapshot: Snapshot | None, now_s: float) -> Survey:
 
 def loop_plates(config: Config) -> tuple[LoopPlate, ...]:
     """The nameplates of the configured loops."""
-    return tuple(loop_plate(loop) for loop in config.loops)
-
-
-def loop_plate(loop: LoopConfig) -> LoopPlate:
-    """The nameplate of one loop."""
-    return LoopPlate(
-        loop_id=loop.id,
-        fluid=loop.fluid,
-        rated_flow_lpm=loop.rated_flow_lpm,
-        max_return_c=loop.max_return_c,
-        has_pump=loop.pump_setpoint is not None,
+    return tuple(
+        LoopPlate(
+            loop_id=loop.id,
+            fluid=loop.fluid,
+            rated_flow_lpm=loop.rated_flow_lpm,
+            max_return_c=loop.max_return_c,
+            has_pump=loop.pump_setpoint is not None,
+        )
+        for loop in config.loops
     )
 
 

@@ -11,15 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bmc_ext.config import LoopConfig
-from bmc_ext.control.survey import loop_plate
-from bmc_ext.domain.thermal import (
-    BLIND_SPEED_PERCENT,
-    FLOW,
-    SPEED,
-    CoolingCommand,
-    SettingOutcome,
-    least_speed_percent,
-)
+from bmc_ext.domain.thermal import FLOW, SPEED, CoolingCommand, SettingOutcome
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import values_of
@@ -67,16 +59,9 @@ def set_point_reading(context: Context, loop: LoopConfig) -> Reading | None:
         return Reading(None, "%", Quality.ABSENT)
 
 
-def least(context: Context, loop: LoopConfig, setting: str) -> float:
-    """The lowest set point that the interlock lets through now, in the setting's unit."""
-    percent = least_speed_percent(loop_plate(loop), values_of(context, loop))
-    share = (BLIND_SPEED_PERCENT if percent is None else percent) / 100.0
-    return share * full_scale(loop, setting)
-
-
 def mode(context: Context) -> str:
-    """By whom the set point is given: by clients, or by nobody here while the service observes."""
-    return "Manual" if context.config.control == "act" else "Disabled"
+    """The ControlMode: the user's set point holds, or nobody can set it here (observe)."""
+    return "Override" if context.config.control == "act" else "Manual"
 
 
 def set_point(context: Context, loop: LoopConfig, setting: str) -> float | None:

@@ -24,7 +24,7 @@ _ADDRESS = {
 _PLACEMENT = {"Row": "row", "Rack": "rack"}
 
 
-@routes.get(URI, LOGIN, schema="Chassis.v1_28_0.Chassis")
+@routes.get(URI, LOGIN, schema="Chassis.v1_28_0.Chassis", volatile=("PowerState",))
 def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The facility; what nobody declared of it is left out."""
     facility = context.config.facility
@@ -34,7 +34,7 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
         "Name": facility.name,
         "ChassisType": "Zone",
         "UUID": context.uuid,
-        "PowerState": "On",
+        "PowerState": _power_state(context),
         **plate(facility.nameplate, without=("FirmwareVersion", "ProductionDate", "Location")),
         **_location(facility.site),
         "Status": {"State": "Enabled", "Health": "OK"},
@@ -54,6 +54,14 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
             }
         },
     }
+
+
+def _power_state(context: Context) -> str | None:
+    """On while power flows at its feeds; null where that is not known."""
+    snapshot = context.snapshots.latest()
+    if snapshot is None or snapshot.total.p_w is None:
+        return None
+    return "On" if snapshot.total.p_w else "Off"
 
 
 def _location(site: Site) -> dict[str, Any]:

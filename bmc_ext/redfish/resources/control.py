@@ -18,7 +18,6 @@ from bmc_ext.redfish.set_points import (
     carry_out,
     control_id,
     full_scale,
-    least,
     mode,
     sensor_excerpt,
     set_point,
@@ -50,7 +49,7 @@ def power_limit(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "Id": POWER_LIMIT,
         "Name": "Import limit by contract and grid order",
         "ControlType": "Power",
-        "SetPointType": "Monitor",
+        "SetPointType": "Single",
         "SetPoint": grid.import_limit_w,
         "SetPointUnits": "W",
         "AllowableMin": 0,
@@ -69,15 +68,16 @@ def power_limit(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
     f"{CONTROLS}/{{control}}",
     LOGIN,
     schema="Control.v1_8_0.Control",
-    volatile=("Sensor", "SettingMin"),
+    volatile=("Sensor",),
 )
 def control(context: Context, request: Request) -> dict[str, Any]:
     """What the drive holds, what it may be set to, and the sensor that shows the effect.
 
-    SettingMin is the lowest value that the loop's heat allows now.
+    A value within its bounds may still be too low for the loop's heat: then the refusal says which
+    would do.
     """
     loop, setting = _find(context, request.params["control"])
-    kind = KINDS[setting]
+    kind, acts = KINDS[setting], context.config.control == "act"
     reading = set_point_reading(context, loop)
     return {
         "Id": control_id(loop, setting),
@@ -88,10 +88,8 @@ def control(context: Context, request: Request) -> dict[str, Any]:
         "SetPointUnits": kind.units,
         "AllowableMin": 0,
         "AllowableMax": full_scale(loop, setting),
-        "SettingMin": least(context, loop, setting),
-        "SettingMax": full_scale(loop, setting),
         "ControlMode": mode(context),
-        "Implementation": "Direct" if mode(context) == "Manual" else "Monitored",
+        "Implementation": "Programmable" if acts else "Monitored",
         "PhysicalContext": "Pump",
         "Status": status(Quality.ABSENT if reading is None else reading.quality),
         "Sensor": sensor_excerpt(context, loop, setting),

@@ -48,6 +48,7 @@ def leak_detection(context: Context, request: Request) -> dict[str, Any]:
                 "Detectors": [
                     {
                         "DataSourceUri": f"{LEAK_DETECTORS}/{loop.id}_{detector.id}",
+                        "DeviceName": f"Leak detector {detector.id} of {loop.id}",
                         "DetectorState": state_of(reading),
                     }
                     for detector, reading in zip(detectors, readings, strict=True)

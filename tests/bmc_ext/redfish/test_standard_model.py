@@ -260,7 +260,7 @@ def test_observe_mode_writes_nothing_and_says_so(site: Site) -> None:
     site.drive.on_write = lambda point, value: written.append(point)  # noqa: ARG005
     with _fresh(site).serving(control="observe") as front:
         shown = _get(front, CONTROL)
-        assert (shown["ControlMode"], shown["Implementation"]) == ("Disabled", "Monitored")
+        assert (shown["ControlMode"], shown["Implementation"]) == ("Manual", "Monitored")
         assert shown["SetPoint"] == pytest.approx(60, abs=0.01)
         answer = front.ask("PATCH", CONTROL, {"SetPoint": 80})
         assert answer.status == 409
