@@ -21,7 +21,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("command", ["truth", "stop", "start"])
+@pytest.mark.parametrize("command", ["truth", "stop", "start", "leak"])
 def test_plant_without_an_emulator_has_help_and_one_clear_line(
     tmp_path: Path, command: str
 ) -> None:
@@ -52,6 +52,21 @@ def test_plant_commands_reach_the_running_plant(bmc: Running) -> None:
     unknown = run(*plant, "stop", "nosuch")
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("dcpi-bmc: id: no device 'nosuch'")
+
+
+def test_a_leak_is_made_and_ended_by_a_command(bmc: Running) -> None:
+    """It wets the cable under one loop until it is dried; an unknown loop is named."""
+    plant, loop = ("plant", "--state-dir", bmc.state_dir, "leak"), "liquid_cooling_loop_c"
+    uri = f"/redfish/v1/Chassis/DCPI/LeakDetectors/{loop}_cable"
+    assert run(*plant, loop).returncode == 0
+    try:
+        wait_for(lambda: bmc.get(uri)["DetectorState"] == "Critical", 10, "the leak")
+    finally:
+        assert run(*plant, loop, "--dry").returncode == 0
+    wait_for(lambda: bmc.get(uri)["DetectorState"] == "OK", 10, "it is dry again")
+    unknown = run(*plant, "nosuch")
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("dcpi-bmc: id: no loop 'nosuch'")
 
 
 def test_serve_takes_its_password_from_a_pipe_and_its_state_elsewhere(tmp_path: Path) -> None:
