@@ -286,3 +286,34 @@ def _links(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _links(inner)
+
+
+def test_a_dead_meters_circuit_is_null_with_its_state(bmc: Running, plant: PlantControl) -> None:
+    """Yesterday's power is never shown: null and offline, at the circuit and at its sensor."""
+    circuit = f"{ROOT}/PowerEquipment/Switchgear/battery/Mains/1"
+    plant.device_stop("battery_meter")
+    try:
+        wait_for(lambda: bmc.get(circuit)["PowerWatts"]["Reading"] is None, 15, "it is missed")
+        found = bmc.get(circuit)
+        assert found["Status"]["State"] == "UnavailableOffline"
+        assert found["Status"]["Health"] != "OK"
+        assert found["PolyPhaseVoltage"]["Line1ToNeutral"]["Reading"] is None
+        sensor = bmc.get(found["PowerWatts"]["DataSourceUri"])
+        assert (sensor["Reading"], sensor["Status"]["State"]) == (None, "UnavailableOffline")
+        assert bmc.get(f"{ROOT}/Chassis/DCPI")["PowerState"] is None
+    finally:
+        plant.device_start("battery_meter")
+    wait_for(lambda: bmc.get(circuit)["PowerWatts"]["Reading"] is not None, 15, "it is back")
+
+
+def test_a_dead_drive_has_no_set_point_and_takes_none(bmc: Running, plant: PlantControl) -> None:
+    """What the drive holds is unknown, and a write that does not reach it is no success."""
+    uri = f"{CONTROLS}/Loop_liquid_cooling_loop_b_PumpSpeed"
+    plant.device_stop("loop_b_pump")
+    try:
+        wait_for(lambda: bmc.get(uri)["SetPoint"] is None, 15, "the drive is missed")
+        assert bmc.get(uri)["Status"]["State"] == "UnavailableOffline"
+        assert bmc.ask("PATCH", uri, {"SetPoint": 70}).status == 503
+    finally:
+        plant.device_start("loop_b_pump")
+    wait_for(lambda: bmc.get(uri)["SetPoint"] == pytest.approx(60, abs=0.01), 15, "it is back")
