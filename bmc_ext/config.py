@@ -101,15 +101,27 @@ class FeedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PairConfig:
+    """Certificate of a matched pair: half width (k = 2) of the temperature difference in K."""
+
+    certificate: str
+    uncertainty_k: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoopConfig:
     """One coolant loop; an absent point reads as absent. Ratings are nameplate values.
 
     A quantity with several sensors names the first one as its point and all of them in `redundant`,
-    by the name of its field.
+    by the name of its field. Supply and return of a `pair` are matched, and so are those of a
+    `heat_meter`, the nameplate of an EN 1434 meter (qp_lpm, qi_lpm, qs_lpm, delta_min_k).
     """
 
     id: str
     fluid: str = "water"
+    flow_sensor: Literal["supply", "return"] = "supply"
+    pair: PairConfig | None = None
+    heat_meter: Mapping[str, float] | None = None
     rated_flow_lpm: float = 5000.0
     max_supply_c: float = 40.0
     max_return_c: float = 60.0
@@ -327,6 +339,8 @@ def _loop(document: dict[str, Any]) -> LoopConfig:
         if len(refs) > 1:
             redundant[name] = refs
     values["redundant"] = redundant
+    if "pair" in document:
+        values["pair"] = PairConfig(**document["pair"])
     values["agree_within"] = {
         _field_of(key): AgreementConfig(**limit)
         for key, limit in document.get("agree_within", {}).items()

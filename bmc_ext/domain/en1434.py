@@ -14,31 +14,31 @@ _MOST_FLOW_PERCENT = 5.0  # annex VI, 7.1
 
 @dataclass(frozen=True, slots=True)
 class HeatMeter:
-    """Nameplate: permanent and least flow in L/min, and least temperature difference in K.
+    """Nameplate: permanent, least and largest flow in L/min, least temperature difference in K.
 
-    ValueError unless qp/qi is at least 10 and ΔΘmin is 3, 5 or 10 K (annex VI, 1.1 and 1.3; EN
+    ValueError unless qs is at least qp, qp/qi is at least 10 and ΔΘmin is 3, 5 or 10 K (annex VI, 1.1 and 1.3; EN
     1434-1 allows 1 and 2 K beside them).
     """
 
     qp_lpm: float
     qi_lpm: float
+    qs_lpm: float
     delta_min_k: float
 
     def __post_init__(self) -> None:
         if not 0.0 < self.qi_lpm * 10.0 <= self.qp_lpm < math.inf:
             raise ValueError(f"qp {self.qp_lpm} L/min is not 10 times qi {self.qi_lpm} L/min")
+        if not self.qp_lpm <= self.qs_lpm < math.inf:
+            raise ValueError(f"qs {self.qs_lpm} L/min is less than qp {self.qp_lpm} L/min")
         if self.delta_min_k not in (1.0, 2.0, 3.0, 5.0, 10.0):
             raise ValueError(f"ΔΘmin {self.delta_min_k} K is none of 1, 2, 3, 5 and 10 K")
 
     def flow_percent(self, flow_lpm: float) -> float:
-        """Of the flow sensor: ±(2 + 0.02·qp/q) %, at most 5 %, from qi to qs = 2·qp.
-
-        qs is the manufacturer's; 2·qp is what EN 1434-1 leads to expect.
-        """
-        if not self.qi_lpm <= flow_lpm <= 2.0 * self.qp_lpm:
+        """Of the flow sensor: ±(2 + 0.02·qp/q) %, at most 5 %, from qi to qs."""
+        if not self.qi_lpm <= flow_lpm <= self.qs_lpm:
             raise ValueError(
                 f"{flow_lpm} L/min is outside the flow sensor's {self.qi_lpm} to "
-                f"{2.0 * self.qp_lpm} L/min"
+                f"{self.qs_lpm} L/min"
             )
         return min(_MOST_FLOW_PERCENT, 2.0 + 0.02 * self.qp_lpm / flow_lpm)
 

@@ -178,9 +178,9 @@ def volumetric_heat_j_per_m3_k(
 class Heat:
     """Heat in W taken up between supply and return, and its half width in W or None.
 
-    `terms_w` are the signed parts of the half width, in W, of one standard direction of each
-    input's error: `flow`, `coefficient`, and `supply` and `return` or the `pair` of them. It is
-    empty where the uncertainty is unknown.
+    `terms_w` are its parts in W, each with the sign in which an input that reads too much moves the
+    heat: `flow`, `coefficient`, and `supply` and `return` or the `pair` of them. It is empty where
+    the uncertainty is unknown.
     """
 
     heat_w: float

@@ -33,37 +33,22 @@ def needed_delta_k(
 
 
 def accuracy_condition(
-    loop_id: str, heat: Heat, *, delta_k: float, limit: float = HEAT_LIMIT
+    loop_id: str, heat: Heat, needed_k: float | None, *, limit: float = HEAT_LIMIT
 ) -> Condition | None:
-    """What to say of a heat whose half width exceeds the limit, at ΔT = `delta_k` in K.
+    """What to say of a heat whose half width exceeds the limit; `needed_k` is `needed_delta_k`'s.
 
-    None where it does not, or where the uncertainty is unknown, which is said by itself. The ΔT
-    that it names is rounded up to 0.1 K; that of this flow, since a flow sensor's error may depend
-    on it.
+    None where it does not, or where the uncertainty is unknown, which is said by itself. The text
+    holds no reading but the ΔT, rounded up to 0.1 K, at this flow: a flow sensor's error may
+    depend on it.
     """
     if heat.uncertainty_w is None or heat.uncertainty_w <= limit * abs(heat.heat_w):
         return None
-    needed_k = _needed_of(heat, delta_k, limit)
     text = f"{loop_id}: heat is not known to ±{limit * 100:g} %"
     if needed_k is None:
         text += ": at this flow no temperature difference is enough"
     else:
         text += f": this needs a temperature difference of {math.ceil(needed_k * 10) / 10:.1f} K"
     return Condition("heat-uncertain", loop_id, text)
-
-
-def _needed_of(heat: Heat, delta_k: float, limit: float) -> float | None:
-    """From the terms of a heat; None where no ΔT is enough or none can be told."""
-    if heat.heat_w == 0.0:
-        return None
-    per_kelvin_w = abs(heat.heat_w / delta_k)
-    difference_w = math.hypot(*(heat.terms_w.get(name, 0.0) for name in ("supply", "return", "pair")))
-    return needed_delta_k(
-        flow_relative=abs(heat.terms_w["flow"] / heat.heat_w),
-        delta_uncertainty_k=difference_w / per_kelvin_w,
-        coefficient_relative=abs(heat.terms_w["coefficient"] / heat.heat_w),
-        limit=limit,
-    )
 
 
 def combined_uncertainty_w(terms: Iterable[Mapping[str, float]]) -> float | None:

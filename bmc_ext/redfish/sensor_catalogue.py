@@ -255,6 +255,8 @@ def _loop_heat(loop_id: str, snapshot: Snapshot) -> SensorValue:
         _quality(loop.heat_w, loop.quality),
         loop.flow.measured_at,
         loop.heat_uncertainty_w,
+        loop.heat_conditions,
+        extras={"LifetimeReading": kilowatt_hours(loop.heat_energy.taken_up_j)},
         window_id=snapshot.window_id,
     )
 

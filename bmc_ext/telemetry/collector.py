@@ -15,6 +15,7 @@ from bmc_ext.sampling.sampler import Window
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.cycle_feed import CycleFeed
 from bmc_ext.telemetry.engine_port import EngineLike
+from bmc_ext.telemetry.heat_register import HeatRegister
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
 from bmc_ext.telemetry.pacing import WAIT_NS, Pacing
@@ -60,6 +61,7 @@ class Collector:
         self._loops = tuple(CoolantLoop(loop, engine) for loop in config.loops)
         self._silicon = tuple(SiliconSensor(entry, engine) for entry in config.silicon)
         self.history = History(state, self._clock)
+        self._heat = tuple(HeatRegister(loop.id, state, self.history) for loop in config.loops)
         self._feed_ids = tuple(feed.id for feed in config.feeds)
         self._rings = {
             feed_id: Ring(state.path / "ring" / f"{feed_id}.ring") for feed_id in self._feed_ids
@@ -99,7 +101,7 @@ class Collector:
         if self._thread is not None:
             self._thread.join()
         self.history.stop()
-        for ring in self._rings.values():
+        for ring in (*self._rings.values(), *self._heat):
             ring.close()
 
     def cycles_of(self, source_id: str) -> CycleFeed:
@@ -235,7 +237,8 @@ class Collector:
                 for feed_id in self._feed_ids
             ]
         )
-        bound = self._time_bound().beside(
+        own_bound = self._time_bound()
+        bound = own_bound.beside(
             [feed.time_error_s for feed in feeds if feed.time_error_s is not None]
         )
         self._publish_snapshot(
@@ -245,7 +248,12 @@ class Collector:
                 time_source=bound.source,
                 total=total_of(feeds),
                 feeds=feeds,
-                loops=tuple([loop.values() for loop in self._loops]),
+                loops=tuple(
+                    [
+                        heat.take(window_id, loop.values(), monotonic_s, own_bound.rate_error)
+                        for loop, heat in zip(self._loops, self._heat, strict=True)
+                    ]
+                ),
                 silicon=tuple([sensor.values() for sensor in self._silicon]),
             )
         )

@@ -1,0 +1,147 @@
+"""The heat of one coolant loop from its readings: value, uncertainty, and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bmc_ext.config import LoopConfig
+from bmc_ext.domain.en1434 import HeatMeter
+from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow
+from bmc_ext.domain.heat_accuracy import accuracy_condition, needed_delta_k
+from bmc_ext.errors import ConfigurationError
+from drivers.reading import Condition, Reading
+
+
+class LoopHeat(NamedTuple):
+    """A heat or None, its terms in W by sensor, and its conditions."""
+
+    heat: Heat | None
+    terms_w: Mapping[str, float]
+    conditions: tuple[Condition, ...] = ()
+
+
+class LoopHeatMeter:
+    """Computes the heat as the loop is configured.
+
+    ConfigurationError for an unknown fluid, a heat meter that cannot be, or a pair of which an end
+    is no single sensor.
+    """
+
+    def __init__(self, config: LoopConfig) -> None:
+        self._config = config
+        place = f"loops/{config.id}"
+        try:
+            self._fluid: Fluid = fluid(config.fluid)
+            self._meter = None if config.heat_meter is None else HeatMeter(**config.heat_meter)
+        except ValueError as error:
+            raise ConfigurationError(f"{place}: {error}") from error
+        if config.pair is not None or self._meter is not None:
+            self._check_pair(place)
+        self._sensors = self._named_sensors()
+
+    def measure(self, flow: Reading, supply: Reading, return_: Reading) -> LoopHeat:
+        """The heat now; None unless all inputs are known, within the fluid's range, and a flow."""
+        if flow.value is None or supply.value is None or return_.value is None:
+            return LoopHeat(None, {})
+        delta_k = return_.value - supply.value
+        flow_lpm = flow.value
+        flow_u = self._flow_uncertainty(flow)
+        pair_u = self._pair_uncertainty(delta_k)
+        try:
+            heat = heat_flow(
+                self._fluid,
+                flow_lpm=flow_lpm,
+                supply_c=supply.value,
+                return_c=return_.value,
+                flow_sensor=self._config.flow_sensor,
+                flow_uncertainty_lpm=flow_u,
+                supply_uncertainty_c=None if self._is_matched else supply.uncertainty,
+                return_uncertainty_c=None if self._is_matched else return_.uncertainty,
+                pair_uncertainty_k=pair_u,
+            )
+        except ValueError as error:
+            return LoopHeat(None, {}, (self._condition("heat-unknown", str(error)),))
+        terms_w = {self._sensors[name]: term for name, term in heat.terms_w.items()}
+        difference_k = pair_u
+        if not self._is_matched:
+            difference_k = _difference_uncertainty(supply, return_)
+        return LoopHeat(
+            heat, terms_w, self._conditions(heat, flow_lpm, flow_u, delta_k, difference_k)
+        )
+
+    @property
+    def _is_matched(self) -> bool:
+        return self._config.pair is not None or self._meter is not None
+
+    def _conditions(
+        self,
+        heat: Heat,
+        flow_lpm: float,
+        flow_u: float | None,
+        delta_k: float,
+        difference_k: float | None,
+    ) -> tuple[Condition, ...]:
+        found = []
+        if flow_lpm > 0.0 and delta_k < -(difference_k or 0.0):
+            text = "the supply is warmer than the return: the heat flows into the racks"
+            found.append(self._condition("heat-reversed", text))
+        if flow_u is not None and difference_k is not None:
+            needed_k = needed_delta_k(
+                flow_relative=flow_u / flow_lpm if flow_lpm > 0.0 else math.inf,
+                delta_uncertainty_k=difference_k,
+                coefficient_relative=self._fluid.relative_uncertainty,
+            )
+            uncertain = accuracy_condition(self._config.id, heat, needed_k)
+            found += [] if uncertain is None else [uncertain]
+        return tuple(found)
+
+    def _condition(self, kind: str, text: str) -> Condition:
+        return Condition(kind, self._config.id, f"{self._config.id}: {text}")
+
+    def _flow_uncertainty(self, flow: Reading) -> float | None:
+        """In L/min: the sensor's own, or what its meter's class allows it."""
+        if flow.uncertainty is not None or self._meter is None or flow.value is None:
+            return flow.uncertainty
+        try:
+            return self._meter.flow_percent(flow.value) / 100.0 * flow.value
+        except ValueError:  # beyond its range its class says nothing
+            return None
+
+    def _pair_uncertainty(self, delta_k: float) -> float | None:
+        """Of the difference in K: the pair's certificate, or what its meter's class allows it."""
+        if self._config.pair is not None:
+            return self._config.pair.uncertainty_k
+        if self._meter is None:
+            return None
+        try:
+            return self._meter.pair_percent(delta_k) / 100.0 * abs(delta_k)
+        except ValueError:
+            return None
+
+    def _check_pair(self, place: str) -> None:
+        for key, name in (("supply", "supply"), ("return", "return_")):
+            count = len(self._config.sensors(name))
+            if count != 1:
+                raise ConfigurationError(
+                    f"{place}: {key}: a matched pair has one sensor at each end, not {count}"
+                )
+
+    def _named_sensors(self) -> dict[str, str]:
+        """What each term of the heat comes from: loops with the same one share its error."""
+        ends = {
+            name: "+".join(
+                sorted(f"{ref.device}/{ref.point}" for ref in self._config.sensors(field))
+            )
+            for name, field in (("flow", "flow"), ("supply", "supply"), ("return", "return_"))
+        }
+        pair = f"{ends['supply']}&{ends['return']}"
+        return {**ends, "pair": pair, "coefficient": self._fluid.name}
+
+
+def _difference_uncertainty(supply: Reading, return_: Reading) -> float | None:
+    """Of return - supply in K, of independent sensors."""
+    if supply.uncertainty is None or return_.uncertainty is None:
+        return None
+    return math.hypot(supply.uncertainty, return_.uncertainty)
