@@ -112,9 +112,9 @@ class PairConfig:
 class LoopConfig:
     """One coolant loop; an absent point reads as absent. Ratings are nameplate values.
 
-    A quantity with several sensors names the first one as its point and all of them in `redundant`,
-    by the name of its field. Supply and return of a `pair` are matched, and so are those of a
-    `heat_meter`, the nameplate of an EN 1434 meter (qp_lpm, qi_lpm, qs_lpm, delta_min_k).
+    A quantity of several sensors has the first one as its point and all of them in `redundant`, by
+    its field. Supply and return of a `pair` are matched, and those of a `heat_meter` of EN 1434,
+    of which this is the nameplate (qp_lpm, qi_lpm, qs_lpm, delta_min_k).
     """
 
     id: str

@@ -16,8 +16,8 @@ _MOST_FLOW_PERCENT = 5.0  # annex VI, 7.1
 class HeatMeter:
     """Nameplate: permanent, least and largest flow in L/min, least temperature difference in K.
 
-    ValueError unless qs is at least qp, qp/qi is at least 10 and ΔΘmin is 3, 5 or 10 K (annex VI, 1.1 and 1.3; EN
-    1434-1 allows 1 and 2 K beside them).
+    ValueError unless qs is at least qp, qp/qi is at least 10 and ΔΘmin is 3, 5 or 10 K (annex VI,
+    1.1 and 1.3; EN 1434-1 allows 1 and 2 K beside them).
     """
 
     qp_lpm: float

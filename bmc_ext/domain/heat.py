@@ -64,7 +64,7 @@ FLUIDS = {
         # Melinder, Properties of Secondary Working Fluids for Indirect Systems (IIR 2010), by mass
         # (25 is 25 %): propylene (pg) and ethylene (meg) glycol as cubics of the temperature
         # (CoolProp 8.0, incompressible fluids MPG and MEG), from above the freezing point on. Their
-        # uncertainty is what one percentage point of glycol changes at most; inhibitors come on top.
+        # uncertainty is what one percentage point of glycol changes at most, without inhibitors.
         Fluid(
             "pg20",
             (1020.08, -0.175404, -0.00479703, 1.52942e-05),

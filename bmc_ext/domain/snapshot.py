@@ -105,7 +105,7 @@ class Snapshot:
     def total_heat_uncertainty_w(self) -> float | None:
         """Half width of `total_heat_w` in W; None as soon as a loop's is unknown.
 
-        What several loops share, a sensor or their coolant, is taken as one (combined_uncertainty_w).
+        What several loops share, a sensor or their coolant, is one error in all of them.
         """
         if self.total_heat_w is None:
             return None

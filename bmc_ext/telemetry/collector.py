@@ -101,8 +101,10 @@ class Collector:
         if self._thread is not None:
             self._thread.join()
         self.history.stop()
-        for ring in (*self._rings.values(), *self._heat):
+        for ring in self._rings.values():
             ring.close()
+        for heat in self._heat:
+            heat.close()
 
     def cycles_of(self, source_id: str) -> CycleFeed:
         """Where a waveform source's values over cycles go; KeyError for any other."""

@@ -61,8 +61,8 @@ class LoopHeatMeter:
                 return_uncertainty_c=None if self._is_matched else return_.uncertainty,
                 pair_uncertainty_k=pair_u,
             )
-        except ValueError as error:
-            return LoopHeat(None, {}, (self._condition("heat-unknown", str(error)),))
+        except ValueError:
+            return LoopHeat(None, {}, (self._refusal(flow.value),))
         terms_w = {self._sensors[name]: term for name, term in heat.terms_w.items()}
         difference_k = pair_u
         if not self._is_matched:
@@ -96,6 +96,15 @@ class LoopHeatMeter:
             uncertain = accuracy_condition(self._config.id, heat, needed_k)
             found += [] if uncertain is None else [uncertain]
         return tuple(found)
+
+    def _refusal(self, flow_lpm: float) -> Condition:
+        """Why there is no heat; without readings, so that it stays the same one."""
+        if not flow_lpm >= 0.0:
+            return self._condition("flow-reversed", "the flow is negative, its heat is not known")
+        least_c, most_c = self._fluid.min_c, self._fluid.max_c
+        name = self._fluid.name
+        text = f"a temperature is outside the range of {name}, {least_c:g} to {most_c:g} Cel"
+        return self._condition("heat-unknown", text)
 
     def _condition(self, kind: str, text: str) -> Condition:
         return Condition(kind, self._config.id, f"{self._config.id}: {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bmc_ext.config import LoopConfig, SiliconConfig
 from bmc_ext.domain.heat import is_liquid
+from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues
 from bmc_ext.telemetry.engine_port import EngineLike
@@ -58,6 +59,7 @@ class CoolantLoop:
             heat_uncertainty_w=None if heat is None else heat.uncertainty_w,
             heat_terms_w=measured.terms_w,
             heat_conditions=measured.conditions,
+            heat_energy=NO_HEAT_ENERGY,  # its HeatRegister knows
             phase_state=_phase_state(supply, return_, readings["pressure"]),
             redundancy={
                 name: point.redundancy
