@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,6 +106,7 @@ class PairConfig:
     """Certificate of a matched pair: half width (k = 2) of the temperature difference in K."""
 
     certificate: str
+    calibrated_on: date
     uncertainty_k: float
 
 
@@ -340,7 +342,8 @@ def _loop(document: dict[str, Any]) -> LoopConfig:
             redundant[name] = refs
     values["redundant"] = redundant
     if "pair" in document:
-        values["pair"] = PairConfig(**document["pair"])
+        day = date.fromisoformat(document["pair"]["calibrated_on"])
+        values["pair"] = PairConfig(**{**document["pair"], "calibrated_on": day})
     values["agree_within"] = {
         _field_of(key): AgreementConfig(**limit)
         for key, limit in document.get("agree_within", {}).items()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bmc_ext.config import LoopConfig
+from bmc_ext.config import LoopConfig, PairConfig
+from bmc_ext.domain.calibration import MONTHS_BY_UNIT, interval_end
 from bmc_ext.domain.en1434 import HeatMeter
 from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow
 from bmc_ext.domain.heat_accuracy import accuracy_condition, needed_delta_k
 from bmc_ext.errors import ConfigurationError
-from drivers.reading import Condition, Reading
+from drivers.reading import CalibrationState, Condition, Reading
 
 
 class LoopHeat(NamedTuple):
@@ -20,6 +23,20 @@ class LoopHeat(NamedTuple):
     heat: Heat | None
     terms_w: Mapping[str, float]
     conditions: tuple[Condition, ...] = ()
+
+
+class _Pair(NamedTuple):
+    """A matched pair's certificate; `sensor` names both ends."""
+
+    sensor: str
+    certificate: PairConfig
+
+    def state(self, unix_s: float) -> CalibrationState:
+        """Due after 6 months (DCPI 5.2.3, Table 2); overdue from the next day on, UTC."""
+        known = self.certificate
+        due = interval_end(known.calibrated_on, MONTHS_BY_UNIT["Cel"])
+        overdue = datetime.fromtimestamp(unix_s, UTC).date() > due
+        return CalibrationState(self.sensor, known.certificate, known.calibrated_on, due, overdue)
 
 
 class LoopHeatMeter:
@@ -40,6 +57,14 @@ class LoopHeatMeter:
         if config.pair is not None or self._meter is not None:
             self._check_pair(place)
         self._sensors = self._named_sensors()
+        self._pair = None if config.pair is None else _Pair(self._sensors["pair"], config.pair)
+
+    def with_pair(self, end: Reading) -> Reading:
+        """Supply or return with the certificate of the pair, if any, on the day of its reading."""
+        if self._pair is None or end.measured_at is None:
+            return end
+        state = self._pair.state(end.measured_at)
+        return replace(end, calibrations=(*end.calibrations, state))
 
     def measure(self, flow: Reading, supply: Reading, return_: Reading) -> LoopHeat:
         """The heat now; None unless all inputs are known, within the fluid's range, and a flow."""
@@ -67,9 +92,15 @@ class LoopHeatMeter:
         difference_k = pair_u
         if not self._is_matched:
             difference_k = _difference_uncertainty(supply, return_)
-        return LoopHeat(
-            heat, terms_w, self._conditions(heat, flow_lpm, flow_u, delta_k, difference_k)
-        )
+        found = self._conditions(heat, flow_lpm, flow_u, delta_k, difference_k)
+        return LoopHeat(heat, terms_w, (*self._overdue(supply), *found))
+
+    def _overdue(self, supply: Reading) -> tuple[Condition, ...]:
+        if self._pair is None or supply.measured_at is None:
+            return ()
+        state = self._pair.state(supply.measured_at)
+        text = f"the pair is overdue for calibration since {state.due} ({state.certificate})"
+        return (self._condition("calibration-overdue", text),) if state.overdue else ()
 
     @property
     def _is_matched(self) -> bool:

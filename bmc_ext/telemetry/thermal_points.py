@@ -50,6 +50,7 @@ class CoolantLoop:
         configured = [name for name, point in self._points.items() if point.refs]
         supply, return_ = readings["supply"], readings["return_"]
         measured = self._heat.measure(readings["flow"], supply, return_)
+        readings |= {name: self._heat.with_pair(readings[name]) for name in ("supply", "return_")}
         heat = measured.heat
         return LoopValues(
             loop_id=self._config.id,

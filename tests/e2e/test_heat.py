@@ -47,7 +47,8 @@ def text(tmp_path: Path, flow: FlowSensor) -> Iterator[str]:
         f"  - {{id: rtd, profile: advantech.adam6015, target: 'tcp://127.0.0.1:{adam.port}'}}\n"
         "loops:\n"
         f"  - {{id: plain, {points}}}\n"
-        f"  - {{id: paired, {points}, pair: {{certificate: CAL-7, uncertainty_k: 0.03}}}}\n"
+        f"  - {{id: paired, {points}, pair: "
+        "{certificate: CAL-7, calibrated_on: 2026-11-01, uncertainty_k: 0.03}}}\n"
     )
     adam.kill()
 

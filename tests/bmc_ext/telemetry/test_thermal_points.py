@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ LOOP = {
     "pressure": "d/pressure.P1",
     "pump_speed": "d/speed.actual",
 }
-PAIR = {"certificate": "CAL-7", "uncertainty_k": 0.03}
+PAIR = {"certificate": "CAL-7", "calibrated_on": "2026-01-31", "uncertainty_k": 0.03}
 METER = {"qp_lpm": 3000, "qi_lpm": 30, "qs_lpm": 6000, "delta_min_k": 3}
 
 
@@ -151,6 +153,34 @@ def test_a_pair_counts_by_its_certificate(make_config: MakeConfig, plumbing: Any
     assert values.heat_uncertainty_w is not None
     share = math.hypot(0.01, 0.03 / 5.0, 0.0015)
     assert values.heat_uncertainty_w / values.heat_w == pytest.approx(share, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("day", "is_overdue"), [(date(2026, 7, 31), False), (date(2026, 8, 1), True)]
+)
+def test_a_pairs_certificate_ends_after_six_months(
+    make_config: MakeConfig, plumbing: Any, day: date, is_overdue: bool
+) -> None:
+    """Both ends show the certificate (Table 2: 6 months); from the next day on it is overdue."""
+    noon_s = datetime.combine(day, time(12), UTC).timestamp()
+    for point in ("temperature.ch0", "temperature.ch1"):
+        reading = plumbing.points["d", point]
+        plumbing.points["d", point] = replace(reading, measured_at=noon_s)
+    values = _loop(make_config, plumbing, pair=PAIR).values()
+    for end in (values.supply, values.return_):
+        (state,) = end.calibrations
+        assert state.sensor == "d/temperature.ch0&d/temperature.ch1"
+        assert (state.certificate, state.due) == ("CAL-7", date(2026, 7, 31))
+        assert state.overdue is is_overdue
+    kinds = [entry.kind for entry in values.conditions]
+    assert kinds == (["calibration-overdue"] if is_overdue else [])
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-02-30", 20260101])
+def test_a_day_that_is_none_is_named(make_config: MakeConfig, plumbing: Any, day: object) -> None:
+    """The place of a pair's bad date is in the error."""
+    with pytest.raises(ConfigurationError, match="loops/0/pair/calibrated_on"):
+        _loop(make_config, plumbing, pair={**PAIR, "calibrated_on": day})
 
 
 def test_a_heat_meters_class_stands_for_its_sensors(make_config: MakeConfig, plumbing: Any) -> None:
