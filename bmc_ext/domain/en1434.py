@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 _MOST_FLOW_PERCENT = 5.0  # annex VI, 7.1
+_PAIR_PERCENT, _PAIR_SHARE_PERCENT = 0.5, 3.0  # annex VI, 7.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ class HeatMeter:
 
     def pair_percent(self, delta_k: float) -> float:
         """Of the pair of temperature sensors: ±(0.5 + 3·ΔΘmin/ΔΘ) %."""
-        return 0.5 + 3.0 * self._share(delta_k)
+        return _PAIR_PERCENT + _PAIR_SHARE_PERCENT * self._share(delta_k)
+
+    @property
+    def pair_parts(self) -> tuple[float, float]:
+        """The same limit as a ratio of ΔΘ, and a part in K that does not change with it."""
+        return _PAIR_PERCENT / 100.0, _PAIR_SHARE_PERCENT / 100.0 * self.delta_min_k
 
     def calculator_percent(self, delta_k: float) -> float:
         """Of the calculator: ±(0.5 + ΔΘmin/ΔΘ) %."""

@@ -17,19 +17,20 @@ def needed_delta_k(
     *,
     flow_relative: float,
     delta_uncertainty_k: float,
+    delta_relative: float = 0.0,
     coefficient_relative: float = 0.0,
     limit: float = HEAT_LIMIT,
 ) -> float | None:
     """Least |return - supply| in K at which the heat is known to `limit` (a ratio).
 
-    ΔT = u_ΔT / √(limit² - (u_V/V)² - (u_k/k)²), the root sum square solved for ΔT. None where flow
-    and coefficient alone use the limit up. At Table 2's ±1 % and two independent ±0.1 Cel it is
+    The half width of the difference is u = `delta_uncertainty_k` + `delta_relative`·ΔT. The root
+    sum square solved for ΔT: u / ΔT = √(limit² - (u_V/V)² - (u_k/k)²). None where what does not
+    fall with ΔT uses the limit up. At Table 2's ±1 % and two independent ±0.1 Cel it is
     √2·0.1 / √(0.02² - 0.01²) = 8.2 K.
     """
     left = limit * limit - flow_relative * flow_relative - coefficient_relative**2
-    if not left > 0.0:
-        return None
-    return delta_uncertainty_k / math.sqrt(left)
+    left = math.sqrt(max(0.0, left)) - delta_relative
+    return delta_uncertainty_k / left if left > 0.0 else None
 
 
 def accuracy_condition(

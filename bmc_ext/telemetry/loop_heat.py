@@ -54,8 +54,10 @@ class LoopHeatMeter:
             self._meter = None if config.heat_meter is None else HeatMeter(**config.heat_meter)
         except ValueError as error:
             raise ConfigurationError(f"{place}: {error}") from error
-        if config.pair is not None or self._meter is not None:
+        if self._is_matched:
             self._check_pair(place)
+        if set(config.sensors("supply")) & set(config.sensors("return_")):
+            raise ConfigurationError(f"{place}: supply and return have a sensor in common")
         self._sensors = self._named_sensors()
         self._pair = None if config.pair is None else _Pair(self._sensors["pair"], config.pair)
 
@@ -73,7 +75,8 @@ class LoopHeatMeter:
         delta_k = return_.value - supply.value
         flow_lpm = flow.value
         flow_u = self._flow_uncertainty(flow)
-        pair_u = self._pair_uncertainty(delta_k)
+        difference = self._difference(supply, return_)
+        pair_u = self._pair_uncertainty(difference, delta_k)
         try:
             heat = heat_flow(
                 self._fluid,
@@ -89,10 +92,7 @@ class LoopHeatMeter:
         except ValueError:
             return LoopHeat(None, {}, (self._refusal(flow.value),))
         terms_w = {self._sensors[name]: term for name, term in heat.terms_w.items()}
-        difference_k = pair_u
-        if not self._is_matched:
-            difference_k = _difference_uncertainty(supply, return_)
-        found = self._conditions(heat, flow_lpm, flow_u, delta_k, difference_k)
+        found = self._conditions(heat, flow_lpm, flow_u, delta_k, difference)
         return LoopHeat(heat, terms_w, (*self._overdue(supply), *found))
 
     def _overdue(self, supply: Reading) -> tuple[Condition, ...]:
@@ -112,16 +112,18 @@ class LoopHeatMeter:
         flow_lpm: float,
         flow_u: float | None,
         delta_k: float,
-        difference_k: float | None,
+        difference: tuple[float, float] | None,
     ) -> tuple[Condition, ...]:
         found = []
-        if flow_lpm > 0.0 and delta_k < -(difference_k or 0.0):
+        relative, constant_k = difference or (0.0, 0.0)
+        if flow_lpm > 0.0 and delta_k < -(constant_k + relative * abs(delta_k)):
             text = "the supply is warmer than the return: the heat flows into the racks"
             found.append(self._condition("heat-reversed", text))
-        if flow_u is not None and difference_k is not None:
+        if flow_u is not None and difference is not None:
             needed_k = needed_delta_k(
                 flow_relative=flow_u / flow_lpm if flow_lpm > 0.0 else math.inf,
-                delta_uncertainty_k=difference_k,
+                delta_uncertainty_k=constant_k,
+                delta_relative=relative,
                 coefficient_relative=self._fluid.relative_uncertainty,
             )
             uncertain = accuracy_condition(self._config.id, heat, needed_k)
@@ -149,16 +151,29 @@ class LoopHeatMeter:
         except ValueError:  # beyond its range its class says nothing
             return None
 
-    def _pair_uncertainty(self, delta_k: float) -> float | None:
-        """Of the difference in K: the pair's certificate, or what its meter's class allows it."""
+    def _difference(self, supply: Reading, return_: Reading) -> tuple[float, float] | None:
+        """Half width of return - supply: a ratio of the difference, and a part in K.
+
+        By the pair's certificate, by its meter's class, or of two independent sensors.
+        """
         if self._config.pair is not None:
-            return self._config.pair.uncertainty_k
-        if self._meter is None:
+            return 0.0, self._config.pair.uncertainty_k
+        if self._meter is not None:
+            return self._meter.pair_parts
+        if supply.uncertainty is None or return_.uncertainty is None:
             return None
-        try:
-            return self._meter.pair_percent(delta_k) / 100.0 * abs(delta_k)
-        except ValueError:
+        return 0.0, math.hypot(supply.uncertainty, return_.uncertainty)
+
+    def _pair_uncertainty(
+        self, difference: tuple[float, float] | None, delta_k: float
+    ) -> float | None:
+        """Of a matched pair's difference in K; None where its class says nothing."""
+        if difference is None or not self._is_matched:
             return None
+        least_k = self._meter.delta_min_k if self._meter and not self._config.pair else 0.0
+        if abs(delta_k) < least_k:
+            return None
+        return difference[1] + difference[0] * abs(delta_k)
 
     def _check_pair(self, place: str) -> None:
         for key, name in (("supply", "supply"), ("return", "return_")):
@@ -178,10 +193,3 @@ class LoopHeatMeter:
         }
         pair = f"{ends['supply']}&{ends['return']}"
         return {**ends, "pair": pair, "coefficient": self._fluid.name}
-
-
-def _difference_uncertainty(supply: Reading, return_: Reading) -> float | None:
-    """Of return - supply in K, of independent sensors."""
-    if supply.uncertainty is None or return_.uncertainty is None:
-        return None
-    return math.hypot(supply.uncertainty, return_.uncertainty)

@@ -61,6 +61,18 @@ def test_the_condition_begins_where_the_limit_is() -> None:
     assert accuracy_condition("loop", Heat(1.0, None), needed_k) is None
 
 
+def test_a_class_2_pair_needs_a_difference_that_makes_it_good_enough() -> None:
+    """With a flow of 1 % the pair's 0.5 % + 3 %·ΔΘmin/ΔΘ makes 2 % from 7.3 K on."""
+    relative, constant_k = METER.pair_parts
+    needed_k = needed_delta_k(
+        flow_relative=0.01, delta_uncertainty_k=constant_k, delta_relative=relative
+    )
+    assert needed_k is not None
+    assert needed_k == pytest.approx(7.31, abs=0.01)
+    assert math.hypot(1.0, METER.pair_percent(needed_k)) == pytest.approx(2.0)
+    assert needed_delta_k(flow_relative=0.0, delta_uncertainty_k=0.1, delta_relative=0.02) is None
+
+
 def test_a_flow_of_two_percent_is_never_enough() -> None:
     """Where the flow uses the limit up no ΔT is named, and the condition says why."""
     assert needed_delta_k(flow_relative=0.02, delta_uncertainty_k=0.1) is None
@@ -105,6 +117,26 @@ def test_a_shared_sensor_moves_all_of_its_loops() -> None:
     """A sensor that two loops share adds with its sign: it may double, and it may cancel."""
     assert combined_uncertainty_w([{"s": -3.0, "a": 4.0}, {"s": -3.0}]) == math.hypot(6.0, 4.0)
     assert combined_uncertainty_w([{"s": -3.0, "a": 4.0}, {"s": 3.0}]) == 4.0
+
+
+def test_a_thermometer_between_two_loops_cancels() -> None:
+    """Of loops in series the one in the middle is return and supply: their sum is one loop's."""
+    terms = []
+    for supply_c, return_c, ends in (
+        (30.0, 40.0, ("cold", "middle")),
+        (40.0, 50.0, ("middle", "hot")),
+    ):
+        heat = heat_flow(
+            fluid("water"), flow_lpm=600.0, supply_c=supply_c, return_c=return_c,
+            flow_uncertainty_lpm=0.0, supply_uncertainty_c=0.1, return_uncertainty_c=0.1,
+        )  # fmt: skip
+        names = {"supply": ends[0], "return": ends[1]}
+        terms.append({names.get(name, name): term for name, term in heat.terms_w.items()})
+    whole = heat_flow(
+        fluid("water"), flow_lpm=600.0, supply_c=30.0, return_c=50.0,
+        flow_uncertainty_lpm=0.0, supply_uncertainty_c=0.1, return_uncertainty_c=0.1,
+    )  # fmt: skip
+    assert combined_uncertainty_w(terms) == pytest.approx(whole.uncertainty_w, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def test_a_meter_shows_its_points(engine: Any) -> None:
 
 
 def test_phases_of_a_meter_may_be_wrong_alike(engine: Any) -> None:
-    """A meter without a total sums its phases and their half widths; one unknown makes it unknown."""
+    """Without a total the phases add, and their half widths too; one unknown makes it unknown."""
     for phase in ("L1", "L2", "L3"):
         engine.put("m", f"power.active.{phase}", 1000.0, "W", uncertainty=5.0)
     feed = MeterFeed("f", "m", engine)

@@ -257,6 +257,7 @@ def test_a_removed_device_is_absent(make_config: MakeConfig, plumbing: Any) -> N
     ("changes", "message"),
     [
         ({"fluid": "mercury"}, "loops/loop: unknown fluid 'mercury'; known are"),
+        ({"return": LOOP["supply"]}, "loops/loop: supply and return have a sensor in common"),
         ({"heat_meter": {**METER, "qi_lpm": 301}}, "loops/loop: qp 3000 L/min is not 10 times qi"),
         (
             {"pair": PAIR, "supply": ["d/temperature.ch0", "d/temperature.ch1"]},
