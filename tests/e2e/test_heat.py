@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 import schemas
 
+TODAY = datetime.now(UTC).date().isoformat()
 REDFISH, MESSAGE = "/redfish/v1/dcpi/thermal/status", "/dcpi/thermal/status"
 REDFISH_SCHEMA = json.loads(schemas.path("redfish/DcpiThermalStatus.v1_0_0.json").read_text())
 SENSOR = "/redfish/v1/Chassis/DCPI/Sensors/Loop_plain_Heat"
@@ -39,7 +41,7 @@ def text(tmp_path: Path, flow: FlowSensor) -> Iterator[str]:
     for channel in (0, 1):
         name = f"rtd/temperature.ch{channel}"
         ranges = "{from: 0, to: 100, uncertainty: {abs: 0.1}}"
-        certificate(tmp_path / "calibrations", name, "Cel", ranges)
+        certificate(tmp_path / "calibrations", name, "Cel", ranges, calibrated_on=TODAY)
     points = "supply: rtd/temperature.ch0, return: rtd/temperature.ch1, flow: flow/flow.volume"
     yield (
         "devices:\n"
@@ -48,7 +50,7 @@ def text(tmp_path: Path, flow: FlowSensor) -> Iterator[str]:
         "loops:\n"
         f"  - {{id: plain, {points}}}\n"
         f"  - {{id: paired, {points}, pair: "
-        "{certificate: CAL-7, calibrated_on: 2026-11-01, uncertainty_k: 0.03}}}\n"
+        f"{{certificate: CAL-7, calibrated_on: {TODAY}, uncertainty_k: 0.03}}}}\n"
     )
     adam.kill()
 
