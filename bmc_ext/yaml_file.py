@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,12 @@ def _fault(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
 
 
 def read_yaml(path: Path) -> Any:
-    """The file's one document; ConfigurationError names the file, the line and the reason."""
+    """The file's one document; ConfigurationError names the file, the line and the reason.
+
+    Dates are text, as in JSON.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return _plain(yaml.load(path.read_text(encoding="utf-8"), _Loader))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -71,3 +75,12 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigurationError(f"{path}: not YAML: {reason}") from error
+
+
+def _plain(value: object) -> Any:
+    """YAML's dates as the text that JSON knows."""
+    if isinstance(value, dict):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return value.isoformat() if isinstance(value, date) else value

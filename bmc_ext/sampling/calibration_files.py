@@ -57,7 +57,7 @@ def load_calibrations(folder: Path) -> dict[str, Calibration]:
 
 def load_calibration(path: Path) -> Calibration:
     """One certificate; ConfigurationError names the file, the place in it and the reason."""
-    document = _plain(read_yaml(path))
+    document = read_yaml(path)
     _refuse_no_number(document, path, "")
     for problem in sorted(
         validator("config/calibration").iter_errors(document), key=lambda e: list(e.path)
@@ -68,15 +68,6 @@ def load_calibration(path: Path) -> Calibration:
             hint = " (YAML reads 1e-6 as text: write 1.0e-6)"
         raise ConfigurationError(f"{path}: {place}: {problem.message}{hint}")
     return _calibration(document, path)
-
-
-def _plain(value: object) -> Any:
-    """YAML's dates as the text that JSON knows."""
-    if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _refuse_no_number(value: object, path: Path, place: str) -> None:
