@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from bmc_ext.equipment import (
     references,
 )
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.yaml_file import explained, plain, read_yaml
+from bmc_ext.yaml_file import explained, read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
 from schemas import validator
@@ -110,15 +111,28 @@ class FeedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PairConfig:
+    """Certificate of a matched pair: half width (k = 2) of the temperature difference in K."""
+
+    certificate: str
+    calibrated_on: date
+    uncertainty_k: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoopConfig:
     """One coolant loop; an absent point reads as absent. Ratings are nameplate values.
 
-    A quantity with several sensors names the first one as its point and all of them in `redundant`,
-    by the name of its field.
+    A quantity of several sensors has the first one as its point and all of them in `redundant`, by
+    its field. Supply and return of a `pair` are matched, and those of a `heat_meter` of EN 1434,
+    of which this is the nameplate (qp_lpm, qi_lpm, qs_lpm, delta_min_k).
     """
 
     id: str
     fluid: str = "water"
+    flow_sensor: Literal["supply", "return"] = "supply"
+    pair: PairConfig | None = None
+    heat_meter: Mapping[str, float] | None = None
     rated_flow_lpm: float = 5000.0
     max_supply_c: float = 40.0
     max_return_c: float = 60.0
@@ -223,7 +237,7 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigurationError naming the file, the place and the reason.
     """
-    document = plain(read_yaml(path))
+    document = read_yaml(path)
     if document is None:
         raise ConfigurationError(
             f"{path}: holds nothing; `dcpi-bmc serve --example` prints one to start from"
@@ -354,6 +368,9 @@ def _loop(document: dict[str, Any]) -> LoopConfig:
             redundant[name] = refs
     values["redundant"] = redundant
     values["cooling_unit"] = cooling_unit(document.get("cooling_unit", {}))
+    if "pair" in document:
+        day = date.fromisoformat(document["pair"]["calibrated_on"])
+        values["pair"] = PairConfig(**{**document["pair"], "calibrated_on": day})
     values["agree_within"] = {
         _field_of(key): AgreementConfig(**limit)
         for key, limit in document.get("agree_within", {}).items()

@@ -60,9 +60,12 @@ def _fault(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
 
 
 def read_yaml(path: Path) -> Any:
-    """The file's one document; ConfigurationError names the file, the line and the reason."""
+    """The file's one document; ConfigurationError names the file, the line and the reason.
+
+    Dates are text, as in JSON.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return _plain(yaml.load(path.read_text(encoding="utf-8"), _Loader))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
@@ -96,10 +99,10 @@ def explained(error: ValidationError) -> tuple[str, str]:
     return "/".join(str(part) for part in error.absolute_path) or "top level", text
 
 
-def plain(value: object) -> Any:
+def _plain(value: object) -> Any:
     """YAML's dates as the text that JSON knows."""
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [plain(member) for member in value]
+        return [_plain(member) for member in value]
     return value.isoformat() if isinstance(value, date) else value

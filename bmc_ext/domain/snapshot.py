@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bmc_ext.domain.energy import WINDOW_S
+from bmc_ext.domain.heat_accuracy import combined_uncertainty_w
+from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY, HeatEnergy, total_heat_energy
 from bmc_ext.domain.power import FeedValues, TotalValues, add_known
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.redundancy import Redundancy
@@ -22,8 +24,10 @@ class LoopValues:
     """One coolant loop. Readings carry their own quality; heat needs all its inputs.
 
     Units: supply, return_ in Cel; flow in L/min; pressure in bar absolute; pump speeds in %;
-    heat in W with the half width in W that its sensors allow (root sum square). A quantity with
-    several sensors reads their vote, whose state `redundancy` holds by the name of the field.
+    heat in W with the half width in W that its sensors allow (root sum square), whose signed terms
+    in W `heat_terms_w` holds by sensor. A quantity with several sensors reads their vote, whose
+    state `redundancy` holds by the name of the field. `heat_energy` is what was counted so far,
+    known at any quality.
     """
 
     loop_id: str
@@ -37,16 +41,20 @@ class LoopValues:
     pump_setpoint: Reading
     heat_w: float | None = None
     heat_uncertainty_w: float | None = None
+    heat_terms_w: Mapping[str, float] = field(default_factory=dict)
+    heat_conditions: tuple[Condition, ...] = ()
+    heat_energy: HeatEnergy = NO_HEAT_ENERGY
     phase_state: str | None = None
     redundancy: Mapping[str, Redundancy] = field(default_factory=dict)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Those of all its readings."""
+        """Those of all its readings and of its heat."""
         readings = (
             self.supply, self.return_, self.flow, self.pressure, self.pump_speed, self.pump_setpoint
         )  # fmt: skip
-        return tuple(entry for reading in readings for entry in reading.conditions)
+        of_readings = (entry for reading in readings for entry in reading.conditions)
+        return (*of_readings, *self.heat_conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,21 @@ class Snapshot:
     def total_heat_w(self) -> float | None:
         """Heat of all loops in W; None as soon as one is unknown."""
         return add_known([loop.heat_w for loop in self.loops])
+
+    @property
+    def total_heat_uncertainty_w(self) -> float | None:
+        """Half width of `total_heat_w` in W; None as soon as a loop's is unknown.
+
+        What several loops share, a sensor or their coolant, is one error in all of them.
+        """
+        if self.total_heat_w is None:
+            return None
+        return combined_uncertainty_w(loop.heat_terms_w for loop in self.loops)
+
+    @property
+    def total_heat_energy(self) -> HeatEnergy:
+        """Of all loops; unknown as soon as one is."""
+        return total_heat_energy([loop.heat_energy for loop in self.loops])
 
     @property
     def start_s(self) -> float:

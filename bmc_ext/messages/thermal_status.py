@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.domain.heat_energy import HeatEnergy
 from bmc_ext.domain.redundancy import Redundancy
-from bmc_ext.domain.snapshot import LoopValues, Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, Snapshot
 from bmc_ext.messages import confidence
-from bmc_ext.messages.power import mega, moment
+from bmc_ext.messages.power import mega, megawatt_hours, moment, scaled
 from drivers.reading import Reading
 
 
@@ -17,6 +18,8 @@ def thermal_status(snapshot: Snapshot) -> dict[str, Any]:
         "window_id": snapshot.window_id,
         "quality": snapshot.loops_quality,
         "total_heat_mw": mega(snapshot.total_heat_w),
+        "total_heat_uncertainty_mw": mega(snapshot.total_heat_uncertainty_w),
+        **{f"total_{name}": value for name, value in _energy(snapshot.total_heat_energy).items()},
         "loops": [_loop(loop) for loop in snapshot.loops],
         "silicon": [
             {
@@ -54,11 +57,28 @@ def _loop(loop: LoopValues) -> dict[str, Any]:
         **{name: reading.value for name, reading in readings.items()},
         "heat_mw": mega(loop.heat_w),
         "heat_uncertainty_mw": mega(loop.heat_uncertainty_w),
+        **_energy(loop.heat_energy),
         "measured_at": moment(loop.flow.measured_at),
         "warnings": confidence.warnings(loop.conditions),
         "readings": {
             name: _reading(reading, loop.redundancy.get(_FIELDS[name]))
             for name, reading in readings.items()
+        },
+    }
+
+
+def _energy(energy: HeatEnergy) -> dict[str, Any]:
+    registers = energy.registers
+    return {
+        "heat_energy_mwh": megawatt_hours(energy.taken_up_j),
+        "reversed_heat_energy_mwh": megawatt_hours(energy.given_off_j),
+        "heat_energy_registers": {
+            "missing_windows": registers.missing_windows,
+            "invalid_windows": registers.invalid_windows,
+            "gap_sec": registers.gap_s,
+            "time_error_percent": energy.time_error_percent,
+            "since": moment(scaled(registers.since_window, WINDOW_S)),
+            "last_counted": moment(energy.counted_at),
         },
     }
 

@@ -10,6 +10,7 @@ from bmc_ext.config import Config, LoopConfig
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.thresholds import Limits
+from bmc_ext.redfish.quantities import kilowatt_hours
 from bmc_ext.redfish.sensor_values import (
     FLOW,
     HEAT,
@@ -95,6 +96,8 @@ def _heat(number: int, snapshot: Snapshot) -> SensorValue:
         known_quality(loop.heat_w, loop.quality),
         loop.flow.measured_at,
         loop.heat_uncertainty_w,
+        loop.heat_conditions,
+        extras={"LifetimeReading": kilowatt_hours(loop.heat_energy.taken_up_j)},
         source_interval_s=_slowest(loop.flow, loop.supply, loop.return_),
         window_id=snapshot.window_id,
     )

@@ -21,7 +21,7 @@ from bmc_ext.domain.calibration import (
     interval_end,
 )
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.yaml_file import plain, read_yaml
+from bmc_ext.yaml_file import read_yaml
 from schemas import validator
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def load_calibrations(folder: Path) -> dict[str, Calibration]:
 
 def load_calibration(path: Path) -> Calibration:
     """One certificate; ConfigurationError names the file, the place in it and the reason."""
-    document = plain(read_yaml(path))
+    document = read_yaml(path)
     _refuse_no_number(document, path, "")
     for problem in sorted(
         validator("config/calibration").iter_errors(document), key=lambda e: list(e.path)

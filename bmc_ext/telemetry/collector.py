@@ -18,6 +18,7 @@ from bmc_ext.sampling.sampler import Window
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.cycle_feed import CycleFeed
 from bmc_ext.telemetry.engine_port import EngineLike
+from bmc_ext.telemetry.heat_register import HeatRegister
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.meter_feed import MeterFeed, meter_record
 from bmc_ext.telemetry.pacing import WAIT_NS, Pacing
@@ -63,6 +64,7 @@ class Collector:
         self._loops = tuple(CoolantLoop(loop, engine) for loop in config.loops)
         self._silicon = tuple(SiliconSensor(entry, engine) for entry in config.silicon)
         self.history = History(state, self._clock)
+        self._heat = tuple(HeatRegister(loop.id, state, self.history) for loop in config.loops)
         self._feed_ids = tuple(feed.id for feed in config.feeds)
         self._rings = {
             feed_id: Ring(state.path / "ring" / f"{feed_id}.ring") for feed_id in self._feed_ids
@@ -104,6 +106,8 @@ class Collector:
         self.history.stop()
         for ring in self._rings.values():
             ring.close()
+        for heat in self._heat:
+            heat.close()
 
     def cycles_of(self, source_id: str) -> CycleFeed:
         """Where a waveform source's values over cycles go; KeyError for any other."""
@@ -242,7 +246,8 @@ class Collector:
                 for feed_id in self._feed_ids
             ]
         )
-        bound = self._time_bound().beside(
+        own_bound = self._time_bound()
+        bound = own_bound.beside(
             [feed.time_error_s for feed in feeds if feed.time_error_s is not None]
         )
         self._publish_snapshot(
@@ -252,7 +257,12 @@ class Collector:
                 time_source=bound.source,
                 total=total_of(feeds),
                 feeds=feeds,
-                loops=tuple([loop.values() for loop in self._loops]),
+                loops=tuple(
+                    [
+                        heat.take(window_id, loop.values(), monotonic_s, own_bound.rate_error)
+                        for loop, heat in zip(self._loops, self._heat, strict=True)
+                    ]
+                ),
                 silicon=tuple([sensor.values() for sensor in self._silicon]),
             )
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bmc_ext.domain.calibration import root_sum_square
 from bmc_ext.domain.energy import EnergyRegisters
 from bmc_ext.domain.power import FeedValues, PhaseValues, add_known
 from bmc_ext.domain.quality import worst_quality
@@ -91,7 +90,11 @@ class MeterFeed:
 
 
 def _power(known: Mapping[str, Reading]) -> Reading:
-    """Active power in W; where the meter has no total the sum of its phases."""
+    """Active power in W; where the meter has no total the sum of its phases.
+
+    Phases of one meter may be wrong alike: their uncertainties add as magnitudes (JCGM 100:2008,
+    5.2.2 note 1).
+    """
     total = known.get(_TOTAL_POWER)
     if total is not None:
         return total
@@ -103,7 +106,7 @@ def _power(known: Mapping[str, Reading]) -> Reading:
         "W",
         worst_quality([part.quality for part in parts]),
         min(times, default=None),
-        uncertainty=root_sum_square(part.uncertainty for part in parts),
+        uncertainty=add_known([part.uncertainty for part in parts]),
     )
 
 

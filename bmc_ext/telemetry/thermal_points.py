@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bmc_ext.config import LoopConfig, SiliconConfig
-from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow, is_liquid
+from bmc_ext.domain.heat import is_liquid
+from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues
-from bmc_ext.errors import ConfigurationError
 from bmc_ext.telemetry.engine_port import EngineLike
+from bmc_ext.telemetry.loop_heat import LoopHeatMeter
 from bmc_ext.telemetry.redundant_point import SensorGroup
 from drivers.reading import Reading
 
@@ -28,17 +29,14 @@ _LOOP_UNITS = {
 class CoolantLoop:
     """One loop's points and fluid.
 
-    Raises ConfigurationError for an unknown fluid, and for a point that its device lacks or that
-    measures something else.
+    Raises ConfigurationError for what LoopHeatMeter refuses, and for a point that its device lacks
+    or that measures something else.
     """
 
     def __init__(self, config: LoopConfig, engine: EngineLike | None) -> None:
         place = f"loops/{config.id}"
-        try:
-            self._fluid: Fluid = fluid(config.fluid)
-        except ValueError as error:
-            raise ConfigurationError(f"{place}: {error}") from error
         self._config = config
+        self._heat = LoopHeatMeter(config)
         self._points = {
             name: SensorGroup(
                 engine, config.sensors(name), unit, place, config.agree_within.get(name)
@@ -51,13 +49,18 @@ class CoolantLoop:
         readings = {name: point.read() for name, point in self._points.items()}
         configured = [name for name, point in self._points.items() if point.refs]
         supply, return_ = readings["supply"], readings["return_"]
-        heat = self._heat(supply, return_, readings["flow"])
+        measured = self._heat.measure(readings["flow"], supply, return_)
+        readings |= {name: self._heat.with_pair(readings[name]) for name in ("supply", "return_")}
+        heat = measured.heat
         return LoopValues(
             loop_id=self._config.id,
             fluid=self._config.fluid,
             quality=worst_quality([readings[name].quality for name in configured]),
             heat_w=None if heat is None else heat.heat_w,
             heat_uncertainty_w=None if heat is None else heat.uncertainty_w,
+            heat_terms_w=measured.terms_w,
+            heat_conditions=measured.conditions,
+            heat_energy=NO_HEAT_ENERGY,  # its HeatRegister knows
             phase_state=_phase_state(supply, return_, readings["pressure"]),
             redundancy={
                 name: point.redundancy
@@ -66,23 +69,6 @@ class CoolantLoop:
             },
             **readings,
         )
-
-    def _heat(self, supply: Reading, return_: Reading, flow: Reading) -> Heat | None:
-        """None unless all inputs are known and within the fluid's range."""
-        if supply.value is None or return_.value is None or flow.value is None:
-            return None
-        try:
-            return heat_flow(
-                self._fluid,
-                flow_lpm=flow.value,
-                supply_c=supply.value,
-                return_c=return_.value,
-                flow_uncertainty_lpm=flow.uncertainty,
-                supply_uncertainty_c=supply.uncertainty,
-                return_uncertainty_c=return_.uncertainty,
-            )
-        except ValueError:
-            return None
 
 
 class SiliconSensor:

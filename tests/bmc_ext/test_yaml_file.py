@@ -46,3 +46,10 @@ def test_aliases_and_merged_keys_stand_for_what_they_name(tmp_path: Path) -> Non
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n", encoding="utf-8")
     plain = {"x": 1, "y": 2}
     assert read_yaml(path) == {"a": plain, "b": {"x": 3, "y": 2}, "c": [plain, plain]}
+
+
+def test_a_date_is_text(tmp_path: Path) -> None:
+    """YAML's own dates are the text that a schema's format looks at, at any depth."""
+    path = tmp_path / "x.yaml"
+    path.write_text("a: {calibrated_on: 2026-03-01}\nb: [2026-03-02]\n", encoding="utf-8")
+    assert read_yaml(path) == {"a": {"calibrated_on": "2026-03-01"}, "b": ["2026-03-02"]}

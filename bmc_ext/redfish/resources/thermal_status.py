@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.domain.heat_energy import HeatEnergy
 from bmc_ext.domain.redundancy import Redundancy
-from bmc_ext.domain.snapshot import LoopValues, SiliconValues, Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, SiliconValues, Snapshot
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.newest import newest
-from bmc_ext.redfish.quantities import timestamp
+from bmc_ext.redfish.quantities import kilowatt_hours, timestamp
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
 from drivers.reading import Condition, Reading
@@ -23,7 +24,17 @@ URI = "/redfish/v1/dcpi/thermal/status"
     URI,
     LOGIN,
     schema="DcpiThermalStatus.v1_0_0.DcpiThermalStatus",
-    volatile=("WindowId", "Quality", "TotalHeatWatts", "Loops", "Silicon"),
+    volatile=(
+        "WindowId",
+        "Quality",
+        "TotalHeatWatts",
+        "TotalHeatUncertaintyWatts",
+        "TotalHeatEnergykWh",
+        "TotalReversedHeatEnergykWh",
+        "TotalHeatEnergyRegisters",
+        "Loops",
+        "Silicon",
+    ),
 )
 def thermal_status(context: Context, request: Request) -> dict[str, Any]:
     """The newest snapshot's coolant loops and junction temperatures."""
@@ -37,6 +48,8 @@ def thermal_status(context: Context, request: Request) -> dict[str, Any]:
         "Quality": quality,
         "Status": conditioned_status(quality, _conditions(snapshot)),
         "TotalHeatWatts": snapshot.total_heat_w,
+        "TotalHeatUncertaintyWatts": snapshot.total_heat_uncertainty_w,
+        **{f"Total{name}": value for name, value in _energy(snapshot.total_heat_energy).items()},
         "Loops": [_loop(loop) for loop in snapshot.loops],
         "Silicon": [_silicon(sensor) for sensor in snapshot.silicon],
         "Actions": {"#DcpiThermalStatus.Control": {"target": target}},
@@ -81,11 +94,29 @@ def _loop(loop: LoopValues) -> dict[str, Any]:
         **{name: reading.value for name, reading in readings.items()},
         "HeatWatts": loop.heat_w,
         "HeatUncertaintyWatts": loop.heat_uncertainty_w,
+        **_energy(loop.heat_energy),
         "MeasuredAt": timestamp(loop.flow.measured_at),
         "Readings": [
             _reading(name, reading, loop.redundancy.get(_FIELDS[name]))
             for name, reading in readings.items()
         ],
+    }
+
+
+def _energy(energy: HeatEnergy) -> dict[str, Any]:
+    registers = energy.registers
+    since = registers.since_window
+    return {
+        "HeatEnergykWh": kilowatt_hours(energy.taken_up_j),
+        "ReversedHeatEnergykWh": kilowatt_hours(energy.given_off_j),
+        "HeatEnergyRegisters": {
+            "MissingWindows": registers.missing_windows,
+            "InvalidWindows": registers.invalid_windows,
+            "GapSeconds": registers.gap_s,
+            "TimeErrorPercent": energy.time_error_percent,
+            "Since": timestamp(None if since is None else since * WINDOW_S),
+            "LastCounted": timestamp(energy.counted_at),
+        },
     }
 
 

@@ -59,19 +59,26 @@ def test_reversed_temperatures_give_negative_heat() -> None:
 
 
 def test_uncertainty_is_the_root_sum_square_of_the_sensors() -> None:
-    """Two 0.1 K sensors at 5 K give 2.83 %, and a 2 % flow meter raises that to 3.46 %."""
+    """Two 0.1 K sensors at 5 K give 2.83 %, and a 2 % flow meter raises that to 3.46 %.
+
+    Water's own 0.15 % comes on top.
+    """
     without_flow = heat_flow(
         fluid("water"), flow_lpm=1000, supply_c=30, return_c=35,
         flow_uncertainty_lpm=0.0, supply_uncertainty_c=0.1, return_uncertainty_c=0.1,
     )  # fmt: skip
     assert without_flow.uncertainty_w is not None
-    assert without_flow.uncertainty_w / without_flow.heat_w == pytest.approx(math.sqrt(2) * 0.02)
+    assert without_flow.uncertainty_w / without_flow.heat_w == pytest.approx(
+        math.hypot(math.sqrt(2) * 0.02, 0.0015)
+    )
     with_flow = heat_flow(
         fluid("water"), flow_lpm=1000, supply_c=30, return_c=35,
         flow_uncertainty_lpm=20.0, supply_uncertainty_c=0.1, return_uncertainty_c=0.1,
     )  # fmt: skip
     assert with_flow.uncertainty_w is not None
-    assert with_flow.uncertainty_w / with_flow.heat_w == pytest.approx(math.sqrt(3) * 0.02)
+    assert with_flow.uncertainty_w / with_flow.heat_w == pytest.approx(
+        math.hypot(math.sqrt(3) * 0.02, 0.0015)
+    )
 
 
 def test_uncertainty_stays_finite_without_a_temperature_difference() -> None:
@@ -86,7 +93,9 @@ def test_uncertainty_stays_finite_without_a_temperature_difference() -> None:
 
 def test_unknown_fluid_names_the_known_ones() -> None:
     """An unknown fluid is one clear error that lists every known one."""
-    with pytest.raises(ValueError, match="unknown fluid 'mercury'; known are meg30, pg25, water"):
+    with pytest.raises(
+        ValueError, match=r"unknown fluid 'mercury'; known are meg20, .*pg50, water"
+    ):
         fluid("mercury")
 
 
@@ -95,6 +104,23 @@ def test_temperature_outside_the_fit_is_refused(name: str) -> None:
     """No fluid is extrapolated beyond the range of its fit."""
     with pytest.raises(ValueError, match=f"outside the range of {name}"):
         heat_flow(fluid(name), flow_lpm=1, supply_c=20, return_c=300)
+
+
+@pytest.mark.parametrize("flow_lpm", [-0.1, math.nan, math.inf, -math.inf])
+def test_what_is_no_flow_is_refused(flow_lpm: float) -> None:
+    """A negative flow, or none at all, has no heat: a sign would be guessed."""
+    with pytest.raises(ValueError, match="no flow from supply to return"):
+        heat_flow(fluid("water"), flow_lpm=flow_lpm, supply_c=20, return_c=30)
+
+
+def test_no_flow_no_heat() -> None:
+    """A standing loop carries 0 W, whose uncertainty is that of the flow alone."""
+    heat = heat_flow(
+        fluid("water"), flow_lpm=0, supply_c=30, return_c=40,
+        flow_uncertainty_lpm=6.0, supply_uncertainty_c=0.1, return_uncertainty_c=0.1,
+    )  # fmt: skip
+    assert heat.heat_w == 0
+    assert heat.uncertainty_w == pytest.approx(4.161e6 * 1e-4 * 10, rel=1e-3)
 
 
 @pytest.mark.parametrize(

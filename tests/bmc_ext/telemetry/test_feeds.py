@@ -225,6 +225,21 @@ def test_a_meter_shows_its_points(engine: Any) -> None:
     assert (record.window_id, record.p_mean_w, record.v_rms_v) == (77, 3001.0, (230.0,) * 3)
 
 
+def test_phases_of_a_meter_may_be_wrong_alike(engine: Any) -> None:
+    """Without a total the phases add, and their half widths too; one unknown makes it unknown."""
+    for phase in ("L1", "L2", "L3"):
+        engine.put("m", f"power.active.{phase}", 1000.0, "W", uncertainty=5.0)
+    feed = MeterFeed("f", "m", engine)
+    values = feed.values()
+    assert (values.p_w, values.p_uncertainty_w) == (3000.0, 15.0)
+    engine.put("m", "power.active.L2", 1000.0, "W")
+    values = feed.values()
+    assert (values.p_w, values.p_uncertainty_w) == (3000.0, None)
+    engine.put("m", "power.active.L2", None, "W", Quality.STALE)
+    values = feed.values()
+    assert (values.p_w, values.quality) == (None, Quality.STALE)
+
+
 def test_a_meter_says_of_every_point_what_is_to_be_known(engine: Any) -> None:
     """Each has its own half width; an overdue voltage is a warning although the power is not."""
     feed = _meter(engine)
