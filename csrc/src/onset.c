@@ -196,6 +196,9 @@ static dcpi_fit fit_from(const dcpi_change *change, int64_t base, int64_t depart
     }
     best.onset_ms += (double)last;
     best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
+    /* A line without a level before it fits any knee that is earlier still. */
+    if (best.onset_ms < (double)first)
+        best.error = INFINITY;
     return best;
 }
 
@@ -203,8 +206,11 @@ static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t l
     int64_t base = last - departed;
     base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
     dcpi_fit best = fit_from(change, base, departed, last);
-    if (base > BASE_SHORT) {
-        dcpi_fit other = fit_from(change, BASE_SHORT, departed, last);
+    /* Of a slow ramp the knee lies long before the departure. */
+    int64_t knee = isfinite(best.error) ? (int64_t)best.onset_ms : departed;
+    int64_t shorter = departed - knee + BASE_SHORT;
+    if (base > shorter) {
+        dcpi_fit other = fit_from(change, shorter, departed, last);
         double noise = NOISE_SHARE * change->watch->threshold_w;
         if (other.error + noise < BETTER_SHARE * (best.error + noise))
             best = other;
