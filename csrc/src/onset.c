@@ -134,10 +134,12 @@ static int64_t departure(const dcpi_change *change) {
         int64_t span = change->now - tick;
         span = span < DRIFT_MIN ? DRIFT_MIN : span;
         span = tick - span < oldest ? tick - oldest : span;
-        double after = top - upward(change, tick);
-        double rate = after / (double)(change->now - tick);
+        double after = top - upward(change, tick), ahead = (double)(change->now - tick);
+        double rate = after / ahead;
         double drift = (upward(change, tick) - upward(change, tick - span)) / (double)span;
-        if (after >= MAIN_SHARE * rise && drift < DRIFT_SHARE * rate && rate - drift > sharpest) {
+        /* Of a step the mean has only a part yet: it goes on as it rises until it has all. */
+        double coming = rate * fmax(0, change->watch->half_cycle_ms - ahead);
+        if (after + coming >= MAIN_SHARE * (rise + coming) && drift < DRIFT_SHARE * rate && rate - drift > sharpest) {
             sharpest = rate - drift;
             knee = tick;
         }
