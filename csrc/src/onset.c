@@ -43,8 +43,6 @@ enum { BASE_MIN = 40, BASE_MAX = 600, BASE_SHORT = 114 };
 
 /* How long after the departure the fit looks, in ticks: all of it first. */
 static const int REACHES[] = {INT32_MAX, 240, 60, 15};
-/* What it may cost, whatever the power does: so many of these, each of at most 1000 fits. */
-enum { LOOKS_MAX = 4 };
 /* Durations of the ramp as shares of what was seen of it; the last is not over yet. */
 static const double DURATIONS[] = {0, 0.25, 0.5, 2};
 
@@ -222,15 +220,14 @@ static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t l
     return best;
 }
 
-/* The onset, and how the load follows the voltage; `looks` are left. */
-static dcpi_onset find(const dcpi_change *change, dcpi_fit *best, int *looks) {
+/* The onset, and how the load follows the voltage */
+static dcpi_onset find(const dcpi_change *change, dcpi_fit *best) {
     int64_t departed = departure(change);
     double low_w = upward(change, departed);
     if (isnan(low_w))
         low_w = upward(change, change->low_tick);
     dcpi_onset found = {(double)departed, change->direction * low_w};
-    for (size_t k = 0; k < sizeof REACHES / sizeof *REACHES && *looks > 0; k++) {
-        --*looks;
+    for (size_t k = 0; k < sizeof REACHES / sizeof *REACHES; k++) {
         int64_t last = change->now;
         if (last - departed > REACHES[k])
             last = departed + REACHES[k];
@@ -248,14 +245,13 @@ static dcpi_onset find(const dcpi_change *change, dcpi_fit *best, int *looks) {
 
 dcpi_onset dcpi_find_onset(const dcpi_change *change) {
     dcpi_fit best;
-    int looks = LOOKS_MAX;
-    dcpi_onset found = find(change, &best, &looks);
-    if (!isfinite(best.error) || best.follow == 0 || looks == 0 ||
+    dcpi_onset found = find(change, &best);
+    if (!isfinite(best.error) || best.follow == 0 ||
         best.rise_w >= DEPARTURE_SHARE * change->watch->threshold_w)
         return found;
     /* It was the voltage that moved the power first: look again without. */
     dcpi_change steady = *change;
     steady.follow = best.follow;
     steady.square_v2 = dcpi_square_at(change->watch, (int64_t)best.onset_ms);
-    return find(&steady, &best, &looks);
+    return find(&steady, &best);
 }
