@@ -139,7 +139,8 @@ static int64_t departure(const dcpi_change *change) {
         double drift = (upward(change, tick) - upward(change, tick - span)) / (double)span;
         /* Of a step the mean has only a part yet: it goes on as it rises until it has all. */
         double coming = rate * fmax(0, change->watch->half_cycle_ms - ahead);
-        if (after + coming >= MAIN_SHARE * (rise + coming) && drift < DRIFT_SHARE * rate && rate - drift > sharpest) {
+        if (after + coming >= MAIN_SHARE * (rise + coming) && drift < DRIFT_SHARE * rate &&
+            rate - drift > sharpest) {
             sharpest = rate - drift;
             knee = tick;
         }

@@ -333,7 +333,7 @@ static void a_drift_is_not_where_a_step_begins(void) {
     CHECK_NEAR(seen.event[0].onset_ms, 3000, 1);
     CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1.5e6);
     /* Half of the change has not come when this one is seen: it is corrected when it is over. */
-    seen = watched((double[]){3000}, (double[]){75e6}, 1, 20e3);
+    seen = watched((double[]){3000, 3010}, (double[]){36e6, 39e6}, 2, 20e3);
     CHECK(seen.count == 2 && seen.event[0].onset_ms < 2900);
     CHECK_NEAR(seen.event[1].onset_ms, 3000, 1);
 }
@@ -368,6 +368,20 @@ static void a_power_that_turns_round_is_two_events(void) {
     CHECK(seen.count == 4 && seen.event[0].number == 1 && seen.event[3].number == 2);
     CHECK_NEAR(seen.event[2].onset_ms, 3030, 1);
     CHECK_NEAR(seen.event[3].after_w - seen.event[3].before_w, -60e6, 1e5);
+}
+
+/* Small ones count from the level that the event before them reached, as soon as it is over. */
+static void an_event_right_after_another_is_one_of_its_own(void) {
+    record seen = watched((double[]){3000, 3200}, (double[]){60e6, 60e6}, 2, 0);
+    CHECK(seen.count == 4 && seen.event[2].number == 2 && seen.event[2].detected_ms < 3210);
+    CHECK_NEAR(seen.event[2].onset_ms, 3200, 1);
+    CHECK_NEAR(seen.event[2].before_w, 120e6, 1e5);
+    const double at_ms[] = {3000, 3200, 3300, 3400}, steps[] = {60e6, 19e6, 19e6, 19e6};
+    seen = watched(at_ms, steps, 4, 0);
+    CHECK(seen.count == 4 && seen.event[2].detected_ms < 3410);
+    CHECK_NEAR(seen.event[2].onset_ms, 3200, 1);
+    /* What was reported is not reported again. */
+    CHECK(watched(at_ms, steps, 3, 0).count == 2);
 }
 
 static void a_full_queue_counts_what_is_lost(void) {
@@ -442,6 +456,7 @@ int main(void) {
     RUN(small_steps_add_up_from_the_first_one_on);
     RUN(a_second_is_a_second);
     RUN(a_power_that_turns_round_is_two_events);
+    RUN(an_event_right_after_another_is_one_of_its_own);
     RUN(a_full_queue_counts_what_is_lost);
     RUN(bad_arguments_are_told_apart);
     return 0;
