@@ -333,7 +333,7 @@ static void a_drift_is_not_where_a_step_begins(void) {
     CHECK_NEAR(seen.event[0].onset_ms, 3000, 1);
     CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1.5e6);
     /* Half of the change has not come when this one is seen: it is corrected when it is over. */
-    seen = watched((double[]){3000, 3010}, (double[]){36e6, 39e6}, 2, 20e3);
+    seen = watched((double[]){3000, 3020}, (double[]){36e6, 39e6}, 2, 20e3);
     CHECK(seen.count == 2 && seen.event[0].onset_ms < 2900);
     CHECK_NEAR(seen.event[1].onset_ms, 3000, 1);
 }
