@@ -342,6 +342,20 @@ static void a_drift_alone_is_no_event(void) {
     CHECK(watched(NULL, NULL, 0, 45e3).count == 0);
 }
 
+static void an_onset_is_not_before_what_was_seen(void) {
+    static dcpi_power_watch watch;
+    static record seen;
+    for (double rate = 52e3; rate < 400e3; rate *= 1.5) {
+        seen.count = 0;
+        CHECK(dcpi_power_watch_init(&watch, 50e6, 10, remember, &seen) == DCPI_OK);
+        for (int64_t tick = 700; tick < 2000; tick++) {
+            double power = 60e6 + rate * (double)tick + 2e4 * sin(1.7 * (double)tick);
+            CHECK(dcpi_power_watch_feed(&watch, tick, &power, 1) == DCPI_OK);
+        }
+        CHECK(seen.count == 1 && seen.event[0].onset_ms >= 700);
+    }
+}
+
 static void small_steps_add_up_from_the_first_one_on(void) {
     const double at_ms[] = {3000, 3300, 3600}, steps[] = {20e6, 20e6, 20e6};
     record seen = watched(at_ms, steps, 3, 0);
@@ -453,6 +467,7 @@ int main(void) {
     RUN(a_level_between_the_thresholds_ends_no_dip);
     RUN(a_drift_is_not_where_a_step_begins);
     RUN(a_drift_alone_is_no_event);
+    RUN(an_onset_is_not_before_what_was_seen);
     RUN(small_steps_add_up_from_the_first_one_on);
     RUN(a_second_is_a_second);
     RUN(a_power_that_turns_round_is_two_events);
