@@ -182,15 +182,14 @@ class CampusLoad:
         lag = random.uniform(-0.3, 0.3)
         peak_v = np.sqrt(2) * PHASE_V
         samples = np.empty((6, size), np.float32)
-        harmonics = [(5, 0.03), (7, 0.02), (11, 0.01)]
-        fifths = [(order, random.uniform(0, amount)) for order, amount in harmonics]
+        shares = [random.uniform(0, amount) for amount in (0.03, 0.02, 0.01)]
         scale = (magnitude * peak_v).astype(np.float32)
         amperes = (power / magnitude * np.sqrt(2) / (3 * PHASE_V * np.cos(lag))).astype(np.float32)
         dc_a = random.uniform(-0.002, 0.002, 3) * FULL_SCALE_W / (3 * PHASE_V)
         for k in range(3):
             wave = turn * np.complex64(np.exp(-2j * np.pi * k / 3))
             late = wave * np.complex64(np.exp(-1j * lag))
-            distortion = sum(amount * (late**order).real for order, amount in fifths)
+            distortion = _harmonics(late, shares)
             samples[k] = scale * wave.real * np.float32(voltage_pu[k])
             current = amperes * (late.real + distortion) * np.float32(share[k] / voltage_pu[k])
             samples[k + 3] = current + np.float32(dc_a[k])
@@ -237,6 +236,18 @@ class CampusLoad:
             theta[int(random.integers(len(t))) :] += np.deg2rad(random.choice([-5.0, 5.0]))
         self._angle_rad = float(theta[-1] % (2 * np.pi))
         return np.asarray(theta)
+
+
+def _harmonics(turn: NDArray[np.complex64], shares: list[float]) -> NDArray[np.float32]:
+    """The 5th, 7th and 11th of a wave, each with its share."""
+    second = turn * turn
+    fourth = second * second
+    fifth = fourth * turn
+    seventh = fifth * second
+    waves = fifth.real, seventh.real, (seventh * fourth).real
+    return sum(
+        (np.float32(share) * wave for share, wave in zip(shares, waves, strict=True)), np.float32(0)
+    )
 
 
 def _ramp(t: Array, duration_s: float) -> Array:

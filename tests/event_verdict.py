@@ -11,7 +11,7 @@ from campus_load import Array, Scene
 ALWAYS_W, THRESHOLD_W, NEVER_W = 55e6, 50e6, 45e6
 SECOND_MS = 1000
 AFTER_MS = 20  # the longest that a report may take
-_APART_S = 0.15  # changes closer than this may be one event
+_REST_MS, _REST_W = 100, 3e6  # an event is over once the power moves by less in so many ms
 _NEAR_S = 0.1
 
 
@@ -39,39 +39,52 @@ class Verdict:
     def judge(self, scene: Scene, reports: Sequence[Report]) -> None:
         """Take in one scene with the reports whose detection lies in it."""
         self.reports += len(reports)
-        swing_w = swing_within(scene.power_w, SECOND_MS)
         # Two moments less than a second apart may be known at ms that are a second and one apart.
         widest_w = swing_within(scene.power_w, SECOND_MS + 1)
         for report in reports:
             at = int((report.detected_s - scene.start_s) * 1000)
             if widest_w[max(0, at - AFTER_MS) : at + 2].max() <= NEVER_W:
                 self.false.append(f"{report} in the scene at {scene.start_s} s")
-        self._judge_intervals(scene, reports, swing_w)
+        for sign in (1, -1):
+            self._judge_direction(scene, [r for r in reports if sign * r.change_w > 0], sign)
         self._judge_changes(scene, reports)
 
-    def _judge_intervals(self, scene: Scene, reports: Sequence[Report], swing_w: Array) -> None:
-        """Wherever the power changes by 55 MW within a second, something is reported in time."""
-        above = np.concatenate([[False], swing_w >= ALWAYS_W, [False]])
-        starts, ends = (
-            np.flatnonzero(above[1:] & ~above[:-1]),
-            np.flatnonzero(~above[1:] & above[:-1]),
-        )
+    def _judge_direction(self, scene: Scene, reports: Sequence[Report], sign: int) -> None:
+        """Wherever the power moves that way by 55 MW within a second it is reported in time.
+
+        An event that was reported counts no more once the power has come to rest: the next one
+        in this direction is a change from there on, however soon it comes.
+        """
+        power_w, first = sign * scene.power_w, 0
+        for report in reports:
+            detected_ms = (report.detected_s - scene.start_s) * 1000
+            rest = _rest_after(power_w, int(detected_ms))
+            self._judge_stretch(
+                scene, first, rise_within(power_w[first:rest], SECOND_MS), detected_ms
+            )
+            first = max(first, rest)
+        self._judge_stretch(scene, first, rise_within(power_w[first:], SECOND_MS), None)
+
+    def _judge_stretch(
+        self, scene: Scene, first: int, rise_w: Array, detected_ms: float | None
+    ) -> None:
+        """From `first` ms until what was reported at `detected_ms`, if anything, is over."""
+        above = np.concatenate([[False], rise_w >= THRESHOLD_W, [False]])
+        starts = np.flatnonzero(above[1:] & ~above[:-1])
+        ends = np.flatnonzero(~above[1:] & above[:-1])
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            crossed = start
-            while crossed > 0 and swing_w[crossed - 1] >= THRESHOLD_W:
-                crossed -= 1
+            crossed = first + start
+            if rise_w[start:end].max() < ALWAYS_W:
+                continue
+            if detected_ms is not None and detected_ms < crossed - 2:
+                continue  # it goes on
             self.required += 1
-            found = [
-                report
-                for report in reports
-                if crossed - SECOND_MS
-                <= (report.detected_s - scene.start_s) * 1000
-                <= end + AFTER_MS
-            ]
-            if not found:
-                self.missed.append(f"{start} … {end} ms of the scene at {scene.start_s} s")
-            within = [(r.detected_s - scene.start_s) * 1000 - crossed for r in found]
-            self.delay_ms += [delay for delay in within if delay >= -2][:1]
+            if detected_ms is None or detected_ms > first + end + AFTER_MS:
+                self.missed.append(
+                    f"{crossed} … {first + end} ms of the scene at {scene.start_s} s"
+                )
+            else:
+                self.delay_ms.append(detected_ms - crossed)
 
     def _judge_changes(self, scene: Scene, reports: Sequence[Report]) -> None:
         """A single change of 55 MW within a second has a report of its own, with its onset."""
@@ -110,8 +123,24 @@ class Verdict:
         return "; ".join(rows)
 
 
+def _rest_after(power_w: Array, at_ms: int) -> int:
+    """The first ms from this one on at which a rise is over."""
+    moved_w = power_w[_REST_MS:] - power_w[:-_REST_MS]
+    from_ms = max(0, at_ms - _REST_MS)
+    still = np.flatnonzero(moved_w[from_ms:] < _REST_W)
+    return from_ms + int(still[0]) + _REST_MS if still.size else len(power_w)
+
+
+def rise_within(power_w: Array, span_ms: int) -> Array:
+    """How far each ms is above the lowest of the span before it."""
+    lowest_w, width = power_w.copy(), 1
+    while width <= span_ms:  # `lowest_w` is that of so many ms
+        more = min(width, span_ms + 1 - width)
+        lowest_w[more:] = np.minimum(lowest_w[more:], lowest_w[:-more])
+        width += more
+    return np.asarray(power_w - lowest_w)
+
+
 def swing_within(power_w: Array, span_ms: int) -> Array:
     """The largest change that ends at each ms within the span before: max of |now - then|."""
-    padded = np.concatenate([np.full(span_ms, power_w[0]), power_w])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, span_ms + 1)
-    return np.asarray(np.maximum(windows.max(axis=1) - power_w, power_w - windows.min(axis=1)))
+    return np.maximum(rise_within(power_w, span_ms), rise_within(-power_w, span_ms))

@@ -134,10 +134,13 @@ static int64_t departure(const dcpi_change *change) {
         int64_t span = change->now - tick;
         span = span < DRIFT_MIN ? DRIFT_MIN : span;
         span = tick - span < oldest ? tick - oldest : span;
-        double after = top - upward(change, tick);
-        double rate = after / (double)(change->now - tick);
+        double after = top - upward(change, tick), ahead = (double)(change->now - tick);
+        double rate = after / ahead;
         double drift = (upward(change, tick) - upward(change, tick - span)) / (double)span;
-        if (after >= MAIN_SHARE * rise && drift < DRIFT_SHARE * rate && rate - drift > sharpest) {
+        /* Of a step the mean has only a part yet: it goes on as it rises until it has all. */
+        double coming = rate * fmax(0, change->watch->half_cycle_ms - ahead);
+        if (after + coming >= MAIN_SHARE * (rise + coming) && drift < DRIFT_SHARE * rate &&
+            rate - drift > sharpest) {
             sharpest = rate - drift;
             knee = tick;
         }
@@ -196,6 +199,9 @@ static dcpi_fit fit_from(const dcpi_change *change, int64_t base, int64_t depart
     }
     best.onset_ms += (double)last;
     best.error = seen.count ? sqrt(best.error / seen.count) : INFINITY;
+    /* A line without a level before it fits any knee that is earlier still. */
+    if (best.onset_ms < (double)first)
+        best.error = INFINITY;
     return best;
 }
 
@@ -203,8 +209,11 @@ static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t l
     int64_t base = last - departed;
     base = base < BASE_MIN ? BASE_MIN : base > BASE_MAX ? BASE_MAX : base;
     dcpi_fit best = fit_from(change, base, departed, last);
-    if (base > BASE_SHORT) {
-        dcpi_fit other = fit_from(change, BASE_SHORT, departed, last);
+    /* Of a slow ramp the knee lies long before the departure. */
+    int64_t knee = isfinite(best.error) ? (int64_t)best.onset_ms : departed;
+    int64_t shorter = departed - knee + BASE_SHORT;
+    if (base > shorter) {
+        dcpi_fit other = fit_from(change, shorter, departed, last);
         double noise = NOISE_SHARE * change->watch->threshold_w;
         if (other.error + noise < BETTER_SHARE * (best.error + noise))
             best = other;
@@ -212,7 +221,7 @@ static dcpi_fit fit_until(const dcpi_change *change, int64_t departed, int64_t l
     return best;
 }
 
-/* The onset, and how the load follows the voltage. */
+/* The onset, and how the load follows the voltage */
 static dcpi_onset find(const dcpi_change *change, dcpi_fit *best) {
     int64_t departed = departure(change);
     double low_w = upward(change, departed);

@@ -333,13 +333,27 @@ static void a_drift_is_not_where_a_step_begins(void) {
     CHECK_NEAR(seen.event[0].onset_ms, 3000, 1);
     CHECK_NEAR(seen.event[1].after_w - seen.event[1].before_w, 60e6, 1.5e6);
     /* Half of the change has not come when this one is seen: it is corrected when it is over. */
-    seen = watched((double[]){3000}, (double[]){75e6}, 1, 20e3);
+    seen = watched((double[]){3000, 3020}, (double[]){36e6, 39e6}, 2, 20e3);
     CHECK(seen.count == 2 && seen.event[0].onset_ms < 2900);
     CHECK_NEAR(seen.event[1].onset_ms, 3000, 1);
 }
 
 static void a_drift_alone_is_no_event(void) {
     CHECK(watched(NULL, NULL, 0, 45e3).count == 0);
+}
+
+static void an_onset_is_not_before_what_was_seen(void) {
+    static dcpi_power_watch watch;
+    static record seen;
+    for (double rate = 52e3; rate < 400e3; rate *= 1.5) {
+        seen.count = 0;
+        CHECK(dcpi_power_watch_init(&watch, 50e6, 10, remember, &seen) == DCPI_OK);
+        for (int64_t tick = 700; tick < 2000; tick++) {
+            double power = 60e6 + rate * (double)tick + 2e4 * sin(1.7 * (double)tick);
+            CHECK(dcpi_power_watch_feed(&watch, tick, &power, 1) == DCPI_OK);
+        }
+        CHECK(seen.count == 1 && seen.event[0].onset_ms >= 700);
+    }
 }
 
 static void small_steps_add_up_from_the_first_one_on(void) {
@@ -368,6 +382,20 @@ static void a_power_that_turns_round_is_two_events(void) {
     CHECK(seen.count == 4 && seen.event[0].number == 1 && seen.event[3].number == 2);
     CHECK_NEAR(seen.event[2].onset_ms, 3030, 1);
     CHECK_NEAR(seen.event[3].after_w - seen.event[3].before_w, -60e6, 1e5);
+}
+
+/* Small ones count from the level that the event before them reached, as soon as it is over. */
+static void an_event_right_after_another_is_one_of_its_own(void) {
+    record seen = watched((double[]){3000, 3200}, (double[]){60e6, 60e6}, 2, 0);
+    CHECK(seen.count == 4 && seen.event[2].number == 2 && seen.event[2].detected_ms < 3210);
+    CHECK_NEAR(seen.event[2].onset_ms, 3200, 1);
+    CHECK_NEAR(seen.event[2].before_w, 120e6, 1e5);
+    const double at_ms[] = {3000, 3200, 3300, 3400}, steps[] = {60e6, 19e6, 19e6, 19e6};
+    seen = watched(at_ms, steps, 4, 0);
+    CHECK(seen.count == 4 && seen.event[2].detected_ms < 3410);
+    CHECK_NEAR(seen.event[2].onset_ms, 3200, 1);
+    /* What was reported is not reported again. */
+    CHECK(watched(at_ms, steps, 3, 0).count == 2);
 }
 
 static void a_full_queue_counts_what_is_lost(void) {
@@ -439,9 +467,11 @@ int main(void) {
     RUN(a_level_between_the_thresholds_ends_no_dip);
     RUN(a_drift_is_not_where_a_step_begins);
     RUN(a_drift_alone_is_no_event);
+    RUN(an_onset_is_not_before_what_was_seen);
     RUN(small_steps_add_up_from_the_first_one_on);
     RUN(a_second_is_a_second);
     RUN(a_power_that_turns_round_is_two_events);
+    RUN(an_event_right_after_another_is_one_of_its_own);
     RUN(a_full_queue_counts_what_is_lost);
     RUN(bad_arguments_are_told_apart);
     return 0;

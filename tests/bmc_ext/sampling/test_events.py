@@ -140,6 +140,37 @@ def test_a_tap_before_a_change_is_not_its_onset(before_s: float) -> None:
         assert event.onset_ns == pytest.approx(EPOCH_NS + 2 * 10**9, abs=5_000_000)
 
 
+@pytest.mark.parametrize("tap_s", [1.9, 1.95, 1.98, 2.002])
+@pytest.mark.parametrize("before_s", [0.15, 0.4, 0.8])
+def test_a_smaller_change_and_a_tap_before_a_step_are_not_its_onset(
+    before_s: float, tap_s: float
+) -> None:
+    """17 MW in the second before 60 MW: already the first report has the step's onset."""
+    t = np.arange(3 * 12_800) / 12_800
+    plan_w = 130e6 + 17e6 * (t >= 2 - before_s) + 60e6 * (t >= 2)
+    events = shown(opened(), swayed(plan_w, 1 - 0.0125 * (t >= tap_s), 2.0))
+    assert [event.is_over for event in events] == [False, True]
+    for event in events:
+        assert event.onset_ns == pytest.approx(EPOCH_NS + 2 * 10**9, abs=2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("uneasy_w", "hertz", "within_ns"), [(0.4e6, 0.3, 1_600_000), (0.2e6, 0.7, 5_000_000)]
+)
+def test_a_slow_ramp_on_an_uneasy_load_has_its_onset(
+    uneasy_w: float, hertz: float, within_ns: int
+) -> None:
+    """The slowest that counts has left its level by 7.5 MW only 0.12 s after it began."""
+    t = np.arange(4 * 12_800) / 12_800
+    for phase in np.arange(0, 6, 0.5):
+        wander_w = uneasy_w * np.sin(2 * np.pi * hertz * t + phase)
+        plan_w = 50e6 + 58e6 * np.clip((t - 2) / 0.94, 0, 1) + wander_w
+        events = shown(opened(), swayed(plan_w, np.ones(t.size), 0.0), 640)
+        assert [event.is_over for event in events] == [False, True]
+        for event in events:
+            assert event.onset_ns == pytest.approx(EPOCH_NS + 2 * 10**9, abs=within_ns)
+
+
 def test_a_step_on_one_phase_has_its_onset() -> None:
     """It ripples fully: wherever in the cycle it comes, at any angle, its onset is within 2 ms."""
     t = np.arange(2 * 12_800) / 12_800
@@ -154,6 +185,23 @@ def test_a_step_on_one_phase_has_its_onset() -> None:
             for event in events:
                 onset_ns = EPOCH_NS + 10**9 + round(late_s * 1e9)
                 assert event.onset_ns == pytest.approx(onset_ns, abs=2_000_000)
+
+
+def test_the_second_report_of_a_short_ramp_on_one_phase_has_a_better_onset() -> None:
+    """The mean has not got all of 16 ms when it is seen, and ripples: 7 ms off, 2 in the end."""
+    t = np.arange(2 * 12_800) / 12_800
+    worst_ms = [0.0, 0.0]
+    for late_s in np.arange(0, 0.01, 0.00125):
+        samples = wave(12_800, 2, step_s=9).astype(np.float64)
+        extra = 75e6 / 19e3 * np.sqrt(2) * np.cos(2 * np.pi * 50 * t)
+        samples[3] += extra * np.clip((t - 1 - late_s) / 0.016, 0, 1)
+        events = shown(opened(), samples.astype(np.float32))
+        assert [event.is_over for event in events] == [False, True]
+        for event in events:
+            off_ms = abs(event.onset_ns - EPOCH_NS - round((1 + late_s) * 1e9)) * 1e-6
+            worst_ms[event.is_over] = max(worst_ms[event.is_over], off_ms)
+    assert worst_ms[False] > 4
+    assert worst_ms[True] < 3
 
 
 def test_dc_makes_no_event() -> None:
