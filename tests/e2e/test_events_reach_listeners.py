@@ -80,3 +80,40 @@ def test_a_hanging_listener_slows_no_reading(bmc: Running, tmp_path: Path) -> No
         wait_for(lambda: bmc.get(REALTIME)["WindowId"] >= first + 10, 5, "ten more windows")
         assert time.monotonic() - began_s < 8
         assert bmc.ask("DELETE", uri).status == 204
+
+
+def test_a_limit_that_the_plant_passes_reaches_a_listener(tmp_path: Path) -> None:
+    """200 MW more are beyond the rating of each hall: told as critical, and as over when they end.
+
+    The event's threshold is the one that the Sensor shows.
+    """
+    with (
+        event_listener(tmp_path / "listener") as listener,
+        emulator(tmp_path / "bmc") as bmc,
+        PlantControl(tmp_path / "bmc" / "plant" / "control.sock") as plant,
+    ):
+        settled(bmc)
+        body = {
+            "Destination": listener.url,
+            "Protocol": "Redfish",
+            "ResourceTypes": ["Sensor"],
+            "OriginResources": [{"@odata.id": f"{SENSORS}/Feed_hall_1_Power"}],
+        }
+        assert bmc.ask("POST", SUBSCRIPTIONS, body).status == 201
+        plant.workload(
+            "huge",
+            start_unix_s=time.time() + 0.5,
+            end_unix_s=None,
+            baseline_w=200e6,
+            peak_w=200e6,
+            max_w=200e6,
+            ramp_w_per_s=1e12,
+        )
+        passed = listener.wait_for("ReadingAboveUpperCriticalThreshold", 20)
+        name, reading, units, limit = passed["MessageArgs"]
+        sensor = bmc.get(passed["OriginOfCondition"]["@odata.id"])
+        assert (name, units) == (sensor["Id"], sensor["ReadingUnits"])
+        assert float(limit) == sensor["Thresholds"]["UpperCritical"]["Reading"]
+        assert float(reading) >= float(limit)
+        plant.workload_remove("huge")
+        listener.wait_for("ReadingBelowUpperCriticalThreshold", 20)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-import schemas
+from bmc_ext.domain.thresholds import LEVELS, Level
+from bmc_ext.redfish import dcpi_messages
 
-DCPI = "Dcpi.1.0"
+DCPI = dcpi_messages.PREFIX
 RESOURCE = "ResourceEvent.1.4"
 SENSOR = "SensorEvent.1.0"
 REGISTRY_PREFIXES = ("Dcpi", "ResourceEvent", "SensorEvent")
@@ -36,6 +36,28 @@ class Template(NamedTuple):
     event_type: str
 
 
+def threshold_message(level: Level, begins: bool) -> str:
+    """The key in SensorEvent 1.0 of a reading that passes a limit, or comes back inside it."""
+    above = level.startswith("Upper") == begins
+    return f"Reading{'Above' if above else 'Below'}{level}Threshold"
+
+
+def _thresholds() -> Iterator[tuple[str, Template]]:
+    for level in LEVELS:
+        word = "upper" if level.startswith("Upper") else "lower"
+        kind = level.removeprefix("Upper").removeprefix("Lower").lower()
+        for begins in (True, False):
+            place = "above" if (word == "upper") == begins else "below"
+            now = "" if begins else "now "
+            text = f"Sensor '%1' reading of %2 (%3) is {now}{place} the %4 {word} {kind} threshold."
+            severity = (
+                ("Critical" if begins else "Warning")
+                if kind == "critical"
+                else ("Warning" if begins else "OK")
+            )
+            yield f"{SENSOR}.{threshold_message(level, begins)}", Template(text, severity, "Alert")
+
+
 # DMTF's registries ResourceEvent 1.4 and SensorEvent 1.0, in the words that their messages have.
 _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourceCreated": Template("The resource was created.", "OK", "ResourceAdded"),
@@ -58,6 +80,7 @@ _STANDARD: Mapping[str, Template] = {
         "The resource property %1 has cleared the warning threshold of value %2.", "OK", "Alert"
     ),
     f"{RESOURCE}.TestMessage": Template("Generated test message.", "OK", "Other"),
+    **dict(_thresholds()),
     f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Critical", "Alert"),
     f"{SENSOR}.SensorRestored": Template(
         "Sensor '%1' was repaired or restored to normal operation.", "OK", "Alert"
@@ -125,18 +148,10 @@ def without_version(message_id: str) -> str:
 
 
 @functools.cache
-def registry() -> dict[str, Any]:
-    """Our own message registry, as it is published."""
-    text = schemas.path("registries/Dcpi.1.0.0.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
-
-
-@functools.cache
 def _templates() -> Mapping[str, Template]:
     own = {
         f"{DCPI}.{key}": Template(entry["Message"], entry["MessageSeverity"], "Alert")
-        for key, entry in registry()["Messages"].items()
+        for key, entry in dcpi_messages.registry()["Messages"].items()
     }
     return {**_STANDARD, **own}
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from bmc_ext.config import PointRef
 from bmc_ext.domain.snapshot import TIME_LIMIT_S, Snapshot
+from bmc_ext.domain.thresholds import Level, beyond
+from bmc_ext.equipment import PointRef
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.confidence import camel
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.events.edges import Edges
-from bmc_ext.redfish.events.message import DCPI, RESOURCE, SENSOR, Happening, happening
+from bmc_ext.redfish.events.message import (
+    DCPI,
+    RESOURCE,
+    SENSOR,
+    Happening,
+    happening,
+    threshold_message,
+)
 from bmc_ext.redfish.events.power import of_logged
 from drivers.reading import Condition, Quality
 
@@ -39,8 +47,8 @@ _BAD = (Quality.STALE, Quality.COMM_ERROR, Quality.OUT_OF_RANGE)
 class Watch:
     """Tells of what happens without a client's doing, in a thread of its own.
 
-    Power events, lost and restored sensors and devices, conditions of sensors, the alarm of the
-    time, and changes of power of the host's systems.
+    Power events, lost and restored sensors and devices, limits that readings pass, conditions of
+    sensors, the alarm of the time, and changes of power of the host's systems.
     """
 
     def __init__(self, context: Context) -> None:
@@ -48,8 +56,15 @@ class Watch:
         self._sensors = Edges()
         self._devices = Edges()
         self._conditions = Edges(first_after_s=1.0)  # one is there or is not
+        self._limits = Edges(first_after_s=1.0)
+        self._beyond: dict[str, frozenset[Level]] = {}
         self._time = Edges(good_after_s=_CALM_S)
         self._texts: dict[tuple[str, str], tuple[Condition, str]] = {}
+        self._limited = {
+            name: sensor
+            for name, sensor in context.facility_sensors.items()
+            if any(sensor.limits.known())
+        }
         self._powered: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-watch", daemon=True)
@@ -72,6 +87,7 @@ class Watch:
         if snapshot is not None:
             self._follow_sensors(snapshot, now_s)
             self._follow_conditions(snapshot, now_s)
+            self._follow_limits(snapshot, now_s)
             self._follow_time(snapshot, now_s)
         if slowly:
             self._follow_devices(now_s)
@@ -108,6 +124,20 @@ class Watch:
             if key not in found and not self._conditions.is_bad(key):
                 del self._texts[key]
 
+    def _follow_limits(self, snapshot: Snapshot, now_s: float) -> None:
+        """An unknown value passes no limit and comes back over none."""
+        for name, sensor in self._limited.items():
+            value = sensor.value(snapshot).value
+            levels = beyond(sensor.limits, value, self._beyond.get(name, frozenset()))
+            self._beyond[name] = levels
+            for level, limit in sensor.limits.known():
+                turned = self._limits.follow((name, level), level in levels, now_s)
+                if turned is not None:
+                    shown = [sensor.quantity.shown(number) for number in (value, limit)]
+                    args = [name, shown[0], sensor.quantity.units, shown[1]]
+                    message_id = f"{SENSOR}.{threshold_message(level, turned)}"
+                    self._tell(self._of_sensor(message_id, args, name))
+
     def _follow_time(self, snapshot: Snapshot, now_s: float) -> None:
         turned = self._time.follow("time", snapshot.time_alarm is not None, now_s)
         if turned is None:
@@ -124,23 +154,23 @@ class Watch:
         )
 
     def _follow_devices(self, now_s: float) -> None:
-        devices: dict[str, list[tuple[str, PointRef]]] = {}
+        devices: dict[str, dict[str, PointRef]] = {}
         for sensor, point in self._context.device_sensors.points().items():
-            devices.setdefault(point.ref.device, []).append((sensor, point.ref))
+            devices.setdefault(point.ref.device, {})[sensor] = point.ref
         self._devices.forget_all_but(devices)
         for device, points in devices.items():
-            turned = self._devices.follow(device, self._is_lost(points), now_s)
+            turned = self._devices.follow(device, self._is_lost(points.values()), now_s)
             if turned is not None:
                 key = "DeviceLost" if turned else "DeviceRestored"
-                self._tell(self._of_sensor(f"{DCPI}.{key}", [device], points[0][0]))
+                self._tell(self._of_sensor(f"{DCPI}.{key}", [device], next(iter(points))))
 
-    def _is_lost(self, points: list[tuple[str, PointRef]]) -> bool:
+    def _is_lost(self, points: Iterable[PointRef]) -> bool:
         """Whether none of its points can be read; the first that can ends the search."""
         try:
             return all(
-                self._context.device_sensors.value(ref).quality
+                self._context.device_sensors.value(point).quality
                 in (Quality.COMM_ERROR, Quality.STALE)
-                for _, ref in points
+                for point in points
             )
         except KeyError:
             return False  # it was removed a moment ago
@@ -171,7 +201,7 @@ class Watch:
                     )
                 )
 
-    def _of_sensor(self, message_id: str, args: list[str], sensor: str) -> Happening:
+    def _of_sensor(self, message_id: str, args: Sequence[object], sensor: str) -> Happening:
         return happening(
             message_id,
             args,

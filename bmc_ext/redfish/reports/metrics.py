@@ -83,8 +83,7 @@ class Catalogue:
         found = self._devices.points().get(sensor)
         if found is None:
             raise ValueError(f"there is no sensor {sensor!r}")
-        read = _of_device(self._devices, found, name)
-        return Metric(metric_id, uri, read)
+        return Metric(metric_id, uri, _of_device(self._devices, found, name))
 
     def by_quantity(self) -> dict[Quantity, list[str]]:
         """The ids of all sensors by what they measure, where Redfish has a name for that."""
@@ -118,9 +117,6 @@ def _of_device(
 
 def _measured(quantity: Quantity, value: SensorValue, name: str, snapshot: Snapshot) -> Measured:
     """The text is the one that stands in the Sensor's JSON."""
-    if name == "Reading":
-        number = None if value.value is None else value.value * quantity.factor
-    else:
-        number = value.extras.get(name)
+    number = quantity.shown(value.value) if name == "Reading" else value.extras.get(name)
     at_s = snapshot.start_s if value.measured_at is None else value.measured_at
     return Measured(None if number is None else orjson.dumps(number).decode(), at_s)

@@ -39,6 +39,11 @@ _FILES = {
             {"PublicationUri": "https://redfish.dmtf.org/registries/ResourceEvent.1.4.0.json"},
         ),
         _File(
+            "SensorEvent",
+            "SensorEvent.1.0",
+            {"PublicationUri": "https://redfish.dmtf.org/registries/SensorEvent.1.0.0.json"},
+        ),
+        _File(
             "Privileges",
             "Privileges.1.5",
             {

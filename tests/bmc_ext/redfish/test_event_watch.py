@@ -9,10 +9,12 @@ import pytest
 
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.domain.thresholds import Limits
 from bmc_ext.redfish.events.edges import FIRST_GOOD_S, Edges
 from bmc_ext.redfish.events.message import Happening
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors
+from bmc_ext.redfish.sensor_values import HEAT, FacilitySensor, SensorValue
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from drivers.reading import Condition, Quality, Reading
 
@@ -58,6 +60,7 @@ class Parts(NamedTuple):
     snapshots: SnapshotStore
     device_sensors: DeviceSensors
     eventing: Any
+    facility_sensors: dict[str, FacilitySensor]
     host: Any = None
 
 
@@ -69,9 +72,17 @@ class Scene:
         self.meters = Meters()
         self.told: list[Happening] = []
         self.publish = self.told.append
-        self.parts = Parts(self.clock, SnapshotStore(), DeviceSensors(self.meters), self)
+        self.heat_w: float | None = 1000.0
+        limits = Limits(upper_critical=9000.0, upper_caution=5000.0, hysteresis=500.0)
+        heat = FacilitySensor("H", "Heat", HEAT, self.heat, limits=limits)
+        devices = DeviceSensors(self.meters)
+        self.parts = Parts(self.clock, SnapshotStore(), devices, self, {"H": heat})
         self.watch = Watch(self.parts)  # type: ignore[arg-type]
         self.window = 0
+
+    def heat(self, _: Snapshot) -> SensorValue:
+        """What the sensor with limits reads."""
+        return SensorValue(self.heat_w, Quality.OK)
 
     def run(
         self,
@@ -159,6 +170,25 @@ def test_the_time_alarm_is_told_and_cleared_after_a_calm(scene: Scene) -> None:
     assert scene.run(5, time_bound_s=2e-3) == ["ResourceWarningThresholdExceeded"]
     assert scene.run(9) == []
     assert scene.run(2) == ["ResourceWarningThresholdCleared"]
+
+
+def test_a_reading_that_passes_its_limits_is_told_in_its_own_unit(scene: Scene) -> None:
+    """Caution and critical one by one, back only beyond the hysteresis; unknown tells nothing."""
+    scene.heat_w = 6000.0
+    assert scene.run(3) == ["ReadingAboveUpperCautionThreshold"]
+    event = scene.told[-1]
+    assert event.args == ("H", "6", "kW", "5")
+    assert (event.severity, event.origin_type) == ("Warning", "Sensor")
+    assert event.text == "Sensor 'H' reading of 6 (kW) is above the 5 upper caution threshold."
+    scene.heat_w = 9500.0
+    assert scene.run(3) == ["ReadingAboveUpperCriticalThreshold"]
+    scene.heat_w = None
+    assert scene.run(3) == []
+    scene.heat_w = 4800.0
+    assert scene.run(3) == ["ReadingBelowUpperCriticalThreshold"]
+    scene.heat_w = 4400.0
+    assert scene.run(3) == ["ReadingBelowUpperCautionThreshold"]
+    assert scene.told[-1].severity == "OK"
 
 
 def test_what_is_gone_is_forgotten() -> None:

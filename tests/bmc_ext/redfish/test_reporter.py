@@ -17,7 +17,8 @@ from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.reports.definition import DefinitionStore, Entry, ReportDefinition
 from bmc_ext.redfish.reports.metrics import SENSORS, Catalogue
 from bmc_ext.redfish.reports.reporter import Reporter
-from bmc_ext.redfish.sensor_catalogue import POWER, DeviceSensors, FacilitySensor, SensorValue
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors
+from bmc_ext.redfish.sensor_values import POWER, FacilitySensor, SensorValue
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from drivers.reading import Quality
