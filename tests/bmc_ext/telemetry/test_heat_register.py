@@ -93,6 +93,7 @@ def test_an_unknown_heat_is_a_gap(
     assert after.counted_at == before.counted_at
     assert (snapshot.total_heat_w, snapshot.total_heat_uncertainty_w) == (None, None)
     assert snapshot.total_heat_energy.registers.invalid_windows == 7
+    assert snapshot.total_heat_energy.counted_at == after.counted_at
     collector.stop()
 
 
