@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORE := $(VENV)/.core
+CONFORMANCE := $(VENV)/.conformance
+CLIENTS := $(VENV)/clients
 SOURCES := $(shell find csrc -name '*.c' -o -name '*.h') csrc/build_core.py setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak lint unit package check-tools clean
+.PHONY: help run test bench soak conform clients lint unit package check-tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -15,7 +17,7 @@ help:  ## this list
 run: $(CORE)  ## start the mock BMC on https://127.0.0.1:8443 (user root, password dcpi-lab)
 	@exec $(BIN)/dcpi-bmc emulate $(ARGS)
 
-test: $(CORE) lint unit package  ## all that CI checks
+test: $(CONFORMANCE) lint unit package  ## all that CI checks
 	@echo "all checks passed"
 
 lint: $(CORE)  ## style, types, imports, C format (tables.h is generated)
@@ -33,6 +35,12 @@ package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty enviro
 bench: $(CORE)  ## the figures, side by side with peers
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+conform: $(CONFORMANCE)  ## DMTF's validators and interoperability profiles, whole (minutes)
+	@$(BIN)/python -m pytest -q tests/conformance/dmtf tests/conformance/dmtf/whole $(ARGS)
+
+clients: $(CORE) $(CLIENTS)/.installed  ## clients that people use, against the emulator
+	@DCPI_CLIENTS=$(CLIENTS)/bin $(BIN)/python -m pytest -q tests/clients $(ARGS)
+
 soak: $(CORE)  ## the long versions of the tests
 	@DCPI_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q tests/soak tests/csrc \
 		tests/drivers/waveforms/test_fuzz_readers.py $(ARGS)
@@ -46,6 +54,17 @@ $(VENV)/bin/python: | check-tools
 $(STAMP): pyproject.toml setup.py | $(VENV)/bin/python
 	@echo "installing dcpi-bmc and what its tests need (once; about a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77' -e '.[emulator,test]'
+	@touch $@
+
+$(CONFORMANCE): $(CORE)
+	@echo "installing DMTF's validators …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[conformance]'
+	@touch $@
+
+# An environment of their own: they ask for old versions of what we use, and for Ansible.
+$(CLIENTS)/.installed: tests/clients/requirements.txt
+	@echo "installing the clients (about two minutes) …" && $(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(CORE): $(SOURCES) $(STAMP)
