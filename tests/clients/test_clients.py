@@ -13,6 +13,7 @@ from e2e.emulator_client import PASSWORD, USER, Running, wait_for
 
 from emulator.plant.client import PlantControl
 
+CHASSIS = "15693887-7984-9484-3272-842188918912"
 _NEAR = 0.05
 """Meters err by 0.5 %, and the campus moves while a client is starting."""
 
@@ -114,6 +115,8 @@ def test_rf_raw_request_writes(clients: Clients) -> None:
         (("Systems", "-I", SYSTEM), "PowerState"),
         (("Systems", "-I", SYSTEM, "EthernetInterfaces"), "Members"),
         (("Chassis",), "Members"),
+        (("Chassis", "-I", "DCPI"), "Sensors"),
+        (("Chassis", "-I", CHASSIS, "Thermal"), "Temperatures"),
         (("Managers", "-F"), "FirmwareVersion"),
         (("AccountService",), "Accounts"),
         (("SessionService",), "Sessions"),
@@ -148,6 +151,16 @@ def test_redfishtool_tells_the_truth_and_writes(clients: Clients, plant: PlantCo
     assert (boot["BootSourceOverrideEnabled"], boot["BootSourceOverrideTarget"]) == ("Once", "Pxe")
     clients.tool(*one, "setIndicatorLed", "Blinking")
     assert clients.system()["IndicatorLED"] == "Blinking"
+
+
+def test_redfishtool_adds_an_account(clients: Clients) -> None:
+    """An account that it adds logs in, and does no longer once it is deleted."""
+    login = {"UserName": "tooluser", "Password": "Very-Long-Lab-Secret-8"}
+    sessions = "/redfish/v1/SessionService/Sessions"
+    clients.tool("AccountService", "adduser", *login.values(), "Operator")
+    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 201
+    clients.tool("AccountService", "deleteuser", login["UserName"])
+    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 401
 
 
 def test_sushy_drives_the_machine(clients: Clients) -> None:
