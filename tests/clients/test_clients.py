@@ -104,9 +104,11 @@ def test_rf_sys_inventory_names_the_chassis(clients: Clients) -> None:
 def test_rf_raw_request_writes(clients: Clients) -> None:
     """A PATCH that the script sends shows in the next GET."""
     uri = f"/redfish/v1/Systems/{SYSTEM}"
-    body = json.dumps({"Boot": {"BootSourceOverrideTarget": "Hdd"}})
+    before = clients.system()["Boot"]["BootSourceOverrideTarget"]
+    other = "Hdd" if before == "Pxe" else "Pxe"
+    body = json.dumps({"Boot": {"BootSourceOverrideTarget": other}})
     clients.utility("rf_raw_request", "--method", "PATCH", "--request", uri, "--body", body)
-    assert clients.system()["Boot"]["BootSourceOverrideTarget"] == "Hdd"
+    assert clients.system()["Boot"]["BootSourceOverrideTarget"] == other
 
 
 @pytest.mark.parametrize(
