@@ -49,6 +49,7 @@ def check_contents(wheel: Path) -> None:
         "schemas/config/config.schema.json",
         "schemas/config/example.yaml",
         "schemas/messages/workload_announcement.schema.json",
+        "schemas/profiles/DCPI.v1_0_0.json",
         "schemas/redfish/DcpiService_v1.xml",
         "drivers/check/check-report.schema.json",
         "drivers/check/page.css",

@@ -194,7 +194,7 @@ def test_a_facility_without_loops_has_no_thermal_equipment(site: Site) -> None:
         for part in ("", "/CDUs", "/CoolingLoops"):
             assert front.ask("GET", f"{ROOT}/ThermalEquipment{part}").status == 404
         assert _get(front, f"{ROOT}/PowerEquipment/RackPDUs/feed")["EquipmentType"] == "RackPDU"
-        assert front.ask("GET", f"{ROOT}/Chassis/DCPI/PowerSubsystem").status == 404
+        assert front.ask("GET", f"{ROOT}/Chassis/DCPI/PowerSubsystem/Batteries").status == 404
 
 
 def test_the_primary_side_knows_its_own_coolant(front: Served) -> None:

@@ -30,6 +30,7 @@ def boot_override_that_does_nothing(exchange: Exchange) -> None:
     if exchange.path.startswith("/redfish/v1/Systems/") and exchange.status == 200:
         body = json.loads(exchange.body)
         if "Boot" in body:
+            body["Boot"]["BootSourceOverrideEnabled"] = "Disabled"
             body["Boot"]["BootSourceOverrideTarget"] = "None"
             exchange.body = json.dumps(body).encode()
 
