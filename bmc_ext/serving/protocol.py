@@ -7,6 +7,8 @@ heads of any length and queues any number of requests behind one another.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +127,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read: it gets a while."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._limits.write_s, self.transport.abort)
+        self._write_timer = self.loop.call_later(self._limits.write_s, self._reset)
+
+    def _reset(self) -> None:
+        """Drop the connection with what the kernel still holds for it: megabytes, for minutes."""
+        line = self.transport.get_extra_info("socket")
+        if line is not None:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """The client reads again."""

@@ -277,8 +277,13 @@ def test_switches_hide_what_they_name(site: Site) -> None:
         detection = _get(front, f"{UNIT}/LeakDetection")
         assert "LeakDetectors" not in detection
         assert front.ask("GET", f"{UNIT}/LeakDetection/LeakDetectors").status == 404
+
+        def state() -> str | None:
+            group = _get(front, f"{UNIT}/LeakDetection")["LeakDetectorGroups"][0]
+            return group["Detectors"][0]["DetectorState"]
+
+        wait_for(lambda: state() == "Critical", 5, "the detector's point, which reads 1")
         detector = detection["LeakDetectorGroups"][0]["Detectors"][0]
-        assert detector["DetectorState"] == "Critical"  # its point reads 1
         found = _get(front, detector["DataSourceUri"])
         assert found["LeakDetectorType"] == "FloatSwitch"
 
