@@ -113,7 +113,8 @@ def carry_out(
     if not 0 <= value <= full_scale(loop, setting):
         kind = KINDS[setting]
         text = f"{value:g} is outside 0 to {full_scale(loop, setting):g} {kind.units}"
-        raise RedfishError(400, text, pointer, message="PropertyValueOutOfRange")
+        args = (f"{value:g}", pointer.lstrip("/"))
+        raise RedfishError(400, text, pointer, message="PropertyValueOutOfRange", args=args)
     command = CoolingCommand(0, loop.id, {setting: float(value)})
     (system,) = context.commands.cool([command], request.who, request.correlation_id)
     (outcome,) = system.settings
@@ -121,7 +122,7 @@ def carry_out(
         return outcome
     status = 503 if outcome.status == "comm_error" else 409
     reason = outcome.reason or outcome.status
-    raise RedfishError(status, reason, pointer, message="PropertyNotUpdated")
+    raise RedfishError(status, reason, pointer, message="GeneralError")
 
 
 def sensor_excerpt(context: Context, loop: LoopConfig, setting: str) -> dict[str, Any]:

@@ -248,6 +248,9 @@ def test_a_set_point_reaches_the_drives_register(site: Site, front: Served) -> N
     assert written == [("speed.reference", pytest.approx(75, abs=0.01))]
     assert _get(front, CONTROL)["SetPoint"] == pytest.approx(75, abs=0.01)
     assert front.ask("PATCH", CONTROL, b'{"SetPoint": NaN}').status == 400
+    error = front.ask("PATCH", CONTROL, {"SetPoint": 170}).body["error"]
+    assert error["code"].endswith(".PropertyValueOutOfRange")
+    assert error["@Message.ExtendedInfo"][0]["MessageArgs"] == ["170", "SetPoint"]
     assert front.audit("thermal.control.planned")[-1]["systems"][0]["speed_percent"] == 75
     assert front.ask("PATCH", f"{UNIT}/Pumps/1", {"SpeedControlPercent": 50}).status == 400
     assert len(written) == 1
