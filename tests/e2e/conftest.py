@@ -12,12 +12,17 @@ from e2e.emulator_client import Running, emulator, wait_for
 def bmc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A mock BMC whose first good window has come."""
     with emulator(tmp_path_factory.mktemp("bmc") / "state") as it:
-        path = "/redfish/v1/dcpi/power/realtime"
-        wait_for(
-            lambda: (a := it.ask("GET", path)).status == 200 and a.body["Quality"] == "ok",
-            10,
-            "power/realtime with quality ok",
-        )
-        path = "/redfish/v1/dcpi/thermal/status"
-        wait_for(lambda: it.get(path)["Quality"] == "ok", 10, "thermal/status with quality ok")
+        settle(it)
         yield it
+
+
+def settle(it: Running) -> None:
+    """Wait until power and coolant are known."""
+    path = "/redfish/v1/dcpi/power/realtime"
+    wait_for(
+        lambda: (a := it.ask("GET", path)).status == 200 and a.body["Quality"] == "ok",
+        10,
+        "power/realtime with quality ok",
+    )
+    path = "/redfish/v1/dcpi/thermal/status"
+    wait_for(lambda: it.get(path)["Quality"] == "ok", 10, "thermal/status with quality ok")

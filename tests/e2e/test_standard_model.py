@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.emulator_client import Running, wait_for
+from e2e.conftest import settle
+from e2e.emulator_client import Running, emulator, wait_for
 
 from emulator.plant.client import PlantControl
 
@@ -17,6 +18,14 @@ SECONDARY = f"{CDU}/SecondaryCoolantConnectors/1"
 LOOP = "liquid_cooling_loop_a"
 CONTROLS = f"{ROOT}/Chassis/DCPI/Controls"
 SPEED, FLOW = f"{CONTROLS}/Loop_{LOOP}_PumpSpeed", f"{CONTROLS}/Loop_{LOOP}_Flow"
+
+
+@pytest.fixture(scope="module")
+def bmc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A mock BMC of its own: other tests' workloads heat the loops whose pumps are set here."""
+    with emulator(tmp_path_factory.mktemp("model") / "state") as it:
+        settle(it)
+        yield it
 
 
 @pytest.fixture(scope="module")
