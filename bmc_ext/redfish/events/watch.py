@@ -22,6 +22,7 @@ from bmc_ext.redfish.events.message import (
     threshold_message,
 )
 from bmc_ext.redfish.events.power import of_logged
+from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
 _LOG = logging.getLogger(__name__)
@@ -71,11 +72,12 @@ class Watch:
 
     def start(self) -> None:
         """Begin to look."""
-        self._context.events.log.observe(lambda logged: self._tell(of_logged(logged)))
+        self._context.events.log.observe(self._tell_logged)
         self._thread.start()
 
     def stop(self) -> None:
         """End."""
+        self._context.events.log.unobserve(self._tell_logged)
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -212,6 +214,9 @@ class Watch:
 
     def _now_s(self) -> float:
         return self._context.clock.unix_ns() / 1e9
+
+    def _tell_logged(self, logged: LoggedEvent) -> None:
+        self._tell(of_logged(logged))
 
     def _tell(self, event: Happening) -> None:
         self._context.eventing.publish(event)
