@@ -39,6 +39,7 @@ from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
+from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
@@ -224,6 +225,7 @@ class Service:
             Authenticator(self.accounts, self.sessions, self.access, passwords),
             PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),
+            Health(self.snapshots, self.clock),
             requests=requests,
             passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,

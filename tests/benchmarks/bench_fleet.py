@@ -73,7 +73,7 @@ def measure(count: int, seconds: float) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         with emulator(Path(folder) / "state", "--count", count) as bmc:
-            ports = [bmc.port, *rest_of_ports(bmc, count)]
+            ports = [bmc.port, *bmc.more_ports(count - 1)]
             all_ready_s = time.monotonic() - began
             start_processor_s = processor_s(bmc.process.pid)
             for port in ports:
@@ -87,17 +87,6 @@ def measure(count: int, seconds: float) -> Cost:
             idle = (processor_s(bmc.process.pid) - before_s) / (time.monotonic() - at)
             pss_mb, uss_mb = memory_mb(bmc.process.pid)
     return Cost(count, all_ready_s, start_processor_s, pss_mb, uss_mb, 100 * idle)
-
-
-def rest_of_ports(bmc: Running, count: int) -> list[int]:
-    """The ports in the table after its first line, which told the first."""
-    assert bmc.process.stdout is not None
-    ports: list[int] = []
-    while len(ports) < count - 1:
-        found = re.search(r"https://\S+?:(\d+)", bmc.process.stdout.readline())
-        if found:
-            ports.append(int(found[1]))
-    return ports
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
