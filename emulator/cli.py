@@ -51,6 +51,11 @@ from emulator.shifted_clock import ShiftedClock
     help="Begin at this time (2028-02-29T23:59:00Z) instead of now; passwords, sessions, "
     "certificates and the audit log keep the real one.",
 )
+@click.option(
+    "--libvirt-uri",
+    metavar="URI",
+    help="Show libvirt's domains as the systems (qemu:///system) instead of a made-up one.",
+)
 def emulate(
     facility: str,
     count: int,
@@ -59,6 +64,7 @@ def emulate(
     seed: int,
     legacy: bool,
     clock: str | None,
+    libvirt_uri: str | None,
 ) -> None:
     """Run the mock BMC: a simulated campus on real protocols behind a Redfish service.
 
@@ -70,6 +76,8 @@ def emulate(
     path = state_dir or default_state_path() / "emulator"
     if port and port + count - 1 > 65535:
         raise click.UsageError(f"--port {port}: {count} ports from there end above 65535")
+    if libvirt_uri and count > 1:
+        raise click.UsageError("--libvirt-uri: the same domains cannot belong to several BMCs")
     time_of_day = _clock(clock)
     try:
         shown = load_facility(facility).facility.name
@@ -81,7 +89,7 @@ def emulate(
         facility, seed=seed, state_dir=state.path / "plant", ahead_ns=time_of_day.ahead_ns
     ) as plant:
         plant.watch(lambda status: _mourn(console, status))
-        lab = Lab(plant, state, time_of_day, port=port, legacy=legacy)
+        lab = Lab(plant, state, time_of_day, port=port, legacy=legacy, libvirt_uri=libvirt_uri)
         if count == 1:
             lab.serve_one(lambda _, bound: _announce(console, shown, bound))
         else:

@@ -30,7 +30,8 @@ class Lab:
 
     BMC number n of several listens on `port` + n - 1 (on any where `port` is 0) and keeps its
     accounts, certificate, machines and books in the folder n of the state directory. They share
-    the campus, its devices and all that is measured of it.
+    the campus, its devices and all that is measured of it. libvirt's domains at `libvirt_uri` are
+    the machines of the only BMC.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Lab:
         *,
         port: int,
         legacy: bool,
+        libvirt_uri: str | None = None,
     ) -> None:
         self._plant = plant
         self._state = state
         self._clock = clock
         self._port = port
         self._legacy = legacy
+        self._libvirt_uri = libvirt_uri
 
     def serve_one(self, on_ready: Callable[[Config, int], None]) -> None:
         """The only BMC; the state directory is its own."""
@@ -90,6 +93,7 @@ class Lab:
             chassis=[chassis],
             legacy=self._legacy,
             clock=self._clock,
+            libvirt_uri=self._libvirt_uri,
         )
         host.warm_up()
         return host

@@ -18,6 +18,7 @@ from bmc_ext.redfish.host import HostError
 
 ROOT: Final = "/redfish/v1/"
 COLLECTIONS: Final = ("Systems", "Chassis", "Managers")
+MEDIA_ROUTES: Final = ("media", "insert media", "eject media")
 
 RESET_TYPES: Final = (
     "On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "ForceOn"
