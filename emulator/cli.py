@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -16,8 +17,6 @@ from rich.table import Table
 from bmc_ext.clock import parse_iso8601
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.state import StateDirectory, default_state_path
-from emulator.lab import MAX_COUNT, Lab
-from emulator.mock_bmc import PASSWORD, USER, MockBmc
 from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError, PlantError
 from emulator.plant.facility import load_facility
@@ -25,12 +24,21 @@ from emulator.plant.socket_path import control_socket
 from emulator.plant_process import PlantProcess
 from emulator.shifted_clock import ShiftedClock
 
+if TYPE_CHECKING:
+    from emulator.mock_bmc import MockBmc
+
+USER = "root"
+PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
+
+_LATEST_S = 7_258_118_400.0  # 2200-01-01: times of samples are 64-bit nanoseconds
+_MAX_COUNT = 100  # beyond it the BMCs' ticks alone take most of a core
+
 
 @click.command()
 @click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
 @click.option(
     "--count",
-    type=click.IntRange(1, MAX_COUNT),
+    type=click.IntRange(1, _MAX_COUNT),
     default=1,
     show_default=True,
     help="So many BMCs, each with its own accounts, machines and certificate, over one campus.",
@@ -88,8 +96,19 @@ def emulate(
     with PlantProcess(
         facility, seed=seed, state_dir=state.path / "plant", ahead_ns=time_of_day.ahead_ns
     ) as plant:
+        # Only now: it takes as long to import as the plant takes to start.
+        from emulator.lab import Lab
+
         plant.watch(lambda status: _mourn(console, status))
-        lab = Lab(plant, state, time_of_day, port=port, legacy=legacy, libvirt_uri=libvirt_uri)
+        lab = Lab(
+            plant,
+            state,
+            time_of_day,
+            port=port,
+            legacy=legacy,
+            login=(USER, PASSWORD),
+            libvirt_uri=libvirt_uri,
+        )
         if count == 1:
             lab.serve_one(lambda _, bound: _announce(console, shown, bound))
         else:
@@ -100,11 +119,14 @@ def _clock(text: str | None) -> ShiftedClock:
     if text is None:
         return ShiftedClock(0)
     try:
-        return ShiftedClock(round(parse_iso8601(text) * 1e9) - time.time_ns())
+        begin_s = parse_iso8601(text)
     except ValueError as error:
         raise click.UsageError(
             f"--clock {text}: not a date and time with its UTC offset, as 2028-02-29T23:59:00Z"
         ) from error
+    if not 0 <= begin_s < _LATEST_S:
+        raise click.UsageError(f"--clock {text}: only the years 1970 to 2199 can be shown")
+    return ShiftedClock(round(begin_s * 1e9) - time.time_ns())
 
 
 class _Roll:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 from bmc_ext.config import Config, parse_config
 from bmc_ext.measuring import Measuring
@@ -21,9 +20,6 @@ from emulator.plant_process import PlantProcess
 from emulator.shifted_clock import ShiftedClock
 from emulator.workloads import PlantWorkloads
 
-MAX_COUNT: Final = 100
-"""BMCs in one process: beyond it their ticks alone fill a core."""
-
 
 class Lab:
     """Serves mock BMCs over a plant that has begun to start.
@@ -31,7 +27,7 @@ class Lab:
     BMC number n of several listens on `port` + n - 1 (on any where `port` is 0) and keeps its
     accounts, certificate, machines and books in the folder n of the state directory. They share
     the campus, its devices and all that is measured of it. libvirt's domains at `libvirt_uri` are
-    the machines of the only BMC.
+    the machines of the only BMC. `login` is the name and password of each one's administrator.
     """
 
     def __init__(
@@ -42,6 +38,7 @@ class Lab:
         *,
         port: int,
         legacy: bool,
+        login: tuple[str, str],
         libvirt_uri: str | None = None,
     ) -> None:
         self._plant = plant
@@ -49,6 +46,7 @@ class Lab:
         self._clock = clock
         self._port = port
         self._legacy = legacy
+        self._login = login
         self._libvirt_uri = libvirt_uri
 
     def serve_one(self, on_ready: Callable[[Config, int], None]) -> None:
@@ -56,9 +54,11 @@ class Lab:
         host = self._host(1, self._state.path)  # while the plant starts
         config = self._config()
         sink = PlantWorkloads(self._control())
-        MockBmc(
+        bmc = MockBmc(
             config, self._state, host, sink, clock=self._clock, timekeeper=self._timekeeper()
-        ).serve(on_ready)
+        )
+        bmc.add_administrator(*self._login)
+        bmc.serve(on_ready)
 
     def serve_many(self, count: int, on_ready: Callable[[int, MockBmc, int], None]) -> None:
         """So many BMCs; `on_ready` is told number, BMC and port of each, in its thread."""
@@ -83,7 +83,9 @@ class Lab:
             )
             host = self._host(number, state.path)
             sink = PlantWorkloads(control, prefix=f"{number}-")
-            yield MockBmc(own, state, host, sink, clock=self._clock, measuring=measuring)
+            bmc = MockBmc(own, state, host, sink, clock=self._clock, measuring=measuring)
+            bmc.add_administrator(*self._login)
+            yield bmc
 
     def _host(self, number: int, directory: Path) -> SushyHost:
         system, chassis = numbered_machines(number)

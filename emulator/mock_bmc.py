@@ -13,9 +13,6 @@ from bmc_ext.timekeeping import Timekeeper
 from emulator.host import SushyHost
 from emulator.workloads import PlantWorkloads
 
-USER = "root"
-PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
-
 
 class MockBmc:
     """A BMC that serves, and begins anew when a client resets its manager, until it is ended.
@@ -41,12 +38,15 @@ class MockBmc:
         self._measuring = measuring
         self._is_ended = False
         self._service = self._build(config, state)
-        self._service.accounts.ensure(USER, PASSWORD, "Administrator")
 
     @property
     def uuid(self) -> str:
         """That of its service root."""
         return self._service.context.uuid
+
+    def add_administrator(self, username: str, password: str) -> None:
+        """Make the account where it is missing."""
+        self._service.accounts.ensure(username, password, "Administrator")
 
     def serve(self, on_ready: Callable[[Config, int], None]) -> None:
         """Answer requests until `end`, in the main thread until SIGINT or SIGTERM as well.
