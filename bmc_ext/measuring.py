@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config, WaveformConfig
@@ -33,22 +34,45 @@ from drivers.waveforms.stream import StreamSource
 _LOG = logging.getLogger(__name__)
 
 
+class Instruments(NamedTuple):
+    """The devices of a configuration: who asks them, and what they say after calibration."""
+
+    engine: Engine
+    devices: CalibratedEngine
+
+
+def instruments_of(config: Config, clock: Clock) -> Instruments:
+    """Not asked yet; ConfigurationError names a certificate's file or a sensor."""
+    engine = Engine(
+        config.devices, profile_dirs=config.profile_dirs, wall=lambda: clock.unix_ns() / 1e9
+    )
+    folder = config.calibration_dir
+    devices = CalibratedEngine(engine, {} if folder is None else load_calibrations(folder), clock)
+    devices.check_sources(
+        source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
+    )
+    return Instruments(engine, devices)
+
+
 class Measuring:
     """The devices, feeds and loops of one configuration; several services may show one of these.
 
-    Its history is kept in `state`, which stays its owner's. ConfigurationError for what cannot be
-    measured, StateError where the history cannot be opened.
+    Its history is kept in `state`, which stays its owner's. ConfigurationError for a source that
+    cannot be read, StateError where the history cannot be opened.
     """
 
     def __init__(
-        self, config: Config, state: StateDirectory, clock: Clock, timekeeper: Timekeeper
+        self,
+        config: Config,
+        instruments: Instruments,
+        state: StateDirectory,
+        clock: Clock,
+        timekeeper: Timekeeper,
     ) -> None:
-        self.engine = Engine(
-            config.devices, profile_dirs=config.profile_dirs, wall=lambda: clock.unix_ns() / 1e9
-        )
-        self.devices = _calibrated(config, self.engine, clock)
+        self.instruments = instruments
         self.timekeeper = timekeeper
-        self.collector = Collector(config, self.devices, state, clock, time_bound=timekeeper)
+        devices = instruments.devices
+        self.collector = Collector(config, devices, state, clock, time_bound=timekeeper)
         self.events = PowerEvents(config, state, clock)
         self.peaks = PowerPeaks()
         self.collector.store.subscribe(self.peaks.take)
@@ -75,13 +99,13 @@ class Measuring:
             for feed in config.feeds
             for source in feed.sources
             if source.waveform is not None
-            for calibration in (self.devices.channels(source.id),)
+            for calibration in (devices.channels(source.id),)
         ]
 
     def start(self) -> None:
         """Begin to ask the devices and to take samples."""
         self.timekeeper.start()
-        self.engine.start()
+        self.instruments.engine.start()
         self.collector.start()
         for sampler in self.samplers:
             sampler.start()
@@ -92,22 +116,12 @@ class Measuring:
             sampler.stop()
         self.events.close()
         self.collector.stop()
-        self.engine.stop()
+        self.instruments.engine.stop()
         self.timekeeper.stop()
 
     def _accept(self, window: Window) -> None:
         self.events.note(window)
         self.collector.accept(window)
-
-
-def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngine:
-    """The devices through their certificates; ConfigurationError names a file or a sensor."""
-    folder = config.calibration_dir
-    devices = CalibratedEngine(engine, {} if folder is None else load_calibrations(folder), clock)
-    devices.check_sources(
-        source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
-    )
-    return devices
 
 
 def _source(source_id: str, waveform: WaveformConfig, clock: Clock) -> WaveformSource:

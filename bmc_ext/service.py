@@ -15,7 +15,7 @@ from bmc_ext.config import Config, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
-from bmc_ext.measuring import Measuring
+from bmc_ext.measuring import Measuring, instruments_of
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
@@ -80,14 +80,15 @@ class Service:
         self.config = config
         self.clock = clock or SystemClock()
         self.lifecycle = Lifecycle(self.clock)
+        instruments = measuring.instruments if measuring else instruments_of(config, self.clock)
+        device_sensors = _checked(config, instruments.devices)
+        sensors = facility_sensors(config)
         self.state = state or StateDirectory(config.state_dir)
         self._measures_itself = measuring is None
         self.measuring = measuring or Measuring(
-            config, self.state, self.clock, timekeeper or Timekeeper(self.clock)
+            config, instruments, self.state, self.clock, timekeeper or Timekeeper(self.clock)
         )
         self.snapshots = self.measuring.collector.store
-        device_sensors = _checked(config, self.measuring.devices)
-        sensors = facility_sensors(config)
         real = SystemClock()
         self.accounts = Accounts(
             self.state, clock=real, lockout=LockoutRule(config.listen.lockout_threshold)
@@ -106,7 +107,7 @@ class Service:
             state=self.state,
             audit=self.audit,
             snapshots=self.snapshots,
-            engine=self.measuring.devices,
+            engine=instruments.devices,
             sink=sink,
         )
         self.eventing = Eventing(config.events, self.state, self.clock)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bmc_ext.config import Config, parse_config
-from bmc_ext.measuring import Measuring
+from bmc_ext.measuring import Measuring, instruments_of
 from bmc_ext.serving.server import allow_descriptors
 from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import TimeBound, Timekeeper
@@ -64,7 +64,8 @@ class Lab:
         """So many BMCs; `on_ready` is told number, BMC and port of each, in its thread."""
         allow_descriptors(count)
         config = self._config()
-        measuring = Measuring(config, self._state, self._clock, self._timekeeper())
+        instruments = instruments_of(config, self._clock)
+        measuring = Measuring(config, instruments, self._state, self._clock, self._timekeeper())
         measuring.start()
         try:
             Fleet().serve(self._numbered(count, config, measuring), on_ready)

@@ -265,6 +265,8 @@ class SushyHost:
             return
         if route.name == "system":
             self._set_system(path, ids["Systems"], body)
+        elif route.name == "chassis":
+            self._ask(method, path, _indicator(body))
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
         else:
@@ -319,7 +321,7 @@ class SushyHost:
 
 
 def _indicator(body: dict[str, Any]) -> dict[str, Any]:
-    """What a change of a system says of its lamp, in the one word that sushy-tools knows."""
+    """What a change says of the lamp, in the one word that sushy-tools knows."""
     if "LocationIndicatorActive" in body:
         return {"IndicatorLED": "Blinking" if body["LocationIndicatorActive"] else "Off"}
     return {"IndicatorLED": body["IndicatorLED"]} if "IndicatorLED" in body else {}
