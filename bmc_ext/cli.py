@@ -23,6 +23,7 @@ from drivers.errors import (
 _OWN = {
     "analyze": "bmc_ext.commands.analyze:analyze",
     "audit": "bmc_ext.commands.audit:audit",
+    "probe": "bmc_ext.commands.probe:probe",
     "serve": "bmc_ext.commands.serve:serve",
     "watch": "bmc_ext.commands.watch:watch",
     "workload": "bmc_ext.commands.workload:workload",

@@ -22,14 +22,23 @@ class Lifecycle:
         self.port: int | None = None
         self.restarting = False
         self._end: Callable[[bool], None] | None = None
+        self._ending = False
 
     def serve_until(self, end: Callable[[bool], None]) -> None:
         """Name who ends serving; it is told whether open connections are cut off at once."""
         self._end = end
+        if self._ending:
+            end(False)
+
+    def end(self) -> None:
+        """End serving soon, or as soon as it begins; nothing begins anew."""
+        self._ending = True
+        if self._end is not None:
+            self._end(False)
 
     def restart(self, *, forced: bool) -> bool:
         """End serving soon and begin anew with what is on disk; False where nothing is served."""
-        if self._end is None:
+        if self._end is None or self._ending:
             return False
         self.restarting = True
         if forced:

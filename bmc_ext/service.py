@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, WaveformConfig, equipment_points
+from bmc_ext.config import Config, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
-from bmc_ext.errors import ConfigurationError
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
+from bmc_ext.measuring import Measuring, instruments_of
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
@@ -30,13 +30,7 @@ from bmc_ext.redfish.reports.definition import DefinitionStore
 from bmc_ext.redfish.reports.metrics import Catalogue
 from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.resources import all_resources
-from bmc_ext.redfish.sensor_catalogue import DeviceSensors, facility_sensors
-from bmc_ext.sampling.calibration_files import load_calibrations
-from bmc_ext.sampling.corrected_blocks import corrected
-from bmc_ext.sampling.cycles import CycleObserver
-from bmc_ext.sampling.sampled_values_source import SampledValuesSource
-from bmc_ext.sampling.sampler import Sampler, Window
-from bmc_ext.sampling.shared_reader import SharedReader
+from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, facility_sensors
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lockout import LockoutRule
@@ -45,6 +39,7 @@ from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
+from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.server import bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
@@ -52,21 +47,7 @@ from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import ReplaceableCertificate
 from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
-from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
-from bmc_ext.telemetry.collector import Collector
-from bmc_ext.telemetry.peaks import PowerPeaks
-from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
-from drivers.engine import Engine
-from drivers.errors import LayoutError, RecordingError
-from drivers.waveforms.block import WaveformSource
-from drivers.waveforms.csv_file import TableFormat
-from drivers.waveforms.iio import IioSource
-from drivers.waveforms.packed_source import packed_source
-from drivers.waveforms.recording_file import read_recording
-from drivers.waveforms.replay import RecordingReplay
-from drivers.waveforms.sampled_values_socket import SampledValuesSocket
-from drivers.waveforms.stream import StreamSource
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
@@ -77,7 +58,11 @@ _LOGIN_THREADS = 2  # as many argon2 runs as Accounts lets through at once
 
 
 class Service:
-    """One BMC extension over one configuration; owns its state directory while it lives."""
+    """One BMC extension over one configuration; owns its state directory while it lives.
+
+    It measures itself unless it is given a `measuring` to show, which then outlives it. `clock` and
+    `timekeeper` are for what is measured, controlled and told; security keeps the machine's time.
+    """
 
     def __init__(
         self,
@@ -88,89 +73,64 @@ class Service:
         host_name: HostName | None = None,
         sink: WorkloadSink | None = None,
         clock: Clock | None = None,
+        timekeeper: Timekeeper | None = None,
         state: StateDirectory | None = None,
+        measuring: Measuring | None = None,
     ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
         self.lifecycle = Lifecycle(self.clock)
-        self.engine = Engine(config.devices, profile_dirs=config.profile_dirs)
-        self.devices = _calibrated(config, self.engine, self.clock)
-        device_sensors = _checked(config, self.devices)
+        instruments = measuring.instruments if measuring else instruments_of(config, self.clock)
+        device_sensors = _checked(config, instruments.devices)
         sensors = facility_sensors(config)
         self.state = state or StateDirectory(config.state_dir)
+        self._measures_itself = measuring is None
+        self.measuring = measuring or Measuring(
+            config, instruments, self.state, self.clock, timekeeper or Timekeeper(self.clock)
+        )
+        self.snapshots = self.measuring.collector.store
+        real = SystemClock()
         self.accounts = Accounts(
-            self.state, clock=self.clock, lockout=LockoutRule(config.listen.lockout_threshold)
+            self.state, clock=real, lockout=LockoutRule(config.listen.lockout_threshold)
         )
         self.sessions = Sessions(
-            config.listen.session_timeout_s, self.clock, is_current=self.accounts.is_current
+            config.listen.session_timeout_s, real, is_current=self.accounts.is_current
         )
         self.accounts.observe(self.sessions.close_of)
-        self.audit = AuditLog(config.state_dir / "audit", clock=self.clock)
-        self.access = AccessAudit(self.audit, self.clock)
-        self.certificate = _certificate(config, self.clock)
+        self.audit = AuditLog(config.state_dir / "audit", clock=real)
+        self.access = AccessAudit(self.audit, real)
+        self.certificate = _certificate(config, real)
         self.tasks = Tasks(self.clock)
-        self.timekeeper = Timekeeper(self.clock)
-        self.collector = Collector(
-            config, self.devices, self.state, self.clock, time_bound=self.timekeeper
-        )
-        self.events = PowerEvents(config, self.state, self.clock)
-        reader = SharedReader()
-        self.samplers = [
-            Sampler(
-                source.id,
-                _source(source.id, source.waveform),
-                self._accept,
-                nominal_hz=feed.nominal_hz,
-                clock=self.clock,
-                calibration=calibration,
-                reader=reader,
-                observers=[
-                    *corrected(self.events.observers(source.id), calibration),
-                    CycleObserver(
-                        source.id,
-                        self.collector.cycles_of(source.id).take,
-                        nominal_hz=feed.nominal_hz,
-                        calibration=calibration,
-                    ),
-                ],
-            )
-            for feed in config.feeds
-            for source in feed.sources
-            if source.waveform is not None
-            for calibration in (self.devices.channels(source.id),)
-        ]
         self.commands = Commands(
             config=config,
             clock=self.clock,
             state=self.state,
             audit=self.audit,
-            snapshots=self.collector.store,
-            engine=self.devices,
+            snapshots=self.snapshots,
+            engine=instruments.devices,
             sink=sink,
         )
         self.eventing = Eventing(config.events, self.state, self.clock)
         self.reporter = Reporter(
             DefinitionStore(self.state),
             Catalogue(sensors, device_sensors),
-            self.collector.store,
+            self.snapshots,
             self.eventing,
         )
         self.registry = all_resources()
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
-        peaks = PowerPeaks()
-        self.collector.store.subscribe(peaks.take)
         self.context = Context(
             config=config,
             clock=self.clock,
             uuid=identity,
             types=(*self.registry.types, *(() if host is None else host.types)),
-            snapshots=self.collector.store,
-            history=self.collector.history,
-            events=self.events,
+            snapshots=self.snapshots,
+            history=self.measuring.collector.history,
+            events=self.measuring.events,
             eventing=self.eventing,
             reporter=self.reporter,
-            windows=self.collector.windows,
+            windows=self.measuring.collector.windows,
             commands=self.commands,
             accounts=self.accounts,
             sessions=self.sessions,
@@ -187,7 +147,7 @@ class Service:
             ),
             facility_sensors=sensors,
             device_sensors=device_sensors,
-            peaks=peaks,
+            peaks=self.measuring.peaks,
             feed_places={feed.id: place for place, feed in enumerate(config.feeds)},
             loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
@@ -199,11 +159,8 @@ class Service:
     def start(self) -> None:
         """Start measuring and controlling."""
         self.eventing.start()
-        self.timekeeper.start()
-        self.engine.start()
-        self.collector.start()
-        for sampler in self.samplers:
-            sampler.start()
+        if self._measures_itself:
+            self.measuring.start()
         self._ticker.start()
         if self.discovery is not None:
             self.discovery.start()
@@ -218,12 +175,8 @@ class Service:
         self._ticker.join()
         self.watch.stop()
         self.reporter.stop()
-        for sampler in self.samplers:
-            sampler.stop()
-        self.events.close()
-        self.collector.stop()
-        self.engine.stop()
-        self.timekeeper.stop()
+        if self._measures_itself:
+            self.measuring.stop()
         self.tasks.close()
         self.commands.close()
         self.eventing.stop()
@@ -271,16 +224,13 @@ class Service:
             dispatcher,
             create_app(dispatcher),
             Authenticator(self.accounts, self.sessions, self.access, passwords),
-            PowerStream(self.collector.store, self.config.facility.id, self.clock),
+            PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),
+            Health(self.snapshots, self.clock),
             requests=requests,
             passwords=passwords,
             max_body_bytes=self.config.listen.max_body_bytes,
         )
-
-    def _accept(self, window: Window) -> None:
-        self.events.note(window)
-        self.collector.accept(window)
 
     def _tick(self) -> None:
         """Let workloads and grid events begin and end at their time."""
@@ -313,66 +263,12 @@ def _certificate(config: Config, clock: Clock) -> ServedCertificate:
     return ServedCertificate(config.state_dir / "tls", [listen.host], clock, configured)
 
 
-def _calibrated(config: Config, engine: Engine, clock: Clock) -> CalibratedEngine:
-    """The devices through their certificates; ConfigurationError names a file or a sensor."""
-    folder = config.calibration_dir
-    devices = CalibratedEngine(engine, {} if folder is None else load_calibrations(folder), clock)
-    devices.check_sources(
-        source.id for feed in config.feeds for source in feed.sources if source.waveform is not None
-    )
-    return devices
-
-
-def _checked(config: Config, devices: CalibratedEngine) -> DeviceSensors:
+def _checked(config: Config, devices: Devices) -> DeviceSensors:
     """The devices' sensors; ConfigurationError where cooling or distribution point nowhere."""
     sensors = DeviceSensors(devices)
     sensors.check(equipment_points(config))
     check_fluids(config)
     return sensors
-
-
-def _source(source_id: str, waveform: WaveformConfig) -> WaveformSource:
-    """The source; ConfigurationError names it and what cannot be."""
-    try:
-        return _source_of(waveform)
-    except (LayoutError, RecordingError) as error:
-        raise ConfigurationError(f"feed {source_id}: {error}") from error
-
-
-def _source_of(waveform: WaveformConfig) -> WaveformSource:
-    if waveform.type == "stream":
-        return StreamSource(waveform.host, waveform.port)
-    if waveform.type == "iio":
-        return IioSource(
-            waveform.path,
-            waveform.channels or {},
-            data=waveform.data,
-            gains=waveform.gains,
-            rate_hz=waveform.rate_hz,
-            timestamp=waveform.timestamp,
-        )
-    if waveform.type == "frames":
-        return packed_source(
-            waveform.path,
-            waveform.format,
-            waveform.order,
-            waveform.gains or {},
-            waveform.rate_hz or 0.0,
-            loop=waveform.loop,
-        )
-    if waveform.sampled_values is not None:
-        wanted = waveform.sampled_values
-        frames = SampledValuesSocket(waveform.interface, appid=wanted.appid)
-        return SampledValuesSource(frames, wanted)
-    return _replay(waveform)
-
-
-def _replay(waveform: WaveformConfig) -> RecordingReplay:
-    table = TableFormat(waveform.rate_hz, waveform.delimiter, waveform.decimal)
-    recording = read_recording(waveform.path, waveform.channels, table=table)
-    for note in recording.notes:
-        _LOG.warning("%s: %s", waveform.path, note)
-    return RecordingReplay(recording, loop=waveform.loop)
 
 
 def _identity(state_dir: Path) -> str:

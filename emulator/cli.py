@@ -3,73 +3,157 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.clock import parse_iso8601
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.service import Service, on_same_port
 from bmc_ext.state import StateDirectory, default_state_path
-from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError, PlantError
 from emulator.plant.facility import load_facility
 from emulator.plant.socket_path import control_socket
 from emulator.plant_process import PlantProcess
-from emulator.workloads import PlantWorkloads
+from emulator.shifted_clock import ShiftedClock
+
+if TYPE_CHECKING:
+    from emulator.mock_bmc import MockBmc
 
 USER = "root"
 PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
 
+_LATEST_S = 7_258_118_400.0  # 2200-01-01: times of samples are 64-bit nanoseconds
+_MAX_COUNT = 100  # beyond it the BMCs' ticks alone take most of a core
+
 
 @click.command()
 @click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
+@click.option(
+    "--count",
+    type=click.IntRange(1, _MAX_COUNT),
+    default=1,
+    show_default=True,
+    help="So many BMCs, each with its own accounts, machines and certificate, over one campus.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="Of the first BMC; the next ones follow. 0 picks free ones.",
+)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The plant's own constants.")
 @click.option("--legacy/--no-legacy", default=True, help="Serve what Redfish has deprecated, too.")
-def emulate(facility: str, port: int, state_dir: Path | None, seed: int, legacy: bool) -> None:
-    """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
+@click.option(
+    "--clock",
+    metavar="TIME",
+    help="Begin at this time (2028-02-29T23:59:00Z) instead of now; passwords, sessions, "
+    "certificates and the audit log keep the real one.",
+)
+@click.option(
+    "--libvirt-uri",
+    metavar="URI",
+    help="Show libvirt's domains as the systems (qemu:///system) instead of a made-up one.",
+)
+def emulate(
+    facility: str,
+    count: int,
+    port: int,
+    state_dir: Path | None,
+    seed: int,
+    legacy: bool,
+    clock: str | None,
+    libvirt_uri: str | None,
+) -> None:
+    """Run the mock BMC: a simulated campus on real protocols behind a Redfish service.
+
+    With --count all BMCs show the same campus and command the same devices: a set point that one
+    of them writes is seen by all. What they know of workloads, grid signals and subscriptions is
+    their own.
+    """
     console = Console(stderr=True)
     path = state_dir or default_state_path() / "emulator"
+    if port and port + count - 1 > 65535:
+        raise click.UsageError(f"--port {port}: {count} ports from there end above 65535")
+    if libvirt_uri and count > 1:
+        raise click.UsageError("--libvirt-uri: the same domains cannot belong to several BMCs")
+    time_of_day = _clock(clock)
     try:
-        load_facility(facility)
+        shown = load_facility(facility).facility.name
         control_socket(path / "plant")
     except PlantError as error:
         raise ConfigurationError(str(error)) from error
     state = StateDirectory(path)
-    with PlantProcess(facility, seed=seed, state_dir=state.path / "plant") as plant:
-        host = SushyHost(state.path / "host", legacy=legacy)
-        host.warm_up()
-        config = parse_config(
-            {
-                **plant.wait_ready().config,
-                "state_dir": str(state.path),
-                "listen": {"port": port, "lockout_threshold": 0},
-                "control": "act",
-                "events": {"allow_http": True, "allow_loopback": True},
-                "legacy": legacy,
-            },
-            base=state.path,
-            origin=f"facility {facility}",
-        )
+    with PlantProcess(
+        facility, seed=seed, state_dir=state.path / "plant", ahead_ns=time_of_day.ahead_ns
+    ) as plant:
+        # Only now: it takes as long to import as the plant takes to start.
+        from emulator.lab import Lab
+
         plant.watch(lambda status: _mourn(console, status))
-        sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
-        service = _service(config, host, sink, state)
-        service.accounts.ensure(USER, PASSWORD, "Administrator")
-        while service.serve(lambda ready, bound: _announce(console, ready.facility.name, bound)):
-            service = _service(on_same_port(service), host, sink)
+        lab = Lab(
+            plant,
+            state,
+            time_of_day,
+            port=port,
+            legacy=legacy,
+            login=(USER, PASSWORD),
+            libvirt_uri=libvirt_uri,
+        )
+        if count == 1:
+            lab.serve_one(lambda _, bound: _announce(console, shown, bound))
+        else:
+            lab.serve_many(count, _Roll(console, shown, count).answer)
 
 
-def _service(
-    config: Config, host: SushyHost, sink: PlantWorkloads, state: StateDirectory | None = None
-) -> Service:
-    return Service(config, host=host, firmware=host, host_name=host.name, sink=sink, state=state)
+def _clock(text: str | None) -> ShiftedClock:
+    if text is None:
+        return ShiftedClock(0)
+    try:
+        begin_s = parse_iso8601(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"--clock {text}: not a date and time with its UTC offset, as 2028-02-29T23:59:00Z"
+        ) from error
+    if not 0 <= begin_s < _LATEST_S:
+        raise click.UsageError(f"--clock {text}: only the years 1970 to 2199 can be shown")
+    return ShiftedClock(round(begin_s * 1e9) - time.time_ns())
+
+
+class _Roll:
+    """Prints the table of all BMCs once the last of them answers."""
+
+    def __init__(self, console: Console, facility: str, count: int) -> None:
+        self._console = console
+        self._facility = facility
+        self._count = count
+        self._lock = threading.Lock()
+        self._rows: dict[int, str] = {}
+
+    def answer(self, number: int, bmc: MockBmc, port: int) -> None:
+        """One of them answers; again where it was restarted."""
+        with self._lock:
+            if number in self._rows:
+                return
+            self._rows[number] = f"  {number:3}  https://127.0.0.1:{port}  {bmc.uuid}"
+            if len(self._rows) == self._count:
+                self._print()
+
+    def _print(self) -> None:
+        head = f"[bold]dcpi-bmc[/bold] emulates {self._facility} as {self._count} BMCs"
+        self._console.print(f"{head}  (Ctrl-C stops them)", highlight=False)
+        for _, row in sorted(self._rows.items()):
+            self._console.print(row, highlight=False, soft_wrap=True)
+        self._console.print(f"  user {USER}, password {PASSWORD}", highlight=False)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

@@ -24,14 +24,18 @@ class Ready(NamedTuple):
 
 
 class PlantProcess:
-    """Starts the plant at once; `wait_ready` blocks until its devices answer."""
+    """Starts the plant at once; `wait_ready` blocks until its devices answer.
 
-    def __init__(self, facility: str, *, seed: int, state_dir: Path) -> None:
+    Its clock is ahead of the system's by `ahead_ns`.
+    """
+
+    def __init__(self, facility: str, *, seed: int, state_dir: Path, ahead_ns: int = 0) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable, "-m", "emulator.plant",
             "--facility", facility,
             "--seed", str(seed),
+            "--ahead-ns", str(ahead_ns),
             "--state-dir", str(state_dir),
             "--exit-with-stdin",
         ]  # fmt: skip
@@ -61,11 +65,14 @@ class PlantProcess:
         return self._ready
 
     def watch(self, on_end: Callable[[int], None]) -> None:
-        """Call `on_end` once, with the exit status, when the plant ends without being stopped."""
+        """Call `on_end` once, with the exit status, when the plant ends without being stopped.
+
+        One that ends before it is ready is told by `wait_ready`.
+        """
 
         def wait() -> None:
             status = self._process.wait()
-            if not self._stopping.is_set():
+            if self._ready is not None and not self._stopping.is_set():
                 on_end(status)
 
         threading.Thread(target=wait, name="plant watch", daemon=True).start()

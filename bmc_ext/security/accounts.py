@@ -14,6 +14,7 @@ import argon2
 
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.errors import ConflictError, NotFoundError, StateError
+from bmc_ext.memory import return_large_blocks
 from bmc_ext.security.identity import CONFIGURE_USERS, Identity, identity_of
 from bmc_ext.security.lockout import Lockout, LockoutRule
 from bmc_ext.state import StateDirectory
@@ -86,6 +87,7 @@ class Accounts:
         self._clock = clock or SystemClock()
         self._on_change = on_change
         self._lock = threading.RLock()
+        return_large_blocks()
         self._hashing = threading.BoundedSemaphore(_CONCURRENT_HASHES)
         self._digest_key = secrets.token_bytes(32)
         self._remembered: dict[str, _Remembered] = {}

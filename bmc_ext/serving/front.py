@@ -31,6 +31,7 @@ from bmc_ext.serving.bridge import (
     read_body,
 )
 from bmc_ext.serving.event_stream import EventStream, StreamRefusedError
+from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane, LaneFullError
 from bmc_ext.serving.refusal import refusal
 from bmc_ext.serving.streams import PowerStream
@@ -68,6 +69,7 @@ class Front:
         authenticator: Authenticator,
         stream: PowerStream,
         event_stream: EventStream,
+        health: Health,
         *,
         requests: Lane,
         passwords: Lane,
@@ -80,6 +82,7 @@ class Front:
         self._authenticator = authenticator
         self._stream = stream
         self._event_stream = event_stream
+        self._health = health
         self._max_body_bytes = max_body_bytes
         self._hot: dict[str, tuple[int, Answer]] = {}
 
@@ -120,7 +123,9 @@ class Front:
                     return
                 status, answer_headers, body = refused
             else:
-                status, answer_headers, body = await self._answer(scope, receive, headers, path)
+                probed = self._health.answer(scope["method"], path)
+                answer = probed or await self._answer(scope, receive, headers, path)
+                status, answer_headers, body = answer
         except ConnectionResetError:
             return
         except LaneFullError:

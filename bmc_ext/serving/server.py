@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -21,7 +22,8 @@ from bmc_ext.serving.protocol import BoundedHttpProtocol, Limits
 _BACKLOG = 512
 _GRACEFUL_S = 2  # without a limit one open stream keeps SIGTERM waiting for ever
 _KEEP_ALIVE_S = 75
-_OWN_DESCRIPTORS = 1024  # databases, buses and connections that are still shaking hands
+_OWN_DESCRIPTORS = 1024  # buses and connections that are still shaking hands
+_SERVICE_DESCRIPTORS = 64  # databases, event loop and a few clients of one service
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -49,9 +51,10 @@ def run(
     """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
 
     `serve_until` is handed what ends serving as well: gracefully, or at once where told true.
+    In any but the main thread it alone does.
     """
     limits = Limits()
-    _allow_descriptors(limits.connections + _OWN_DESCRIPTORS)
+    allow_descriptors()
     server = server_of(front, tls, on_ready, limits)
 
     def end(at_once: bool) -> None:
@@ -87,7 +90,13 @@ def server_of(
 
 @contextlib.contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """The signal that ended uvicorn comes again after it: the rest must still stop in order."""
+    """The signal that ended uvicorn comes again after it: the rest must still stop in order.
+
+    Signals reach the main thread only; in another there is nothing to be quiet about.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in known:
         signal.signal(number, _ignore)
@@ -102,8 +111,9 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
 
 
-def _allow_descriptors(wanted: int) -> None:
-    """Raise the soft limit of open files as far as the system lets us."""
+def allow_descriptors(services: int = 1) -> None:
+    """Raise the soft limit of open files to what so many services need, if the system lets us."""
+    wanted = Limits().connections + _OWN_DESCRIPTORS + services * _SERVICE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

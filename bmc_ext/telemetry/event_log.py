@@ -69,14 +69,20 @@ class EventLog:
         self._allowance = _BURST
         self._allowed_at = clock.monotonic_s()
         self._lost = 0
-        self._observer: Callable[[LoggedEvent], None] | None = None
+        self._observers: tuple[Callable[[LoggedEvent], None], ...] = ()
 
     def observe(self, observer: Callable[[LoggedEvent], None]) -> None:
-        """Have one observer told of each record; in the recording thread: it must return at once.
+        """Have it told of each record, in the recording thread: it must return at once.
 
         One that raises is logged.
         """
-        self._observer = observer
+        with self._lock:
+            self._observers += (observer,)
+
+    def unobserve(self, observer: Callable[[LoggedEvent], None]) -> None:
+        """Tell it no more."""
+        with self._lock:
+            self._observers = tuple(known for known in self._observers if known != observer)
 
     @property
     def lost_events(self) -> int:
@@ -98,8 +104,8 @@ class EventLog:
                 sequence = self._sequence = self._sequence + 1
                 self._open[key] = sequence
             self._write(sequence, feed_id, event)
-        observer = self._observer
-        if observer is not None:
+            observers = self._observers
+        for observer in observers:
             try:
                 observer(LoggedEvent(sequence, feed_id, event))
             except Exception:

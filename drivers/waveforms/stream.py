@@ -21,7 +21,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -43,15 +43,16 @@ _WIRE_DTYPE = np.dtype("<f4")
 
 
 class StreamSource:
-    """One dcpi-waveform/1 server as a WaveformSource."""
+    """One dcpi-waveform/1 server as a WaveformSource; `wall_ns` gives UTC in ns since 1970."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.phases = 0
         self.sample_rate_hz = 0.0
         self.epoch_ns = 0
         self.skew_s: Sequence[float] = ()
         self._host = host
         self._port = port
+        self._wall_ns = wall_ns
         self._connection: socket.socket | None = None
         self._header = bytearray(_FRAME.size)
         self._payload = bytearray()
@@ -103,7 +104,7 @@ class StreamSource:
         payload = memoryview(self._payload)[: self._payload_bytes]
         if not self._fill(self._connection, payload):
             return None
-        received_ns = time.time_ns()
+        received_ns = self._wall_ns()
         self._in_payload = False
         samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
         first = self._next_index

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.errors import NotFoundError
+from bmc_ext.errors import DcpiError, NotFoundError
 from bmc_ext.host_name import OwnName
 from bmc_ext.redfish.firmware import Software
 from bmc_ext.redfish.host import HostError, HostResponse
@@ -30,7 +30,7 @@ from emulator.host.machines import (
     check_machines,
 )
 from emulator.host.mending import TYPES, mend
-from emulator.host.routes import COLLECTIONS, ROOT, Route, find
+from emulator.host.routes import COLLECTIONS, MEDIA_ROUTES, ROOT, Route, find
 from emulator.host.store import HostStore, Section
 from emulator.host.sushy import SushyApp
 
@@ -50,7 +50,10 @@ class SushyHost:
     standard has deprecated. Each instance is a BMC of its own, also
     within one process. A GET is answered from memory; any write drops all that is remembered, so
     that the next GET shows it. ValueError for machines without a canonical UUID of their own,
-    StateError for a directory that cannot be used.
+    StateError for a directory that cannot be used, ConfigurationError for libvirt that cannot.
+
+    With `libvirt_uri` its systems are libvirt's domains, whoever makes and changes them: then
+    nothing is remembered, and there is no virtual media, for no image is ever fetched.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class SushyHost:
         power_delay_s: float = 0.0,
         legacy: bool = True,
         clock: Clock | None = None,
+        libvirt_uri: str | None = None,
     ) -> None:
         check_machines("systems", [system.uuid for system in systems])
         check_machines("chassis", [one.uuid for one in chassis])
@@ -71,14 +75,22 @@ class SushyHost:
         self._bodies: dict[str, bytes] = {}
         self._state = StateDirectory(directory)
         self._store = HostStore(self._state)
-        self._app = SushyApp(
-            self._store, str(directory), systems, chassis, power_delay_s, self._now_s
-        )
-        self._members = {
-            "Systems": tuple(system.uuid for system in systems),
-            "Chassis": tuple(one.uuid for one in chassis),
-            "Managers": self._app.managers,
-        }
+        try:
+            self._app = SushyApp(
+                self._store,
+                str(directory),
+                systems,
+                chassis,
+                power_delay_s,
+                self._now_s,
+                libvirt_uri,
+            )
+        except DcpiError:
+            self.close()
+            raise
+        self._is_libvirt = libvirt_uri is not None
+        self._machines = self._app.machines
+        self._chassis = tuple(one.uuid for one in chassis)
         self._settings = Section(self._store)
         self._settings.make_permanent(None, "manager")
         self._next_power_change_s = self._app.power.settle()
@@ -99,11 +111,18 @@ class SushyHost:
 
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
-        return self._members.get(collection, ())
+        if collection == "Chassis":
+            return self._chassis
+        if collection not in COLLECTIONS:
+            return ()
+        return self._app.machines if self._is_libvirt else self._machines
 
     def inventory(self) -> tuple[Software, ...]:
         """The firmware of the emulated BMC."""
-        uri = f"{ROOT}Managers/{self._members['Managers'][0]}"
+        managers = self.members("Managers")
+        if not managers:
+            return ()
+        uri = f"{ROOT}Managers/{managers[0]}"
         version = self.handle("GET", uri, "", None).body
         assert version is not None
         software = Software("BMC", "Emulated BMC", version["FirmwareVersion"], None, True, (uri,))
@@ -121,7 +140,7 @@ class SushyHost:
     def warm_up(self) -> None:
         """Render what a client asks for first, once."""
         for collection in COLLECTIONS:
-            for member in self._members[collection]:
+            for member in self.members(collection):
                 self.handle("GET", f"{ROOT}{collection}/{member}", "", None)
 
     def close(self) -> None:
@@ -184,10 +203,15 @@ class SushyHost:
         found = find(path)
         if found is None or not self._exist(found[1]):
             return None
-        return found if self._legacy or found[0].name not in legacy.ROUTES else None
+        return None if self._is_absent(found[0].name) else found
+
+    def _is_absent(self, route: str) -> bool:
+        if self._is_libvirt and route in MEDIA_ROUTES:
+            return True
+        return not self._legacy and route in legacy.ROUTES
 
     def _exist(self, ids: dict[str, Any]) -> bool:
-        return all(ids[name] in self._members[name] for name in COLLECTIONS if name in ids)
+        return all(ids[name] in self.members(name) for name in COLLECTIONS if name in ids)
 
     def _is_served(self, path: str) -> bool:
         found = self._find(path.rstrip("/"))
@@ -198,7 +222,7 @@ class SushyHost:
             with self._lock:
                 self._next_power_change_s = self._app.power.settle()
                 self._bodies.clear()
-        data = self._bodies.get(path)
+        data = None if self._is_libvirt else self._bodies.get(path)
         if data is None:
             with self._lock:
                 data = self._bodies[path] = orjson.dumps(self._render(route, path))
@@ -241,6 +265,8 @@ class SushyHost:
             return
         if route.name == "system":
             self._set_system(path, ids["Systems"], body)
+        elif route.name == "chassis":
+            self._ask(method, path, _indicator(body))
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
         else:
@@ -295,7 +321,7 @@ class SushyHost:
 
 
 def _indicator(body: dict[str, Any]) -> dict[str, Any]:
-    """What a change of a system says of its lamp, in the one word that sushy-tools knows."""
+    """What a change says of the lamp, in the one word that sushy-tools knows."""
     if "LocationIndicatorActive" in body:
         return {"IndicatorLED": "Blinking" if body["LocationIndicatorActive"] else "Off"}
     return {"IndicatorLED": body["IndicatorLED"]} if "IndicatorLED" in body else {}

@@ -32,6 +32,26 @@ STOCK_SYSTEM: Final = HostSystem(
 STOCK_CHASSIS: Final = HostChassis("15693887-7984-9484-3272-842188918912", "Chassis")
 
 
+def numbered_machines(number: int) -> tuple[HostSystem, HostChassis]:
+    """The machines of the BMC of that number, the same at every start; of number 1 the stock ones.
+
+    ValueError below 1.
+    """
+    if number < 1:
+        raise ValueError(f"BMCs are counted from 1, not {number}")
+    if number == 1:
+        return STOCK_SYSTEM, STOCK_CHASSIS
+    system, chassis = (
+        str(uuid.uuid5(uuid.UUID(stock.uuid), str(number)))
+        for stock in (STOCK_SYSTEM, STOCK_CHASSIS)
+    )
+    mac = int(STOCK_SYSTEM.mac_addresses[0].replace(":", ""), 16) + number - 1
+    return (
+        HostSystem(system, f"{STOCK_SYSTEM.name}-{number}", (mac.to_bytes(6, "big").hex(":"),)),
+        HostChassis(chassis, STOCK_CHASSIS.name),
+    )
+
+
 def check_machines(kind: str, uuids: Iterable[str]) -> None:
     """ValueError unless there is at least one UUID, each in canonical form and given once."""
     seen: set[str] = set()

@@ -18,6 +18,7 @@ from bmc_ext.redfish.host import HostError
 
 ROOT: Final = "/redfish/v1/"
 COLLECTIONS: Final = ("Systems", "Chassis", "Managers")
+MEDIA_ROUTES: Final = ("media", "insert media", "eject media")
 
 RESET_TYPES: Final = (
     "On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "ForceOn"
@@ -121,6 +122,11 @@ def _where(pointer: str, reason: str) -> str:
     return f"{pointer.removeprefix('/').replace('/', '.') or 'the body'} {reason}"
 
 
+_LAMP: Final[Mapping[str, Check]] = {
+    "IndicatorLED": one_of(*_INDICATORS),
+    "LocationIndicatorActive": boolean,
+}
+
 _SYSTEM_PATCH = members(
     {
         "Boot": members(
@@ -130,8 +136,7 @@ _SYSTEM_PATCH = members(
                 "BootSourceOverrideEnabled": one_of(*BOOT_ENABLED),
             }
         ),
-        "IndicatorLED": one_of(*_INDICATORS),
-        "LocationIndicatorActive": boolean,
+        **_LAMP,
     }
 )
 
@@ -196,7 +201,7 @@ _ROUTES: Final = (
         {"POST": _NO_BODY},
         reads=False,
     ),
-    Route("chassis", "{Chassis}", {"PATCH": members({"IndicatorLED": one_of(*_INDICATORS)})}),
+    Route("chassis", "{Chassis}", {"PATCH": members(_LAMP)}),
     Route("thermal", "{Chassis}/Thermal", {}),
     Route("own interfaces", "{Managers}/EthernetInterfaces", {}),
     Route(

@@ -17,7 +17,10 @@ import orjson
 from sushy_tools.emulator import memoize
 from sushy_tools.emulator.resources import vmedia
 from sushy_tools.emulator.resources.systems import fakedriver
+from sushy_tools.error import FishyError
 
+from bmc_ext.errors import HostUnavailableError
+from emulator.host.domains import DomainDriver
 from emulator.host.machines import HostChassis, HostSystem
 from emulator.host.store import HostStore, Section
 
@@ -97,7 +100,15 @@ class SushyApp:
         chassis: Sequence[HostChassis],
         power_delay_s: float,
         now_s: Callable[[], float],
+        libvirt_uri: str | None = None,
     ) -> None:
+        def build(config: dict[str, Any], logger: Any) -> PowerDriver | DomainDriver:
+            if libvirt_uri is None:
+                return PowerDriver(config, logger, power_delay_s, now_s)
+            overrides = Section(store)
+            overrides.make_permanent(None, "boot overrides")
+            return DomainDriver(config, logger, libvirt_uri, overrides)
+
         config = {
             "SUSHY_EMULATOR_STATE_DIR": state_path,
             "SUSHY_EMULATOR_FAKE_DRIVER": True,
@@ -110,9 +121,19 @@ class SushyApp:
             module = _load()
             application = module.__dict__["app"]
             application.configure(extra_config=config)
-            self.power = self._build_drivers(module, store, power_delay_s, now_s)
+            self.power = self._build_drivers(module, store, build)
         self._application = application
-        self.managers: tuple[str, ...] = tuple(application.managers.managers)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Ids of the systems that are there now; each has a manager of the same id.
+
+        HostUnavailableError where libvirt does not answer.
+        """
+        try:
+            return tuple(self.power.systems)
+        except FishyError as error:
+            raise HostUnavailableError(str(error)) from error
 
     def request(self, method: str, path: str, body: object | None) -> tuple[int, bytes]:
         """Status and body of one request."""
@@ -145,12 +166,16 @@ class SushyApp:
 
     @staticmethod
     def _build_drivers(
-        module: ModuleType, store: HostStore, delay_s: float, now_s: Callable[[], float]
-    ) -> PowerDriver:
+        module: ModuleType,
+        store: HostStore,
+        build: Callable[[dict[str, Any], Any], PowerDriver | DomainDriver],
+    ) -> PowerDriver | DomainDriver:
         """Build all drivers now, over our store: sushy's lazy building is not locked."""
 
-        def initialize(config: dict[str, Any], logger: Any) -> Callable[[], PowerDriver]:
-            return lambda: PowerDriver(config, logger, delay_s, now_s)
+        def initialize(
+            config: dict[str, Any], logger: Any
+        ) -> Callable[[], PowerDriver | DomainDriver]:
+            return lambda: build(config, logger)
 
         names: dict[str, Any] = module.__dict__
         names["fakedriver"] = SimpleNamespace(FakeDriver=SimpleNamespace(initialize=initialize))
@@ -161,7 +186,7 @@ class SushyApp:
             application = names["app"]
             for driver in ("chassis", "managers", "indicators", "vmedia", "storage", "drives"):
                 getattr(application, driver)
-            power: PowerDriver = application.systems
+            power: PowerDriver | DomainDriver = application.systems
         finally:
             memoize.PersistentDict = original
         return power

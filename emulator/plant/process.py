@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--facility", default="campus-250mw", help="a shipped name or a file")
     parser.add_argument("--seed", type=int, default=1, help="of the plant's true constants")
+    parser.add_argument(
+        "--ahead-ns", type=int, default=0, help="how far its clock is ahead of the system's"
+    )
     parser.add_argument("--state-dir", type=Path, required=True, help="sockets and meter readings")
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="stop when standard input ends"
@@ -55,7 +59,12 @@ def _run(options: argparse.Namespace, stop: threading.Event) -> None:
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     state_dir = options.state_dir.resolve()
     socket = control_socket(state_dir)
-    plant = Plant(load_facility(options.facility), options.seed, state_dir)
+    plant = Plant(
+        load_facility(options.facility),
+        options.seed,
+        state_dir,
+        unix_ns=lambda: time.time_ns() + options.ahead_ns,
+    )
     try:
         fragment = plant.start()
         control = ControlServer(plant, socket)

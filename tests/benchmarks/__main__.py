@@ -29,6 +29,8 @@ def main() -> int:
         ("instructions on Arm", ["bench_arm"]),
         ("announce with 1000 workloads known", ["bench_announce"]),
         ("snapshot, ring and history", ["bench_history"]),
+        ("from start to the first answer", ["bench_start"]),
+        ("many BMCs in one process", ["bench_fleet"]),
         ("memory of serve", ["bench_memory", "--seconds", "60"]),
         ("Modbus meters in one engine", ["bench_meters", "--seconds", seconds]),
         ("200 hwmon sensors at 10 Hz", ["bench_sysfs"]),

@@ -55,6 +55,17 @@ class Running:
         status = self.process.wait(10)
         raise AssertionError(f"it ended with {status} without serving:\n{self.output}")
 
+    def more_ports(self, count: int) -> list[int]:
+        """Those of the next `count` BMCs in its table, whose first line told the first."""
+        assert self.process.stdout is not None
+        ports: list[int] = []
+        while len(ports) < count:
+            line = self.process.stdout.readline()
+            assert line, self.output
+            self.output += line
+            ports += [int(port) for port in re.findall(r"https://\S+?:(\d+)", line)]
+        return ports
+
     def ask(
         self,
         method: str,

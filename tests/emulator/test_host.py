@@ -197,6 +197,9 @@ def test_other_settings_show_in_the_next_get(host: SushyHost) -> None:
         for value in ("Blinking", "Off"):
             host.handle("PATCH", uri, "", {"IndicatorLED": value})
             assert _get(host, uri)["IndicatorLED"] == value
+        for active in (True, False):
+            host.handle("PATCH", uri, "", {"LocationIndicatorActive": active})
+            assert _get(host, uri)["LocationIndicatorActive"] is active
     secure = f"{_uri(host)}/SecureBoot"
     host.handle("PATCH", secure, "", {"SecureBootEnable": True})
     assert _get(host, secure)["SecureBootEnable"] is True

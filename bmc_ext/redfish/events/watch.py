@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from bmc_ext.redfish.events.message import (
     threshold_message,
 )
 from bmc_ext.redfish.events.power import of_logged
+from bmc_ext.redfish.host import HostBMC
+from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
 _LOG = logging.getLogger(__name__)
@@ -71,11 +74,12 @@ class Watch:
 
     def start(self) -> None:
         """Begin to look."""
-        self._context.events.log.observe(lambda logged: self._tell(of_logged(logged)))
+        self._context.events.log.observe(self._tell_logged)
         self._thread.start()
 
     def stop(self) -> None:
         """End."""
+        self._context.events.log.unobserve(self._tell_logged)
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -179,27 +183,27 @@ class Watch:
         host = self._context.host
         if host is None:
             return
-        for system in host.members("Systems"):
-            uri = f"{_SYSTEMS}/{system}"
-            try:
-                body = host.handle("GET", uri, "", None).body or {}
-            except DcpiError:
-                continue  # the host's own trouble; its power is as it was
-            state = str(body.get("PowerState"))
-            before = self._powered.get(system)
-            if state not in _POWER or state == before:
-                continue
-            self._powered[system] = state
-            if before is not None:
-                self._tell(
-                    happening(
-                        f"{RESOURCE}.{_POWER[state]}",
-                        [system],
-                        at_s=self._now_s(),
-                        origin=uri,
-                        origin_type="ComputerSystem",
-                    )
+        with contextlib.suppress(DcpiError):  # the host's own trouble; its power is as it was
+            for system in host.members("Systems"):
+                self._follow_system(host, system)
+
+    def _follow_system(self, host: HostBMC, system: str) -> None:
+        uri = f"{_SYSTEMS}/{system}"
+        state = str((host.handle("GET", uri, "", None).body or {}).get("PowerState"))
+        before = self._powered.get(system)
+        if state not in _POWER or state == before:
+            return
+        self._powered[system] = state
+        if before is not None:
+            self._tell(
+                happening(
+                    f"{RESOURCE}.{_POWER[state]}",
+                    [system],
+                    at_s=self._now_s(),
+                    origin=uri,
+                    origin_type="ComputerSystem",
                 )
+            )
 
     def _of_sensor(self, message_id: str, args: Sequence[object], sensor: str) -> Happening:
         return happening(
@@ -212,6 +216,9 @@ class Watch:
 
     def _now_s(self) -> float:
         return self._context.clock.unix_ns() / 1e9
+
+    def _tell_logged(self, logged: LoggedEvent) -> None:
+        self._tell(of_logged(logged))
 
     def _tell(self, event: Happening) -> None:
         self._context.eventing.publish(event)

@@ -92,7 +92,7 @@ def test_a_power_event_becomes_an_entry(front: Served) -> None:
         end_ns=None, before_w=1e6, after_w=61e6, extreme_v=None, phases=(), is_over=False,
         is_cut=False,
     )  # fmt: skip
-    front.service.events.log.record("feed-1", event)
+    front.service.measuring.events.log.record("feed-1", event)
     (entry,) = _walk(front, EVENTS)
     assert entry["MessageId"] == "Dcpi.1.0.PowerChanged"
     assert entry["MessageArgs"] == ["feed-1", "60000000.0"]
