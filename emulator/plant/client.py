@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from emulator.faults.vocabulary import Fault
 from emulator.plant.errors import ControlError
 
 
@@ -95,6 +96,14 @@ class PlantControl:
     def leak(self, loop_id: str, wet: bool) -> None:
         """Let it leak under a loop (`liquid_cooling_loop_a`), or dry up."""
         self._ask(op="leak", id=loop_id, wet=wet)
+
+    def fault(self, fault_id: str, fault: Fault) -> None:
+        """Let a fault of the plant or of a device begin."""
+        self._ask(op="fault", id=fault_id, fault=fault.document)
+
+    def fault_clear(self, fault_id: str) -> None:
+        """End a fault."""
+        self._ask(op="fault_clear", id=fault_id)
 
     def _ask(self, **request: object) -> dict[str, Any]:
         with self._lock:

@@ -8,6 +8,8 @@
     {"op": "device_stop" | "device_start", "id": ...}
     {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
     {"op": "leak", "id": ..., "wet": true | false}
+    {"op": "fault", "id": ..., "fault": {"fault": "stuck", "device": ..., ...}}
+    {"op": "fault_clear", "id": ...}
 
 A refused request is answered {"ok": false, "error": "..."} and changes nothing. A line above
 MAX_LINE_BYTES is refused once, and the connection closed.
@@ -15,16 +17,17 @@ MAX_LINE_BYTES is refused once, and the connection closed.
 
 from __future__ import annotations
 
-import difflib
 import json
 import socketserver
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
-from emulator.plant.errors import ControlError
+from emulator.faults.vocabulary import fault_of
+from emulator.plant.errors import ControlError, FaultError
+from emulator.plant.faults import nearest
 from emulator.plant.it_load import Workload
 from emulator.plant.plant import Plant
 
@@ -32,7 +35,6 @@ MAX_LINE_BYTES = 65_536
 """The longest request, with its line end."""
 
 _SHOWN = 80  # characters of a name that an error repeats
-_NEAREST = 4  # names that an error offers
 
 
 class ControlServer:
@@ -112,6 +114,8 @@ def perform(plant: Plant, line: bytes) -> dict[str, Any]:
         raise ControlError(f"op: {op!r} is none of {', '.join(_OPERATIONS)}")
     try:
         return _OPERATIONS[op](plant, request) or {}
+    except FaultError as error:
+        raise ControlError(str(error)) from error
     except (OSError, DriverError) as error:
         raise ControlError(f"{op}: {error}") from error
 
@@ -150,16 +154,10 @@ def _by_id(act: Callable[[Plant, str], None], kind: str) -> Callable[..., None]:
         try:
             act(plant, identity)
         except KeyError:
-            known = _nearest(identity, plant.device_names) if kind == "device" else ""
+            known = nearest(identity, plant.device_names) if kind == "device" else ""
             raise ControlError(f"id: no {kind} {identity[:_SHOWN]!r}{known}") from None
 
     return operation
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    """The known names most like the one that is not, as the end of an error."""
-    nearest = difflib.get_close_matches(name[:_SHOWN], known, n=_NEAREST, cutoff=0.0)
-    return f"; known are {', '.join(nearest)} and {len(known) - len(nearest)} more"
 
 
 def _ignore_writes(plant: Plant, request: Mapping[str, Any]) -> None:
@@ -176,6 +174,10 @@ def _leak(plant: Plant, request: Mapping[str, Any]) -> None:
     _by_id(lambda plant, identity: plant.leak(identity, wet), "loop")(plant, request)
 
 
+def _fault(plant: Plant, request: Mapping[str, Any]) -> None:
+    plant.inject(_text(request, "id"), fault_of(request.get("fault")))
+
+
 _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | None]] = {
     "ping": _ping,
     "truth": _truth,
@@ -185,6 +187,8 @@ _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | Non
     "device_start": _by_id(Plant.start_device, "device"),
     "device_ignore_writes": _ignore_writes,
     "leak": _leak,
+    "fault": _fault,
+    "fault_clear": _by_id(Plant.clear, "fault"),
 }
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from drivers.simulation import ModbusRtuServer, ModbusTcpServer, PseudoTerminal, SimulatedDevice
 from emulator.plant.facility import Facility
-from emulator.plant.field_devices import loop_device, meter_of, temperatures_of
+from emulator.plant.field_devices import gateway_of, loop_device, meter_of, temperatures_of
 
 _FIRST_UNIT = {"flow": 1, "pressure": 11, "pump": 21, "leak": 31}
 _SERIAL_BAUD = 9600
@@ -50,7 +50,7 @@ class Fieldbus:
         self._line_link = state_dir / f"{self._serial_id}.tty"
         self._line: PseudoTerminal | None = None
         self._gateways = {
-            f"{hall_id}_gateway": self._gateway_units(facility, hall)
+            gateway_of(hall_id): self._gateway_units(facility, hall)
             for hall, hall_id in enumerate(facility.hall_ids)
         }
         own_ports = [meter_of(feed_id) for feed_id in facility.metered]
