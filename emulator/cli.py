@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,13 @@ from rich.table import Table
 
 from bmc_ext.config import Config, parse_config
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.service import Service, on_same_port
+from bmc_ext.service import on_same_port
 from bmc_ext.state import StateDirectory, default_state_path
+from emulator.faults.control import controlled
+from emulator.faults.front import FrontFaults
+from emulator.faults.injector import Injector
+from emulator.faults.scenario import Player, load_scenario
+from emulator.faults.service import FaultyService
 from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError, PlantError
@@ -26,19 +32,32 @@ from emulator.workloads import PlantWorkloads
 USER = "root"
 PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
 
+_SEED = 1
+
 
 @click.command()
 @click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The plant's own constants.")
+@click.option("--seed", type=int, help="Of all chance: the scenario's, or 1, without it.")
+@click.option("--scenario", help="Which faults come and go: a shipped name or a file.")
 @click.option("--legacy/--no-legacy", default=True, help="Serve what Redfish has deprecated, too.")
-def emulate(facility: str, port: int, state_dir: Path | None, seed: int, legacy: bool) -> None:
+def emulate(
+    facility: str,
+    port: int,
+    state_dir: Path | None,
+    seed: int | None,
+    scenario: str | None,
+    legacy: bool,
+) -> None:
     """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
     console = Console(stderr=True)
     path = state_dir or default_state_path() / "emulator"
+    script = None if scenario is None else load_scenario(scenario)
+    seed = script.seed if seed is None and script is not None else seed
+    seed = _SEED if seed is None else seed
     try:
-        load_facility(facility)
+        campus = load_facility(facility)
         control_socket(path / "plant")
     except PlantError as error:
         raise ConfigurationError(str(error)) from error
@@ -59,17 +78,40 @@ def emulate(facility: str, port: int, state_dir: Path | None, seed: int, legacy:
             origin=f"facility {facility}",
         )
         plant.watch(lambda status: _mourn(console, status))
-        sink = PlantWorkloads(PlantControl(plant.wait_ready().control))
-        service = _service(config, host, sink, state)
-        service.accounts.ensure(USER, PASSWORD, "Administrator")
-        while service.serve(lambda ready, bound: _announce(console, ready.facility.name, bound)):
-            service = _service(on_same_port(service), host, sink)
+        control = PlantControl(plant.wait_ready().control)
+        sink = PlantWorkloads(control)
+        tell = functools.partial(_tell, console)
+        faults = Injector(campus, control, host, FrontFaults(seed), tell)
+        player = None if script is None else Player(script, faults, tell)
+
+        def ready(config: Config, bound: int) -> None:
+            _announce(console, config.facility.name, bound)
+            if player is not None:
+                player.start()
+
+        with controlled(faults, control_socket(state.path)):
+            service = _service(config, faults, host, sink, state)
+            service.accounts.ensure(USER, PASSWORD, "Administrator")
+            while service.serve(ready):
+                service = _service(on_same_port(service), faults, host, sink)
+        if player is not None:
+            player.stop()
 
 
 def _service(
-    config: Config, host: SushyHost, sink: PlantWorkloads, state: StateDirectory | None = None
-) -> Service:
-    return Service(config, host=host, firmware=host, host_name=host.name, sink=sink, state=state)
+    config: Config,
+    faults: Injector,
+    host: SushyHost,
+    sink: PlantWorkloads,
+    state: StateDirectory | None = None,
+) -> FaultyService:
+    return FaultyService(
+        config, faults, host=host, firmware=host, host_name=host.name, sink=sink, state=state
+    )
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

@@ -93,7 +93,7 @@ def _mend_chassis(body: Body) -> None:
     body["@odata.type"] = "#Chassis.v1_23_0.Chassis"  # the first version that has CoolingUnits
     body["ChassisType"] = "RackMount"  # by its height of 44.45 mm and its place in a rack
     body["Version"] = "1.0"  # of this emulation, as the rest of its label
-    for name in ("Sensors", "EnvironmentMetrics"):
+    for name in ("Sensors", "EnvironmentMetrics", "PowerSubsystem"):
         body[name] = {"@odata.id": f"{body['@odata.id']}/{name}"}
     body["Links"]["CoolingUnits"] = []
 

@@ -22,6 +22,7 @@ COLLECTIONS: Final = ("Systems", "Chassis", "Managers")
 RESET_TYPES: Final = (
     "On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "ForceOn"
 )  # fmt: skip
+OFF_TYPES: Final = ("ForceOff", "GracefulShutdown")
 BOOT_TARGETS: Final = ("None", "Pxe", "Cd", "Hdd")
 BOOT_MODES: Final = ("UEFI", "Legacy")
 BOOT_ENABLED: Final = ("Disabled", "Once", "Continuous")
@@ -198,6 +199,9 @@ _ROUTES: Final = (
     ),
     Route("chassis", "{Chassis}", {"PATCH": members({"IndicatorLED": one_of(*_INDICATORS)})}),
     Route("thermal", "{Chassis}/Thermal", {}),
+    Route("power subsystem", "{Chassis}/PowerSubsystem", {}),
+    Route("power supplies", "{Chassis}/PowerSubsystem/PowerSupplies", {}),
+    Route("power supply", "{Chassis}/PowerSubsystem/PowerSupplies/{id}", {}),
     Route("own interfaces", "{Managers}/EthernetInterfaces", {}),
     Route(
         "own interface",

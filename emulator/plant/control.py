@@ -1,27 +1,20 @@
-"""The plant's control socket: one JSON object a line in each direction, over a Unix socket.
+"""What the plant does on its control socket (emulator.control_socket).
 
-    {"op": "ping"}                                {"ok": true}
-    {"op": "truth"}                               {"ok": true, "truth": {...}}
-    {"op": "workload", "id": ..., "start_unix_s": ..., "end_unix_s": ... | null, "baseline_w": ...,
-     "peak_w": ..., "max_w": ..., "ramp_w_per_s": ...}
-    {"op": "workload_remove", "id": ...}
-    {"op": "device_stop" | "device_start", "id": ...}
-    {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
-    {"op": "leak", "id": ..., "wet": true | false}
-    {"op": "fault", "id": ..., "fault": {"fault": "stuck", "device": ..., ...}}
-    {"op": "fault_clear", "id": ...}
-
-A refused request is answered {"ok": false, "error": "..."} and changes nothing. A line above
-MAX_LINE_BYTES is refused once, and the connection closed.
+{"op": "ping"}                                {"ok": true}
+{"op": "truth"}                               {"ok": true, "truth": {...}}
+{"op": "workload", "id": ..., "start_unix_s": ..., "end_unix_s": ... | null, "baseline_w": ...,
+ "peak_w": ..., "max_w": ..., "ramp_w_per_s": ...}
+{"op": "workload_remove", "id": ...}
+{"op": "device_stop" | "device_start", "id": ...}
+{"op": "device_ignore_writes", "id": ..., "ignore": true | false}
+{"op": "leak", "id": ..., "wet": true | false}
+{"op": "fault", "id": ..., "fault": {"fault": "stuck", "device": ..., ...}}
+{"op": "fault_clear", "id": ...}
 """
 
 from __future__ import annotations
 
-import json
-import socketserver
-import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
@@ -31,84 +24,14 @@ from emulator.plant.faults import nearest
 from emulator.plant.it_load import Workload
 from emulator.plant.plant import Plant
 
-MAX_LINE_BYTES = 65_536
-"""The longest request, with its line end."""
-
 _SHOWN = 80  # characters of a name that an error repeats
 
 
-class ControlServer:
-    """Serves a plant's control socket at `path` from threads of its own."""
-
-    def __init__(self, plant: Plant, path: Path) -> None:
-        self._path = path
-        path.unlink(missing_ok=True)  # a killed run leaves its socket behind
-        self._server = _Server(str(path), plant)
-        path.chmod(0o600)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="plant control", daemon=True
-        )
-
-    def start(self) -> None:
-        """Answer from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering and remove the socket."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        self._path.unlink(missing_ok=True)
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    block_on_close = False  # a client that stays connected must not hold up the end
-
-    def __init__(self, path: str, plant: Plant) -> None:
-        super().__init__(path, _Handler)
-        self.plant = plant
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
-
-    def handle(self) -> None:
-        try:
-            while line := self.rfile.readline(MAX_LINE_BYTES):
-                if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-                    self._refuse_long_line()
-                    return
-                self._answer(line)
-        except OSError:  # the client has gone
-            return
-
-    def _answer(self, line: bytes) -> None:
-        try:
-            answer = {"ok": True, **perform(self.server.plant, line)}
-        except ControlError as error:
-            answer = {"ok": False, "error": str(error)}
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-    def _refuse_long_line(self) -> None:
-        # To its end first: a client that is still sending would not see the answer.
-        while (rest := self.rfile.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        answer = {"ok": False, "error": f"a request is longer than {MAX_LINE_BYTES} bytes"}
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-def perform(plant: Plant, line: bytes) -> dict[str, Any]:
+def perform(plant: Plant, request: dict[str, Any]) -> dict[str, Any]:
     """Do one request; returns the answer's members besides `ok`.
 
     Raises ControlError with the reason.
     """
-    try:
-        request = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ControlError(f"not JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise ControlError("not a JSON object")
     op = request.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
         raise ControlError(f"op: {op!r} is none of {', '.join(_OPERATIONS)}")
