@@ -19,7 +19,7 @@ from bmc_ext.state import StateDirectory, default_state_path
 from emulator.faults.control import controlled
 from emulator.faults.front import FrontFaults
 from emulator.faults.injector import Injector
-from emulator.faults.scenario import Player, load_scenario
+from emulator.faults.scenario import CALM, Player, load_scenario
 from emulator.faults.service import FaultyService
 from emulator.host import SushyHost
 from emulator.plant.client import PlantControl
@@ -31,8 +31,6 @@ from emulator.workloads import PlantWorkloads
 
 USER = "root"
 PASSWORD = "dcpi-lab"  # the lab's published default: loopback only, never used by `serve`
-
-_SEED = 1
 
 
 @click.command()
@@ -53,9 +51,8 @@ def emulate(
     """Run the mock BMC: a simulated campus on real protocols behind a Redfish service."""
     console = Console(stderr=True)
     path = state_dir or default_state_path() / "emulator"
-    script = None if scenario is None else load_scenario(scenario)
-    seed = script.seed if seed is None and script is not None else seed
-    seed = _SEED if seed is None else seed
+    script = CALM if scenario is None else load_scenario(scenario)
+    seed = script.seed if seed is None else seed
     try:
         campus = load_facility(facility)
         control_socket(path / "plant")
@@ -82,20 +79,19 @@ def emulate(
         sink = PlantWorkloads(control)
         tell = functools.partial(_tell, console)
         faults = Injector(campus, control, host, FrontFaults(seed), tell)
-        player = None if script is None else Player(script, faults, tell)
+        script.check(faults.check)
+        player = Player(script, faults, tell)
 
         def ready(config: Config, bound: int) -> None:
             _announce(console, config.facility.name, bound)
-            if player is not None:
-                player.start()
+            player.start()
 
         with controlled(faults, control_socket(state.path)):
             service = _service(config, faults, host, sink, state)
             service.accounts.ensure(USER, PASSWORD, "Administrator")
             while service.serve(ready):
                 service = _service(on_same_port(service), faults, host, sink)
-        if player is not None:
-            player.stop()
+        player.stop()
 
 
 def _service(

@@ -1,8 +1,10 @@
-"""`dcpi-bmc fault`: let something fail in a running emulator, now."""
+"""`dcpi-bmc fault` and `dcpi-bmc scenario`: what fails in an emulator, now or by a file."""
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +14,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.state import default_state_path
 from emulator.faults.control import EmulatorControl
+from emulator.faults.scenario import load_scenario, shipped
 from emulator.faults.vocabulary import KINDS, fault_of
-from emulator.plant.errors import ControlError, FaultError, PlantError
+from emulator.headless import Headless, left_out
+from emulator.plant.errors import ControlError, FacilityError, FaultError, PlantError
+from emulator.plant.facility import Facility, load_facility
+from emulator.plant.faults import check_fault
 from emulator.plant.socket_path import control_socket
 
 
@@ -115,3 +122,58 @@ def clear(state_dir: Path, ids: tuple[str, ...], everything: bool) -> None:
     with _control(state_dir) as control:
         for fault_id in [entry["id"] for entry in control.active()] if everything else ids:
             control.clear(fault_id)
+
+
+@click.group()
+def scenario() -> None:
+    """Scenarios: which faults begin and end when; `emulate --scenario` plays one."""
+
+
+@scenario.command("list")
+def list_scenarios() -> None:
+    """List the scenarios that come with the emulator."""
+    table = Table("Scenario", "What happens")
+    for name in shipped():
+        table.add_row(name, load_scenario(name).description)
+    Console().print(table)
+
+
+@scenario.command()
+@click.argument("name_or_path")
+@click.option("--facility", default="campus-250mw", show_default=True, help="On which campus.")
+def check(name_or_path: str, facility: str) -> None:
+    """Check a scenario file and print what it lets happen."""
+    found = load_scenario(name_or_path)
+    found.check(functools.partial(check_fault, facility=_facility(facility)))
+    for event in found.events:
+        until = "" if event.until_s is None else f" until {event.until_s:g} s"
+        click.echo(f"{event.at_s:g} s{until}: {event.fault}")
+
+
+@scenario.command()
+@click.argument("name_or_path")
+@click.option("--for", "for_s", type=float, default=60.0, show_default=True, help="Seconds.")
+@click.option("--seed", type=int, help="Instead of the scenario's.")
+@click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
+def run(name_or_path: str, for_s: float, seed: int | None, facility: str) -> None:
+    """Run a scenario without wall clock and service, and print it as JSON lines.
+
+    Plant and drivers go in lock-step: for a seed the lines are the same to the bit. Each second
+    gives the truth, and the readings of each device with what is not ok about them.
+    """
+    if not (math.isfinite(for_s) and for_s > 0):
+        raise click.UsageError(f"--for {for_s:g}: not a number of seconds above 0")
+    found, campus = load_scenario(name_or_path), _facility(facility)
+    found.check(functools.partial(check_fault, facility=campus))
+    if count := left_out(found):
+        click.echo(f"{count} faults have no part in a run without a service", err=True)
+    headless = Headless(campus, found.seed if seed is None else seed, found)
+    for record in headless.records(for_s):
+        click.echo(json.dumps(record))
+
+
+def _facility(name: str) -> Facility:
+    try:
+        return load_facility(name)
+    except FacilityError as error:
+        raise ConfigurationError(str(error)) from error

@@ -39,7 +39,7 @@ class Scenario:
 
     origin: str
     description: str
-    seed: int | None
+    seed: int
     events: tuple[Event, ...]
 
     def check(self, check: Callable[[Fault], None]) -> None:
@@ -51,6 +51,9 @@ class Scenario:
                 raise ConfigurationError(
                     f"{self.origin}: the event at {event.at_s:g} s: {error}"
                 ) from error
+
+
+CALM: Final = Scenario("calm", "Nothing fails.", 1, ())
 
 
 def shipped() -> list[str]:
@@ -76,7 +79,7 @@ def load_scenario(name_or_path: str) -> Scenario:
     return Scenario(
         str(path),
         document.get("description", ""),
-        document.get("seed"),
+        document.get("seed", CALM.seed),
         tuple(sorted(events, key=lambda event: event.at_s)),
     )
 
@@ -119,4 +122,5 @@ class Player:
                 self._injector.inject(event.fault, for_s)
             except PlantError as error:
                 self._tell(f"fault at {event.at_s:g} s fails: {event.fault}: {error}")
-        self._tell("the scenario's last event has begun")
+        if self._scenario.events:
+            self._tell("the scenario's last fault has begun")
