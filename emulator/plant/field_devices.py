@@ -161,6 +161,9 @@ class FieldDevices:
             p.name for p in points if p.name == fault.point or (not fault.point and not p.write)
         )
         disturbance = Disturbance(self.devices[device].profile, [fault], seed)
+        now = {name: self.devices[device].get(name) for name in shown}
+        # What it shows now is what it is stuck at.
+        disturbance.shown({name: v for name, v in now.items() if v is not None}, 0.0)
         self._disturbed[key] = _Disturbed(device, shown, disturbance, self._campus.steps)
 
     def settle(self, key: str) -> None:
