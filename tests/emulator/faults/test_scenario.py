@@ -94,7 +94,7 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path: Path, text: str, words
 def test_names_that_the_campus_has_not_are_refused(
     tmp_path: Path, facility: Facility, event: str, words: str
 ) -> None:
-    """A loop, device or point that is not there is told before anything runs, with what there is."""
+    """A loop, device or point that is not there is told before anything runs, with those there."""
     path = tmp_path / "wrong.yaml"
     path.write_text(f"events: [{{at_s: 3, {event}}}]")
     scenario = load_scenario(str(path))
