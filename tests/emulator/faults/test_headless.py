@@ -82,7 +82,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_seed_gives_the_same_run_to_the_bit(tmp_path: Path) -> None:
     """Two runs are equal; another seed gives another one from the first second on."""
     modules = [f"hall_{hall}_{side}_temperature" for hall in (2, 3, 4) for side in SIDES]
-    dead = [f"  - {{at_s: 4, until_s: 8, fault: dead, device: {name}}}\n" for name in modules]
+    dead = [f"  - {{at_s: 4, until_s: 9.5, fault: dead, device: {n}}}\n" for n in modules]
     scenario = script(tmp_path, FAULTS + "".join(dead))
     first = lines(scenario, 11)
     assert lines(scenario, 11) == first
