@@ -37,6 +37,7 @@ from bmc_ext.security.lockout import LockoutRule
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.serving.authentication import Authenticator
+from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
@@ -217,7 +218,7 @@ class Service:
         self.certificate.observe(pair.use)
         return pair.context
 
-    def front(self, requests: Lane, passwords: Lane) -> Front:
+    def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
         dispatcher = Dispatcher(self.registry, self.context)
         return Front(

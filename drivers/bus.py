@@ -17,7 +17,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -102,7 +102,8 @@ class BusOwner:
     """Owns one transport and everything that goes over it.
 
     `wall` gives Unix seconds for the times of readings, `monotonic` seconds for deadlines, which
-    lie `offset_s` beside those of owners without it.
+    lie `offset_s` beside those of owners without it. `chance` jitters its back-offs, and `phases`
+    counts the polled groups of all owners that share it, so that their slots lie apart.
     """
 
     def __init__(
@@ -113,6 +114,8 @@ class BusOwner:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         offset_s: float = 0.0,
+        chance: random.Random | None = None,
+        phases: Iterator[int] = _phases,
     ) -> None:
         self.name = name
         self._offset_s = offset_s
@@ -126,7 +129,8 @@ class BusOwner:
         self._connect_failures = 0
         self._slowest_answer_s = 0.0
         self._requests: deque[Callable[[], Steps | None]] = deque()
-        self._random = random.Random()
+        self._random = chance or random.Random()
+        self._phases = phases
         # Set by the thread that runs it; callable from any.
         self.wake: Callable[[], None] = lambda: None
 
@@ -168,7 +172,7 @@ class BusOwner:
     def _admit(self, device: FieldDevice) -> None:
         self._devices.append(device)
         for group in device.groups:
-            phase_s = next(_phases) * _PHASE_STEP % 1.0 * group.every_s
+            phase_s = next(self._phases) * _PHASE_STEP % 1.0 * group.every_s
             # A slot in the past is served at once: nobody waits for a slow group's first value.
             first = self._monotonic() + phase_s - group.every_s
             on_lattice = first // LATTICE_S * LATTICE_S + self._offset_s

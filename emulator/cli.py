@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from rich.table import Table
 from bmc_ext.clock import parse_iso8601
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.state import StateDirectory, default_state_path
+from emulator.faults.scenario import CALM, load_scenario
 from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError, PlantError
 from emulator.plant.facility import load_facility
@@ -51,7 +53,8 @@ _MAX_COUNT = 100  # beyond it the BMCs' ticks alone take most of a core
     help="Of the first BMC; the next ones follow. 0 picks free ones.",
 )
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The plant's own constants.")
+@click.option("--seed", type=int, help="Of all chance: the scenario's, or 1, without it.")
+@click.option("--scenario", help="Which faults come and go: a shipped name or a file.")
 @click.option("--legacy/--no-legacy", default=True, help="Serve what Redfish has deprecated, too.")
 @click.option(
     "--clock",
@@ -69,7 +72,8 @@ def emulate(
     count: int,
     port: int,
     state_dir: Path | None,
-    seed: int,
+    seed: int | None,
+    scenario: str | None,
     legacy: bool,
     clock: str | None,
     libvirt_uri: str | None,
@@ -86,9 +90,13 @@ def emulate(
         raise click.UsageError(f"--port {port}: {count} ports from there end above 65535")
     if libvirt_uri and count > 1:
         raise click.UsageError("--libvirt-uri: the same domains cannot belong to several BMCs")
+    if scenario is not None and count > 1:
+        raise click.UsageError("--scenario: its faults are those of one BMC, not of several")
     time_of_day = _clock(clock)
+    script = CALM if scenario is None else load_scenario(scenario)
+    seed = script.seed if seed is None else seed
     try:
-        shown = load_facility(facility).facility.name
+        campus = load_facility(facility)
         control_socket(path / "plant")
     except PlantError as error:
         raise ConfigurationError(str(error)) from error
@@ -97,9 +105,10 @@ def emulate(
         facility, seed=seed, state_dir=state.path / "plant", ahead_ns=time_of_day.ahead_ns
     ) as plant:
         # Only now: it takes as long to import as the plant takes to start.
-        from emulator.lab import Lab
+        from emulator.lab import Lab, Rehearsal
 
         plant.watch(lambda status: _mourn(console, status))
+        shown = campus.facility.name
         lab = Lab(
             plant,
             state,
@@ -110,7 +119,9 @@ def emulate(
             libvirt_uri=libvirt_uri,
         )
         if count == 1:
-            lab.serve_one(lambda _, bound: _announce(console, shown, bound))
+            tell = functools.partial(_tell, console)
+            faults = Rehearsal(campus, script, seed, tell)
+            lab.serve_one(faults, lambda _, bound: _announce(console, shown, bound))
         else:
             lab.serve_many(count, _Roll(console, shown, count).answer)
 
@@ -154,6 +165,10 @@ class _Roll:
         for _, row in sorted(self._rows.items()):
             self._console.print(row, highlight=False, soft_wrap=True)
         self._console.print(f"  user {USER}, password {PASSWORD}", highlight=False)
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _announce(console: Console, facility: str, port: int) -> None:

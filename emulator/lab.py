@@ -11,14 +11,36 @@ from bmc_ext.measuring import Measuring, instruments_of
 from bmc_ext.serving.server import allow_descriptors
 from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import TimeBound, Timekeeper
+from emulator.faults.control import controlled
+from emulator.faults.front import FrontFaults
+from emulator.faults.injector import Injector
+from emulator.faults.scenario import Player, Scenario
 from emulator.fleet import Fleet
 from emulator.host import SushyHost
 from emulator.host.machines import numbered_machines
 from emulator.mock_bmc import MockBmc
 from emulator.plant.client import PlantControl
+from emulator.plant.facility import Facility
+from emulator.plant.socket_path import control_socket
 from emulator.plant_process import PlantProcess
 from emulator.shifted_clock import ShiftedClock
 from emulator.workloads import PlantWorkloads
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The faults of a scenario on a campus; `tell` is given a line for each."""
+
+    campus: Facility
+    scenario: Scenario
+    seed: int
+    tell: Callable[[str], None]
+
+    def on(self, control: PlantControl, host: SushyHost) -> tuple[Injector, Player]:
+        """Their way in, and what plays them. FaultError for one that this campus cannot have."""
+        faults = Injector(self.campus, control, host, FrontFaults(self.seed), self.tell)
+        self.scenario.check(faults.check)
+        return faults, Player(self.scenario, faults, self.tell)
 
 
 class Lab:
@@ -49,16 +71,30 @@ class Lab:
         self._login = login
         self._libvirt_uri = libvirt_uri
 
-    def serve_one(self, on_ready: Callable[[Config, int], None]) -> None:
-        """The only BMC; the state directory is its own."""
+    def serve_one(self, rehearsal: Rehearsal, on_ready: Callable[[Config, int], None]) -> None:
+        """The only BMC; the state directory is its own, and faults reach it."""
         host = self._host(1, self._state.path)  # while the plant starts
         config = self._config()
-        sink = PlantWorkloads(self._control())
+        control = self._control()
+        faults, player = rehearsal.on(control, host)
         bmc = MockBmc(
-            config, self._state, host, sink, clock=self._clock, timekeeper=self._timekeeper()
+            config,
+            self._state,
+            host,
+            PlantWorkloads(control),
+            clock=self._clock,
+            timekeeper=self._timekeeper(),
+            faults=faults,
         )
         bmc.add_administrator(*self._login)
-        bmc.serve(on_ready)
+
+        def ready(config: Config, port: int) -> None:
+            on_ready(config, port)
+            player.start()
+
+        with controlled(faults, control_socket(self._state.path)):
+            bmc.serve(ready)
+        player.stop()
 
     def serve_many(self, count: int, on_ready: Callable[[int, MockBmc, int], None]) -> None:
         """So many BMCs; `on_ready` is told number, BMC and port of each, in its thread."""

@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.serving.front import Front
+from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.protocol import BoundedHttpProtocol, Limits
 
 _BACKLOG = 512
@@ -42,7 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(
-    front: Front,
+    front: AsgiApp,
     listener: socket.socket,
     tls: ssl.SSLContext,
     on_ready: Callable[[], None],
@@ -67,7 +67,7 @@ def run(
 
 
 def server_of(
-    front: Front, tls: ssl.SSLContext, on_ready: Callable[[], None], limits: Limits
+    front: AsgiApp, tls: ssl.SSLContext, on_ready: Callable[[], None], limits: Limits
 ) -> uvicorn.Server:
     """A server whose `serve(sockets=…)` ends once its `should_exit` is true."""
     config = uvicorn.Config(

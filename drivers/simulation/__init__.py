@@ -10,7 +10,7 @@ from drivers.simulation.faults import (
     apply_to_device,
     parse_fault,
 )
-from drivers.simulation.rtu_server import ModbusRtuServer, PseudoTerminal
+from drivers.simulation.rtu_server import ModbusRtuServer, PseudoTerminal, answer_pdu
 from drivers.simulation.tcp_server import ModbusTcpServer
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "RefusedRequestError",
     "SimulatedBehaviour",
     "SimulatedDevice",
+    "answer_pdu",
     "apply_to_device",
     "parse_fault",
 ]

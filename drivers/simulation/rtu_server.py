@@ -147,12 +147,7 @@ class ModbusRtuServer:
             return
         if device.delay_s:
             time.sleep(device.delay_s)
-        try:
-            reply = _perform(device, frame[1], frame[2:-2])
-        except RefusedRequestError as fault:
-            reply = bytes([fault.code])
-            frame = bytes([frame[0], frame[1] | 0x80])
-        body = frame[:2] + reply
+        body = frame[:1] + answer_pdu(device, frame[1:-2])
         os.write(self._fd, body + crc16(body))
 
 
@@ -163,6 +158,15 @@ def _request_length(data: bytes) -> int | None:
     if data[1] == 16:
         return 9 + data[6] if len(data) >= 7 else None
     return 8 if data[1] <= 6 else None
+
+
+def answer_pdu(device: SimulatedDevice, pdu: bytes) -> bytes:
+    """What a device answers to a request without its framing; a refusal is an exception's PDU."""
+    function = pdu[0]
+    try:
+        return bytes([function]) + _perform(device, function, pdu[1:])
+    except RefusedRequestError as fault:
+        return bytes([function | 0x80, fault.code])
 
 
 def _perform(device: SimulatedDevice, function: int, data: bytes) -> bytes:

@@ -20,7 +20,7 @@ from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
-from emulator.host import legacy, standard
+from emulator.host import legacy, power_supplies, standard
 from emulator.host.firmware import version_of
 from emulator.host.machines import (
     STOCK_CHASSIS,
@@ -30,7 +30,7 @@ from emulator.host.machines import (
     check_machines,
 )
 from emulator.host.mending import TYPES, mend
-from emulator.host.routes import COLLECTIONS, MEDIA_ROUTES, ROOT, Route, find
+from emulator.host.routes import COLLECTIONS, MEDIA_ROUTES, OFF_TYPES, ROOT, Route, find
 from emulator.host.store import HostStore, Section
 from emulator.host.sushy import SushyApp
 
@@ -91,6 +91,7 @@ class SushyHost:
         self._is_libvirt = libvirt_uri is not None
         self._machines = self._app.machines
         self._chassis = tuple(one.uuid for one in chassis)
+        self._supplies = power_supplies.PowerSupplies(self._chassis)
         self._settings = Section(self._store)
         self._settings.make_permanent(None, "manager")
         self._next_power_change_s = self._app.power.settle()
@@ -101,7 +102,7 @@ class SushyHost:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
-        served = (*TYPES, *standard.TYPES)
+        served = (*TYPES, *standard.TYPES, *power_supplies.TYPES)
         return served if self._legacy else tuple(t for t in served if t not in legacy.TYPES)
 
     @property
@@ -136,6 +137,33 @@ class SushyHost:
             self._clock.sleep(_INSTALL_STEP_S)
         self._keep(_VERSION_KEY, version)
         return f"version {version} is installed"
+
+    def lose_supply(self, key: str, chassis: str | None, supply: str, cause: str) -> None:
+        """Let a power supply deliver nothing until `restore_supply`; LookupError names what is not.
+
+        Systems whose chassis has none left are off at once, and stay off.
+        """
+        with self._lock:
+            self._supplies.lose(key, chassis, supply, cause)
+            if not self._is_supplied():
+                for system in self._machines:
+                    self._app.power.set_power_state(system, "ForceOff")
+            self._bodies.clear()
+            self._next_power_change_s = self._app.power.settle()
+
+    def check_supply(self, chassis: str | None, supply: str) -> None:
+        """LookupError when there is no such power supply."""
+        self._supplies.place(chassis, supply)
+
+    def restore_supply(self, key: str) -> None:
+        """Undo `lose_supply`. Unknown: KeyError."""
+        with self._lock:
+            self._supplies.restore(key)
+            self._bodies.clear()
+
+    def _is_supplied(self) -> bool:
+        """Whether the chassis that holds the systems has power."""
+        return self._supplies.deliver(min(self._chassis))
 
     def warm_up(self) -> None:
         """Render what a client asks for first, once."""
@@ -230,10 +258,14 @@ class SushyHost:
         return body
 
     def _render(self, route: Route, path: str) -> dict[str, Any]:
+        if route.name in power_supplies.ROUTES:
+            return self._supplies.body(route.name, path)
         if route.name in standard.DERIVED:
             thermal = mend(self._ask("GET", standard.thermal_path(path), None), self._is_served)
             return standard.derived(route.name, path, thermal)
         body = mend(self._ask("GET", path, None), self._is_served, legacy=self._legacy)
+        if route.name == "chassis":
+            body["Status"]["HealthRollup"] = self._supplies.health(body["Id"])
         if route.name == "manager":
             body |= services(body["Id"])
             body["FirmwareVersion"] = self._settings.get(_VERSION_KEY, body["FirmwareVersion"])
@@ -269,6 +301,8 @@ class SushyHost:
             self._ask(method, path, _indicator(body))
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
+        elif route.name == "reset" and not (self._is_supplied() or body["ResetType"] in OFF_TYPES):
+            raise HostError(409, "no power supply of the chassis delivers power")
         else:
             self._ask(method, path, body)
 

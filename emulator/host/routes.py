@@ -23,6 +23,7 @@ MEDIA_ROUTES: Final = ("media", "insert media", "eject media")
 RESET_TYPES: Final = (
     "On", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart", "ForceOn"
 )  # fmt: skip
+OFF_TYPES: Final = ("ForceOff", "GracefulShutdown")
 BOOT_TARGETS: Final = ("None", "Pxe", "Cd", "Hdd")
 BOOT_MODES: Final = ("UEFI", "Legacy")
 BOOT_ENABLED: Final = ("Disabled", "Once", "Continuous")
@@ -203,6 +204,9 @@ _ROUTES: Final = (
     ),
     Route("chassis", "{Chassis}", {"PATCH": members(_LAMP)}),
     Route("thermal", "{Chassis}/Thermal", {}),
+    Route("power subsystem", "{Chassis}/PowerSubsystem", {}),
+    Route("power supplies", "{Chassis}/PowerSubsystem/PowerSupplies", {}),
+    Route("power supply", "{Chassis}/PowerSubsystem/PowerSupplies/{id}", {}),
     Route("own interfaces", "{Managers}/EthernetInterfaces", {}),
     Route(
         "own interface",

@@ -22,6 +22,7 @@ from sushy_tools.error import FishyError
 from bmc_ext.errors import HostUnavailableError
 from emulator.host.domains import DomainDriver
 from emulator.host.machines import HostChassis, HostSystem
+from emulator.host.routes import OFF_TYPES
 from emulator.host.store import HostStore, Section
 
 _LOADING = threading.Lock()
@@ -51,7 +52,7 @@ class PowerDriver(fakedriver.FakeDriver):  # type: ignore[misc]  # sushy-tools h
     def set_power_state(self, identity: str, state: str) -> None:
         """Turn a system on or off after the delay; a restart is off until then."""
         system = self._get(identity)
-        wanted = "Off" if state in ("ForceOff", "GracefulShutdown") else "On"
+        wanted = "Off" if state in OFF_TYPES else "On"
         if "Restart" in state:
             system["power_state"] = "Off"
         pending = None

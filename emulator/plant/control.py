@@ -1,117 +1,44 @@
-"""The plant's control socket: one JSON object a line in each direction, over a Unix socket.
+"""What the plant does on its control socket (emulator.control_socket).
 
-    {"op": "ping"}                                {"ok": true}
-    {"op": "truth"}                               {"ok": true, "truth": {...}}
-    {"op": "workload", "id": ..., "start_unix_s": ..., "end_unix_s": ... | null, "baseline_w": ...,
-     "peak_w": ..., "max_w": ..., "ramp_w_per_s": ...}
-    {"op": "workload_remove", "id": ...}
-    {"op": "device_stop" | "device_start", "id": ...}
-    {"op": "device_ignore_writes", "id": ..., "ignore": true | false}
-    {"op": "leak", "id": ..., "wet": true | false}
-
-A refused request is answered {"ok": false, "error": "..."} and changes nothing. A line above
-MAX_LINE_BYTES is refused once, and the connection closed.
+{"op": "ping"}                                {"ok": true}
+{"op": "truth"}                               {"ok": true, "truth": {...}}
+{"op": "workload", "id": ..., "start_unix_s": ..., "end_unix_s": ... | null, "baseline_w": ...,
+ "peak_w": ..., "max_w": ..., "ramp_w_per_s": ...}
+{"op": "workload_remove", "id": ...}
+{"op": "device_stop" | "device_start", "id": ...}
+{"op": "device_ignore_writes", "id": ..., "ignore": true | false}
+{"op": "leak", "id": ..., "wet": true | false}
+{"op": "fault", "id": ..., "fault": {"fault": "stuck", "device": ..., ...}}
+{"op": "fault_clear", "id": ...}
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import socketserver
-import threading
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivers.errors import DriverError
-from emulator.plant.errors import ControlError
+from emulator.faults.vocabulary import fault_of
+from emulator.plant.errors import ControlError, FaultError
+from emulator.plant.faults import nearest
 from emulator.plant.it_load import Workload
 from emulator.plant.plant import Plant
 
-MAX_LINE_BYTES = 65_536
-"""The longest request, with its line end."""
-
 _SHOWN = 80  # characters of a name that an error repeats
-_NEAREST = 4  # names that an error offers
 
 
-class ControlServer:
-    """Serves a plant's control socket at `path` from threads of its own."""
-
-    def __init__(self, plant: Plant, path: Path) -> None:
-        self._path = path
-        path.unlink(missing_ok=True)  # a killed run leaves its socket behind
-        self._server = _Server(str(path), plant)
-        path.chmod(0o600)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="plant control", daemon=True
-        )
-
-    def start(self) -> None:
-        """Answer from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop answering and remove the socket."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        self._path.unlink(missing_ok=True)
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    block_on_close = False  # a client that stays connected must not hold up the end
-
-    def __init__(self, path: str, plant: Plant) -> None:
-        super().__init__(path, _Handler)
-        self.plant = plant
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
-
-    def handle(self) -> None:
-        try:
-            while line := self.rfile.readline(MAX_LINE_BYTES):
-                if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-                    self._refuse_long_line()
-                    return
-                self._answer(line)
-        except OSError:  # the client has gone
-            return
-
-    def _answer(self, line: bytes) -> None:
-        try:
-            answer = {"ok": True, **perform(self.server.plant, line)}
-        except ControlError as error:
-            answer = {"ok": False, "error": str(error)}
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-    def _refuse_long_line(self) -> None:
-        # To its end first: a client that is still sending would not see the answer.
-        while (rest := self.rfile.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        answer = {"ok": False, "error": f"a request is longer than {MAX_LINE_BYTES} bytes"}
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-def perform(plant: Plant, line: bytes) -> dict[str, Any]:
+def perform(plant: Plant, request: dict[str, Any]) -> dict[str, Any]:
     """Do one request; returns the answer's members besides `ok`.
 
     Raises ControlError with the reason.
     """
-    try:
-        request = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ControlError(f"not JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise ControlError("not a JSON object")
     op = request.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
         raise ControlError(f"op: {op!r} is none of {', '.join(_OPERATIONS)}")
     try:
         return _OPERATIONS[op](plant, request) or {}
+    except FaultError as error:
+        raise ControlError(str(error)) from error
     except (OSError, DriverError) as error:
         raise ControlError(f"{op}: {error}") from error
 
@@ -150,16 +77,10 @@ def _by_id(act: Callable[[Plant, str], None], kind: str) -> Callable[..., None]:
         try:
             act(plant, identity)
         except KeyError:
-            known = _nearest(identity, plant.device_names) if kind == "device" else ""
+            known = nearest(identity, plant.device_names) if kind == "device" else ""
             raise ControlError(f"id: no {kind} {identity[:_SHOWN]!r}{known}") from None
 
     return operation
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    """The known names most like the one that is not, as the end of an error."""
-    nearest = difflib.get_close_matches(name[:_SHOWN], known, n=_NEAREST, cutoff=0.0)
-    return f"; known are {', '.join(nearest)} and {len(known) - len(nearest)} more"
 
 
 def _ignore_writes(plant: Plant, request: Mapping[str, Any]) -> None:
@@ -176,6 +97,10 @@ def _leak(plant: Plant, request: Mapping[str, Any]) -> None:
     _by_id(lambda plant, identity: plant.leak(identity, wet), "loop")(plant, request)
 
 
+def _fault(plant: Plant, request: Mapping[str, Any]) -> None:
+    plant.inject(_text(request, "id"), fault_of(request.get("fault")))
+
+
 _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | None]] = {
     "ping": _ping,
     "truth": _truth,
@@ -185,6 +110,8 @@ _OPERATIONS: dict[str, Callable[[Plant, Mapping[str, Any]], dict[str, Any] | Non
     "device_start": _by_id(Plant.start_device, "device"),
     "device_ignore_writes": _ignore_writes,
     "leak": _leak,
+    "fault": _fault,
+    "fault_clear": _by_id(Plant.clear, "fault"),
 }
 
 

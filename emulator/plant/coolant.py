@@ -43,9 +43,10 @@ _WATER_SIGMA_K, _WATER_TIME_S = 0.3, 600.0
 class Coolant:
     """The loops of all halls and the silicon they cool.
 
-    `reference_percent` is what the drives were told; the rest is state: `speed_percent`,
-    `flow_m3_s`, `temperature_c` (ring position, loop), `silicon_c` (per hall), `rejected_w` (per
-    loop, into facility water) and the running totals `absorbed_j` and `rejected_j`.
+    `reference_percent` is what the drives were told, `stopped` which pumps stand still all the
+    same. The rest is state: `speed_percent`, `flow_m3_s`, `temperature_c` (ring position, loop),
+    `silicon_c` (per hall), `rejected_w` (per loop, into facility water) and the running totals
+    `absorbed_j` and `rejected_j`.
     """
 
     def __init__(self, facility: Facility, seed: int, step_s: float, hall_heat_w: Array) -> None:
@@ -70,6 +71,7 @@ class Coolant:
         )
 
         self.reference_percent = np.full(loops, plate.default_speed_percent)
+        self.stopped = np.zeros(loops, dtype=bool)
         self._limiter_integral = np.zeros(loops)
         self.speed_percent = self.reference_percent.copy()
         self.flow_m3_s = self._flow_at(self.speed_percent)
@@ -152,6 +154,7 @@ class Coolant:
 
     def _turn_pumps(self) -> None:
         wanted = np.minimum(self.reference_percent + self._limiter_percent(), 100.0)
+        wanted = np.where(self.stopped, 0.0, wanted)
         self.speed_percent += (wanted - self.speed_percent) * -math.expm1(
             -self._step_s / _PUMP_TIME_S
         )

@@ -3,7 +3,8 @@
     PlantError
     ├── FacilityError  a facility file is wrong; names file, place and reason
     ├── StateError     the state directory holds something unusable
-    └── ControlError   the plant refused a request on its control socket, or does not answer
+    ├── ControlError   the plant refused a request on its control socket, or does not answer
+    └── FaultError     there is no such fault, or nothing here that could have it
 
 Bad arguments of a Python call are ValueError.
 """
@@ -25,3 +26,7 @@ class StateError(PlantError):
 
 class ControlError(PlantError):
     """A request that the plant refused, or a plant that does not answer."""
+
+
+class FaultError(PlantError):
+    """A fault that there is not, or that nothing here can have; the text says what there is."""

@@ -46,7 +46,10 @@ _BACKGROUND_PERCENT = (
 
 
 class Grid:
-    """Frequency, wandering within ±0.05 Hz, and the common voltage in per unit of nominal."""
+    """Frequency, wandering within ±0.05 Hz, and the common voltage in per unit of nominal.
+
+    A disturbance adds `offset_hz` to the one and multiplies the other by `disturbance_pu`.
+    """
 
     def __init__(self, plate: GridPlate, seed: int, step_s: float) -> None:
         self._chance = generator(seed, "grid")
@@ -57,6 +60,7 @@ class Grid:
         ]
         self.frequency_hz = plate.nominal_hz
         self.voltage_pu = 1.0
+        self.offset_hz, self.disturbance_pu = 0.0, 1.0
         self.angle_rad = 0.0
 
     def step(self) -> None:
@@ -66,8 +70,8 @@ class Grid:
             for process, draw in zip(self._walks, self._chance.standard_normal((3, 1)), strict=True)
         )
         wander_hz = max(-_FREQUENCY_SPAN_HZ, min(_FREQUENCY_SPAN_HZ, slow + fast))
-        self.frequency_hz = self._nominal_hz + wander_hz
-        self.voltage_pu = 1.0 + voltage
+        self.frequency_hz = self._nominal_hz + wander_hz + self.offset_hz
+        self.voltage_pu = (1.0 + voltage) * self.disturbance_pu
         turn_rad = math.tau * self.frequency_hz * self._step_s
         self.angle_rad = math.fmod(self.angle_rad + turn_rad, math.tau)
 

@@ -6,17 +6,19 @@ Each device measures in its own interval with its own errors, within its maker's
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.profile import load_profile
-from drivers.simulation import SimulatedDevice
-from emulator.plant.campus import Campus
+from drivers.profile import Profile, load_profile
+from drivers.simulation import Disturbance, Fault, SimulatedDevice
+from emulator.plant.campus import STEP_S, Campus
 from emulator.plant.chance import generator
+from emulator.plant.facility import Facility
 from emulator.plant.feeds import PHASES
 from emulator.plant.instrument import Instruments
 
@@ -59,6 +61,28 @@ def temperatures_of(hall_id: str, side: str) -> str:
     return f"{hall_id}_{side}_temperature"
 
 
+def gateway_of(hall_id: str) -> str:
+    """Identity of the gateway of a hall's loops: `hall_1_gateway`."""
+    return f"{hall_id}_gateway"
+
+
+def profiles_of(facility: Facility) -> dict[str, Profile]:
+    """The profile of each field device by its identity."""
+    of_loops = {
+        "flow": load_profile("oem.tuf2000m"),
+        "pressure": load_profile("keller.33x"),
+        "pump": load_profile("danfoss.fc102"),
+        "leak": load_profile("plant.leak_cable", [PROFILES]),
+    }
+    modules, meters = load_profile("advantech.adam6015"), load_profile("eastron.sdm630")
+    sides = ("supply", "return")
+    return {
+        **{loop_device(k, loop): p for loop in facility.loop_ids for k, p in of_loops.items()},
+        **{temperatures_of(hall, side): modules for hall in facility.hall_ids for side in sides},
+        **{meter_of(feed): meters for feed in facility.metered},
+    }
+
+
 @dataclass(slots=True)
 class _Task:
     """A kind of device and its measuring interval; `measure` takes the time since the last one."""
@@ -72,6 +96,15 @@ class _Task:
         self.elapsed_s = 0.0
 
 
+class _Disturbed(NamedTuple):
+    """What is wrong with some points of a device since a step of the campus."""
+
+    device: str
+    points: frozenset[str]
+    disturbance: Disturbance
+    began: int
+
+
 class FieldDevices:
     """All simulated devices by identity, in `devices`; `measure` refreshes their registers."""
 
@@ -80,10 +113,16 @@ class FieldDevices:
         facility = campus.facility
         chance = functools.partial(generator, seed)
         loops, halls = len(facility.loop_ids), facility.halls.count
-        self.devices: dict[str, SimulatedDevice] = {}
-        self._add_loop_devices()
-        self._add_temperature_modules()
-        self._add_meters()
+        transformers = {
+            meter_of(feed_id): {"ct_ratio": plate.ct_ratio, "pt_ratio": plate.pt_ratio}
+            for feed_id, plate in facility.metered.items()
+        }
+        self.devices = {
+            name: SimulatedDevice(profile, **transformers.get(name, {}))
+            for name, profile in profiles_of(facility).items()
+        }
+        self._disturbed: dict[str, _Disturbed] = {}
+        self._prepare_loop_devices()
         # Clamp-on flow meter: 1 % of reading at a good signal, damped.
         self._flow = Instruments(chance("flow meters"), loops, gain=0.007, noise=3.0, lag_s=0.5)
         # X-line transmitter: 0.05 to 0.1 % of full scale.
@@ -115,15 +154,37 @@ class FieldDevices:
             if task.elapsed_s > task.interval_s - TICK_S / 2:
                 task.run()
 
-    def _add_loop_devices(self) -> None:
-        flow, pressure, pump = map(load_profile, ("oem.tuf2000m", "keller.33x", "danfoss.fc102"))
-        leak = load_profile("plant.leak_cable", [PROFILES])
+    def disturb(self, key: str, device: str, fault: Fault, seed: int) -> None:
+        """Let a device show something else than it measures, until `settle` with the same key."""
+        points = self.devices[device].profile.points.values()
+        shown = frozenset(
+            p.name for p in points if p.name == fault.point or (not fault.point and not p.write)
+        )
+        disturbance = Disturbance(self.devices[device].profile, [fault], seed)
+        now = {name: self.devices[device].get(name) for name in shown}
+        # What it shows now is what it is stuck at.
+        disturbance.shown({name: v for name, v in now.items() if v is not None}, 0.0)
+        self._disturbed[key] = _Disturbed(device, shown, disturbance, self._campus.steps)
+
+    def settle(self, key: str) -> None:
+        """Undo `disturb`."""
+        del self._disturbed[key]
+
+    def _show(self, device: str, values: Mapping[str, float]) -> None:
+        """Set a device's registers to what it measured, through its disturbances in their order."""
+        for found in self._disturbed.values():
+            if found.device == device:
+                hit = {name: value for name, value in values.items() if name in found.points}
+                elapsed_s = (self._campus.steps - found.began) * STEP_S
+                values = {**values, **found.disturbance.shown(hit, elapsed_s)}
+        self.devices[device].update(values)
+
+    def _prepare_loop_devices(self) -> None:
         for position, loop_id in enumerate(self._campus.facility.loop_ids):
-            meter = self.devices[loop_device("flow", loop_id)] = SimulatedDevice(flow)
-            meter.update(_FLOW_METER_HEALTH)
-            transmitter = self.devices[loop_device("pressure", loop_id)] = SimulatedDevice(pressure)
+            self.devices[loop_device("flow", loop_id)].update(_FLOW_METER_HEALTH)
+            transmitter = self.devices[loop_device("pressure", loop_id)]
             transmitter.update({"range.P1.min": 0.0, "range.P1.max": _TRANSMITTER_RANGE_BAR})
-            drive = self.devices[loop_device("pump", loop_id)] = SimulatedDevice(pump)
+            drive = self.devices[loop_device("pump", loop_id)]
             drive.update(
                 {
                     "control_word": _CONTROL_WORD_RUN,
@@ -132,20 +193,6 @@ class FieldDevices:
                 }
             )
             drive.on_write = functools.partial(self._command_pump, position)
-            self.devices[loop_device("leak", loop_id)] = SimulatedDevice(leak)
-
-    def _add_temperature_modules(self) -> None:
-        profile = load_profile("advantech.adam6015")
-        for hall_id in self._campus.facility.hall_ids:
-            for side in ("supply", "return"):
-                self.devices[temperatures_of(hall_id, side)] = SimulatedDevice(profile)
-
-    def _add_meters(self) -> None:
-        profile = load_profile("eastron.sdm630")
-        for feed_id, plate in self._campus.facility.metered.items():
-            self.devices[meter_of(feed_id)] = SimulatedDevice(
-                profile, ct_ratio=plate.ct_ratio, pt_ratio=plate.pt_ratio
-            )
 
     def _command_pump(self, position: int, point: str, value: float) -> None:
         if point == "speed.reference":
@@ -156,23 +203,25 @@ class FieldDevices:
         flow_lpm = self._flow.measure(coolant.flow_lpm, elapsed_s)
         heat_w = coolant.heat_w
         for position, loop_id in enumerate(self._campus.facility.loop_ids):
-            self.devices[loop_device("flow", loop_id)].update(
+            self._show(
+                loop_device("flow", loop_id),
                 {
                     "flow.volume": flow_lpm[position],
                     "flow.velocity": flow_lpm[position] / _LPM_PER_M3_S / _PIPE_M2,
                     "power.thermal": heat_w[position],
-                }
+                },
             )
 
     def _measure_pressures(self, elapsed_s: float) -> None:
         coolant = self._campus.coolant
         pressure_bar = self._pressure.measure(coolant.pressure_bar, elapsed_s)
         for position, loop_id in enumerate(self._campus.facility.loop_ids):
-            self.devices[loop_device("pressure", loop_id)].update(
+            self._show(
+                loop_device("pressure", loop_id),
                 {
                     "pressure.P1": pressure_bar[position],
                     "temperature.TOB1": coolant.supply_c[position],
-                }
+                },
             )
 
     def _measure_pumps(self, elapsed_s: float) -> None:
@@ -180,15 +229,16 @@ class FieldDevices:
         for loop_id, speed in zip(
             self._campus.facility.loop_ids, self._campus.coolant.speed_percent, strict=True
         ):
-            self.devices[loop_device("pump", loop_id)].set("speed.actual", speed)
+            self._show(loop_device("pump", loop_id), {"speed.actual": speed})
 
     def _measure_leaks(self, elapsed_s: float) -> None:
         del elapsed_s
         for loop_id in self._campus.facility.loop_ids:
             wet = loop_id in self._campus.leaking
             humidity_percent = _WET_PERCENT if wet else _DRY_PERCENT
-            self.devices[loop_device("leak", loop_id)].update(
-                {"alarm.leak": float(wet), "humidity.relative": humidity_percent}
+            self._show(
+                loop_device("leak", loop_id),
+                {"alarm.leak": float(wet), "humidity.relative": humidity_percent},
             )
 
     def _measure_temperatures(self, elapsed_s: float) -> None:
@@ -207,7 +257,7 @@ class FieldDevices:
         for side, (loops_c, halls_c) in modules.items():
             per_hall = np.column_stack([loops_c.reshape(facility.halls.count, -1), halls_c])
             for hall_id, channels in zip(facility.hall_ids, per_hall, strict=True):
-                self.devices[temperatures_of(hall_id, side)].update(_channels(channels))
+                self._show(temperatures_of(hall_id, side), _channels(channels))
 
     def _measure_meters(self, elapsed_s: float) -> None:
         campus = self._campus
@@ -215,7 +265,7 @@ class FieldDevices:
         true_w = np.array([campus.metered(feed_id).power_w for feed_id in feed_ids])
         shown_w = self._power.measure(true_w, elapsed_s)
         for feed_id, power_w in zip(feed_ids, shown_w, strict=True):
-            self.devices[meter_of(feed_id)].update(self._meter_values(feed_id, float(power_w)))
+            self._show(meter_of(feed_id), self._meter_values(feed_id, float(power_w)))
 
     def _meter_values(self, feed_id: str, power_w: float) -> dict[str, float]:
         """All that an SDM630 shows of a balanced feed whose power it measures as `power_w`."""

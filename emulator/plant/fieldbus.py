@@ -16,7 +16,7 @@ from typing import Protocol
 
 from drivers.simulation import ModbusRtuServer, ModbusTcpServer, PseudoTerminal, SimulatedDevice
 from emulator.plant.facility import Facility
-from emulator.plant.field_devices import loop_device, meter_of, temperatures_of
+from emulator.plant.field_devices import gateway_of, loop_device, meter_of, temperatures_of
 
 _FIRST_UNIT = {"flow": 1, "pressure": 11, "pump": 21, "leak": 31}
 _SERIAL_BAUD = 9600
@@ -25,6 +25,37 @@ _SERIAL_BAUD = 9600
 class _Server(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
+
+
+def serial_device(facility: Facility) -> str:
+    """The one device on the serial line."""
+    return loop_device("pressure", facility.loop_ids[0])
+
+
+def gateways(facility: Facility) -> dict[str, dict[int, str]]:
+    """The devices of each hall's gateway by unit."""
+    return {
+        gateway_of(hall_id): _gateway_units(facility, hall)
+        for hall, hall_id in enumerate(facility.hall_ids)
+    }
+
+
+def own_ports(facility: Facility) -> list[str]:
+    """The devices that have a port of their own, as unit 1."""
+    sides = ("supply", "return")
+    modules = [temperatures_of(hall, side) for hall in facility.hall_ids for side in sides]
+    return [*(meter_of(feed_id) for feed_id in facility.metered), *modules]
+
+
+def _gateway_units(facility: Facility, hall: int) -> dict[int, str]:
+    per_hall = facility.loops.per_hall
+    loops = facility.loop_ids[hall * per_hall : (hall + 1) * per_hall]
+    return {
+        first + position: loop_device(kind, loop_id)
+        for kind, first in _FIRST_UNIT.items()
+        for position, loop_id in enumerate(loops)
+        if loop_device(kind, loop_id) != serial_device(facility)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +77,17 @@ class Fieldbus:
     ) -> None:
         self.addresses: dict[str, Address] = {}
         self._devices = devices
-        self._serial_id = loop_device("pressure", facility.loop_ids[0])
+        self._serial_id = serial_device(facility)
         self._line_link = state_dir / f"{self._serial_id}.tty"
         self._line: PseudoTerminal | None = None
-        self._gateways = {
-            f"{hall_id}_gateway": self._gateway_units(facility, hall)
-            for hall, hall_id in enumerate(facility.hall_ids)
-        }
-        own_ports = [meter_of(feed_id) for feed_id in facility.metered]
-        own_ports += [
-            temperatures_of(hall_id, side)
-            for hall_id in facility.hall_ids
-            for side in ("supply", "return")
-        ]
+        self._gateways = gateways(facility)
         self._tcp_servers: dict[str, ModbusTcpServer] = {
             gateway_id: ModbusTcpServer({unit: devices[name] for unit, name in units.items()})
             for gateway_id, units in self._gateways.items()
         }
-        self._tcp_servers |= {name: ModbusTcpServer({1: devices[name]}) for name in own_ports}
+        self._tcp_servers |= {
+            name: ModbusTcpServer({1: devices[name]}) for name in own_ports(facility)
+        }
         self._running: dict[str, _Server] = {}
         self._lock = threading.Lock()  # two requests must not start one server at once
 
@@ -116,16 +140,6 @@ class Fieldbus:
     def ignore_writes(self, name: str, ignore: bool) -> None:
         """Make a device acknowledge writes without doing them. KeyError names an unknown device."""
         self._devices[name].ignores_writes = ignore
-
-    def _gateway_units(self, facility: Facility, hall: int) -> dict[int, str]:
-        per_hall = facility.loops.per_hall
-        loops = facility.loop_ids[hall * per_hall : (hall + 1) * per_hall]
-        return {
-            first + position: loop_device(kind, loop_id)
-            for kind, first in _FIRST_UNIT.items()
-            for position, loop_id in enumerate(loops)
-            if loop_device(kind, loop_id) != self._serial_id
-        }
 
     def _note_addresses(self) -> None:
         for name, server in self._tcp_servers.items():

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from emulator.faults.vocabulary import Fault
 from emulator.plant.campus import STEP_S, Campus
 from emulator.plant.errors import StateError
 from emulator.plant.facility import Facility
+from emulator.plant.faults import PlantFaults
 from emulator.plant.field_devices import TICK_S, FieldDevices
 from emulator.plant.fieldbus import Fieldbus
 from emulator.plant.fragment import fragment_of
@@ -61,6 +63,7 @@ class Plant:
         self._devices = FieldDevices(self._campus, seed)
         self._fieldbus = Fieldbus(facility, self._devices.devices, state_dir)
         rate_hz = facility.waveform.sample_rate_hz
+        self._faults = PlantFaults(self._campus, self._devices, self, seed, self._lock)
         self._streams = {
             hall_id: WaveformServer(rate_hz, epoch_ns) for hall_id in facility.hall_ids
         }
@@ -143,6 +146,14 @@ class Plant:
             raise KeyError(loop_id)
         with self._lock:
             (self._campus.leaking.add if wet else self._campus.leaking.discard)(loop_id)
+
+    def inject(self, fault_id: str, fault: Fault) -> None:
+        """Let a fault begin; FaultError when nothing here can have it, OSError, TransportError."""
+        self._faults.inject(fault_id, fault)
+
+    def clear(self, fault_id: str) -> None:
+        """End a fault. Unknown: KeyError. OSError or TransportError when a port is taken."""
+        self._faults.clear(fault_id)
 
     def _make_block(self) -> None:
         with self._lock:

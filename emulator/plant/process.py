@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drivers.errors import DriverError
-from emulator.plant.control import ControlServer
+from emulator.control_socket import ControlServer
+from emulator.plant.control import perform
 from emulator.plant.errors import PlantError
 from emulator.plant.facility import load_facility
 from emulator.plant.plant import Plant
@@ -67,7 +69,7 @@ def _run(options: argparse.Namespace, stop: threading.Event) -> None:
     )
     try:
         fragment = plant.start()
-        control = ControlServer(plant, socket)
+        control = ControlServer(socket, functools.partial(perform, plant))
         control.start()
         try:
             ready = {

@@ -18,6 +18,7 @@ from bmc_ext.network_interfaces import network_interfaces
 from bmc_ext.redfish.host import HostBMC, HostError
 from bmc_ext.redfish.resources import ethernet_interface
 from emulator.host import HostChassis, HostSystem, SushyHost
+from emulator.host.machines import STOCK_CHASSIS
 
 ROOT = "/redfish/v1"
 OTHER = HostSystem("11111111-2222-4333-8444-555555555555", "rack-7", ("02:00:00:00:00:01",))
@@ -97,7 +98,7 @@ def test_every_link_of_every_body_is_answered(host: SushyHost) -> None:
             # The service around the host answers these: they are its own network and logs.
             todo += [link for link in links if not link.startswith(f"{ROOT}/Managers/DCPI/")]
     assert {path.split("/")[3] for path in seen} == {"Systems", "Chassis", "Managers"}
-    assert len(seen) == 20 + len(network_interfaces())
+    assert len(seen) == 24 + len(network_interfaces())
     types.discard(ethernet_interface.INTERFACE)
     collections = {f"{name}Collection" for name in ("ComputerSystem", "Chassis", "Manager")}
     assert types == {*host.types, *(f"{name}.{name}" for name in collections)}
@@ -493,3 +494,22 @@ def test_a_refusal_bears_a_message_of_the_base_registry(
     with pytest.raises(HostError) as caught:
         host.handle("POST", f"{_uri(host)}/Actions/ComputerSystem.Reset", "", body)
     assert (caught.value.message, caught.value.message_args) == (key, args)
+
+
+def test_a_lost_supply_stays_lost_until_its_last_cause_ends(tmp_path: Path) -> None:
+    """Two causes at one supply: mending one leaves the other; another chassis is left alone."""
+    other = HostChassis("00000000-0000-4000-8000-000000000001", "second")
+    host = SushyHost(tmp_path, chassis=[STOCK_CHASSIS, other])
+    uri = f"{ROOT}/Chassis/{STOCK_CHASSIS.uuid}/PowerSubsystem"
+    host.lose_supply("a", None, "PSU1", "failure")
+    host.lose_supply("b", STOCK_CHASSIS.uuid, "PSU1", "input")
+    host.restore_supply("b")
+    assert _get(host, f"{uri}/PowerSupplies/PSU1")["Status"]["Health"] == "Critical"
+    assert _get(host, f"{uri}/PowerSupplies/PSU1")["LineInputStatus"] == "Normal"
+    elsewhere = f"{ROOT}/Chassis/{other.uuid}/PowerSubsystem"
+    assert _get(host, elsewhere)["Status"]["HealthRollup"] == "OK"
+    host.restore_supply("a")
+    assert _get(host, f"{uri}/PowerSupplies/PSU1")["Status"]["Health"] == "OK"
+    with pytest.raises(HostError, match="nothing lives"):
+        _get(host, f"{uri}/PowerSupplies/PSU3")
+    host.close()

@@ -71,6 +71,12 @@ _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourcePoweredOff": Template(
         "The resource `%1` has powered off.", "OK", "StatusChange"
     ),
+    **{
+        f"{RESOURCE}.ResourceStatusChanged{health}": Template(
+            "The health of resource `%1` has changed to %2.", health, "StatusChange"
+        )
+        for health in SEVERITIES
+    },
     f"{RESOURCE}.ResourceWarningThresholdExceeded": Template(
         "The resource property %1 has exceeded its warning threshold of value %2.",
         "Warning",

@@ -14,6 +14,7 @@ from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.confidence import camel
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.events.edges import Edges
+from bmc_ext.redfish.events.health import HealthWatch
 from bmc_ext.redfish.events.message import (
     DCPI,
     RESOURCE,
@@ -51,7 +52,7 @@ class Watch:
     """Tells of what happens without a client's doing, in a thread of its own.
 
     Power events, lost and restored sensors and devices, limits that readings pass, conditions of
-    sensors, the alarm of the time, and changes of power of the host's systems.
+    sensors, the alarm of the time, leaks, the host's power supplies and its systems' power.
     """
 
     def __init__(self, context: Context) -> None:
@@ -68,6 +69,7 @@ class Watch:
             for name, sensor in context.facility_sensors.items()
             if any(sensor.limits.known())
         }
+        self._health = HealthWatch(context)
         self._powered: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-watch", daemon=True)
@@ -96,6 +98,8 @@ class Watch:
         if slowly:
             self._follow_devices(now_s)
             self._follow_systems()
+            for event in self._health.changes():
+                self._tell(event)
 
     def _run(self) -> None:
         looks = 0

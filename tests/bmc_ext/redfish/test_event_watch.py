@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -62,6 +63,7 @@ class Parts(NamedTuple):
     eventing: Any
     facility_sensors: dict[str, FacilitySensor]
     host: Any = None
+    config: Any = SimpleNamespace(loops=())
 
 
 class Scene:

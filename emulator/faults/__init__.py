@@ -1,0 +1,1 @@
+"""Faults of the emulator: one vocabulary for scenario files and for the control socket."""
