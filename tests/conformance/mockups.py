@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from e2e.conftest import settle
+from conformance.dmtf.validators import wait_until_ok
 from e2e.emulator_client import COMMAND, Running, emulator, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,9 +40,10 @@ def small_campus(folder: Path) -> Iterator[Running]:
     facility = folder / "small-campus.yaml"
     facility.write_text(text, encoding="utf-8")
     with emulator(folder / "state", "--facility", facility) as bmc:
-        settle(bmc)
+        for uri in ("power/realtime", "thermal/status"):
+            wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
         _announce(bmc)
-        wait_for(lambda: bmc.get(_REPORT)["Members"], 30, "the first metric report")
+        wait_for(lambda: bmc.get(_REPORT)["Members"], 60, "the first metric report")
         yield bmc
 
 

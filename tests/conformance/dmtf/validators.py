@@ -162,11 +162,12 @@ def small_emulator(folder: Path, *arguments: object) -> Iterator[Running]:
     """An emulator of two halls with six loops each, with its first good readings."""
     with emulator(folder / "state", "--facility", small_facility(folder), *arguments) as bmc:
         for uri in ("power/realtime", "thermal/status"):
-            _wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
+            wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
         yield bmc
 
 
-def _wait_until_ok(bmc: Running, uri: str) -> None:
+def wait_until_ok(bmc: Running, uri: str) -> None:
+    """Until the readings at that resource of the DCPI tree are good."""
     wait_for(
         lambda: (a := bmc.ask("GET", uri)).status == 200 and a.body["Quality"] == "ok",
         60,
