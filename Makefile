@@ -9,7 +9,7 @@ CLIENTS := $(VENV)/clients
 SOURCES := $(shell find csrc -name '*.c' -o -name '*.h') csrc/build_core.py setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak conform clients lint unit package check-tools clean
+.PHONY: help run test bench soak conform clients mockups lint unit package check-tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -43,6 +43,9 @@ conform: $(CONFORMANCE)  ## DMTF's validators and interoperability profiles, who
 
 clients: $(CORE) $(CLIENTS)/.installed  ## clients that people use, against the emulator
 	@DCPI_CLIENTS=$(CLIENTS)/bin $(BIN)/python -m pytest -q tests/clients $(ARGS)
+
+mockups: $(CORE)  ## capture mockups/ anew from the emulator, and say what has changed
+	@PYTHONPATH=.:tests $(BIN)/python -m conformance.mockups
 
 soak: $(CORE)  ## the long versions of the tests
 	@DCPI_FUZZ_SECONDS=600 $(BIN)/python -m pytest -q tests/soak tests/csrc \

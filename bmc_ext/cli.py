@@ -23,6 +23,7 @@ from drivers.errors import (
 _OWN = {
     "analyze": "bmc_ext.commands.analyze:analyze",
     "audit": "bmc_ext.commands.audit:audit",
+    "mockup": "bmc_ext.commands.mockup:mockup",
     "probe": "bmc_ext.commands.probe:probe",
     "serve": "bmc_ext.commands.serve:serve",
     "watch": "bmc_ext.commands.watch:watch",

@@ -7,6 +7,7 @@ import functools
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "Answer",
     "Client",
     "RefusedError",
+    "Response",
     "Target",
     "UnreachableError",
     "plain_refusal",
@@ -28,6 +30,12 @@ __all__ = [
 
 DEFAULT_URL = "https://127.0.0.1:8443"
 TIMEOUT_S = 10.0
+
+LARGEST_ANSWER = 32 << 20
+"""Bytes that one answer may have."""
+
+ANSWER_S = 60.0
+"""How long one answer may take to arrive; one without an end is none."""
 
 _R = TypeVar("_R")
 
@@ -48,7 +56,8 @@ class RefusedError(click.ClickException):
 class Target:
     """A service and who asks it; `ca` is the PEM file of the authority that it is trusted by.
 
-    The scheme of `url` is https or wss.
+    The scheme of `url` is https or wss. Our own services speak TLS 1.3; for others `oldest_tls`
+    may be lower.
     """
 
     url: str
@@ -56,6 +65,7 @@ class Target:
     password: str
     ca: Path | None = None
     insecure: bool = False
+    oldest_tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 
     @property
     def parts(self) -> SplitResult:
@@ -81,7 +91,7 @@ class Target:
             context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
         except OSError as error:
             raise click.UsageError(f"--ca {self.ca}: {error.strerror or error}") from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.minimum_version = self.oldest_tls
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -106,6 +116,23 @@ class Answer:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Any answer as it came; names of headers in lower case."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
+
+    def answer(self) -> Answer:
+        """It as a success with a JSON object; RefusedError where it is none."""
+        document = _object(self.content)
+        if self.status >= 300 or document is None:
+            raise RefusedError(self.status, plain_refusal(document, self.reason))
+        return Answer(self.headers, document)
+
+
 class Client:
     """One kept connection; UnreachableError and RefusedError are all that its calls raise."""
 
@@ -124,6 +151,10 @@ class Client:
 
     def get(self, path: str) -> Answer:
         """The resource at that path; asked again once where the kept connection had ended."""
+        return self.fetch(path).answer()
+
+    def fetch(self, path: str) -> Response:
+        """Whatever is answered there, refusals too; asked again once like `get`."""
         kept = self._connection.sock is not None
         try:
             return self._ask("GET", path, None)
@@ -134,23 +165,37 @@ class Client:
 
     def post(self, path: str, body: bytes) -> Answer:
         """The answer to that JSON body."""
-        return self._ask("POST", path, body)
+        return self._ask("POST", path, body).answer()
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None) -> Response:
         headers = {"Authorization": self._target.authorization, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
-            content = response.read()
+            content = _content(response)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise self._target.unreachable(error) from None
-        document = _object(content)
-        if response.status >= 300 or document is None:
-            raise RefusedError(response.status, plain_refusal(document, response.reason))
-        return Answer({name.lower(): value for name, value in response.getheaders()}, document)
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, response.reason, found, content)
+
+
+def _content(response: http.client.HTTPResponse) -> bytes:
+    """The body; OSError where it is too long, or does not end."""
+    deadline, content = time.monotonic() + ANSWER_S, bytearray()
+    while piece := response.read1(1 << 16):
+        content += piece
+        if len(content) > LARGEST_ANSWER:
+            raise OSError(f"an answer of more than {LARGEST_ANSWER >> 20} MiB")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"an answer without an end within {ANSWER_S:g} s")
+    missing = response.length
+    response.close()  # the connection is free for the next request
+    if missing:
+        raise http.client.IncompleteRead(bytes(content), missing)
+    return bytes(content)
 
 
 def plain_refusal(document: object, otherwise: str) -> str:
@@ -167,7 +212,7 @@ def plain_refusal(document: object, otherwise: str) -> str:
 def _object(content: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

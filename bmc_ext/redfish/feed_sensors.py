@@ -206,14 +206,15 @@ def _phase(
 ) -> SensorValue:
     feed = snapshot.feeds[number]
     values = next((found for found in feed.phases if found.phase == phase), None)
-    if values is None:
-        return _of(snapshot, feed, None)
-    known = None if uncertainty is None else getattr(values, uncertainty)
-    return _of(snapshot, feed, getattr(values, attribute), known, _phase_extras(values, attribute))
+    value: float | None = getattr(values, attribute, None)
+    known = None if uncertainty is None else getattr(values, uncertainty, None)
+    return _of(snapshot, feed, value, known, _phase_extras(values, attribute))
 
 
-def _phase_extras(phase: PhaseValues, attribute: str) -> dict[str, Any]:
+def _phase_extras(phase: PhaseValues | None, attribute: str) -> dict[str, Any]:
+    """What stands beside a phase's value, also where the phase itself is not known."""
     if attribute == "p_w":
-        return {"ApparentVA": phase.s_va, "ReactiveVAR": phase.q_var, "PowerFactor": phase.pf}
-    thd = phase.thd_v_percent if attribute == "v_rms_v" else phase.thd_i_percent
-    return {"THDPercent": thd}
+        names = {"ApparentVA": "s_va", "ReactiveVAR": "q_var", "PowerFactor": "pf"}
+    else:
+        names = {"THDPercent": "thd_v_percent" if attribute == "v_rms_v" else "thd_i_percent"}
+    return {shown: getattr(phase, name, None) for shown, name in names.items()}

@@ -136,6 +136,8 @@ class Watch:
         """An unknown value passes no limit and comes back over none."""
         for name, sensor in self._limited.items():
             value = sensor.value(snapshot).value
+            if value is None:
+                continue
             levels = beyond(sensor.limits, value, self._beyond.get(name, frozenset()))
             self._beyond[name] = levels
             for level, limit in sensor.limits.known():

@@ -31,6 +31,7 @@ CAPABILITIES = (
 def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """What this BMC offers, and where."""
     facility = context.config.facility
+    history = {"PowerHistory": {"@odata.id": f"{ROOT}/power/history"}}
     return {
         "Id": "dcpi",
         "Name": "Data Center Power Intelligence Protocol",
@@ -42,7 +43,7 @@ def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "Capabilities": list(CAPABILITIES),
         "Status": with_time_alarm(status(Quality.OK), context.snapshots.latest()),
         "PowerRealtime": {"@odata.id": f"{ROOT}/power/realtime"},
-        "PowerHistory": {"@odata.id": f"{ROOT}/power/history"},
+        **(history if context.config.feeds else {}),
         "PowerEvents": {"@odata.id": f"{ROOT}/power/events"},
         "ThermalStatus": {"@odata.id": f"{ROOT}/thermal/status"},
         "GridStatus": {"@odata.id": f"{ROOT}/grid/status"},

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from bmc_ext.clock import parse_iso8601
+from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.quantities import kilowatt_hours, timestamp
@@ -40,11 +41,16 @@ def power_history(context: Context, request: Request) -> dict[str, Any]:
 
 
 def select(context: Context, request: Request) -> tuple[str, str, list[Aggregate]]:
-    """The feed, the resolution and the aggregates that the query names; RedfishError 400."""
+    """The feed, the resolution and the aggregates that the query names.
+
+    RedfishError 400 for a wrong one, NotFoundError without any feed.
+    """
     known = [feed.id for feed in context.config.feeds]
-    feed_id = request.query.get("feed") or (known[0] if known else "")
+    if not known:
+        raise NotFoundError("no feed is configured, and so there is no history")
+    feed_id = request.query.get("feed") or known[0]
     if feed_id not in known:
-        raise RedfishError(400, f"feed: {feed_id!r} is none of {', '.join(known) or 'no feeds'}")
+        raise RedfishError(400, f"feed: {feed_id!r} is none of {', '.join(known)}")
     resolution = request.query.get("resolution", "1s")
     if resolution not in ("1s", "1min"):
         raise RedfishError(400, f"resolution: {resolution!r} is neither 1s nor 1min")

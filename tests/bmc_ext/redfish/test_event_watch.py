@@ -187,7 +187,12 @@ def test_a_reading_that_passes_its_limits_is_told_in_its_own_unit(scene: Scene) 
     scene.heat_w = None
     assert scene.run(3) == []
     scene.heat_w = 4800.0
+    assert scene.run(0.5) == []  # not for long enough
+    scene.heat_w = None
+    assert scene.run(3) == []
+    scene.heat_w = 4800.0
     assert scene.run(3) == ["ReadingBelowUpperCriticalThreshold"]
+    assert scene.told[-1].args[1] == "4.8"
     scene.heat_w = 4400.0
     assert scene.run(3) == ["ReadingBelowUpperCautionThreshold"]
     assert scene.told[-1].severity == "OK"

@@ -49,14 +49,16 @@ class Report:
         return self.warned, self.failed
 
 
-def service(port: int, folder: Path, csdl: Path, *, only: str | None = None) -> Report:
+def service(
+    port: int, folder: Path, csdl: Path, *, only: str | None = None, scheme: str = "https"
+) -> Report:
     """rf_service_validator over all that $metadata and the links lead to, or one resource."""
     schemas = folder / "csdl"
     shutil.copytree(csdl, schemas, copy_function=_writable_copy, dirs_exist_ok=True)
     schemas.chmod(0o755)  # it writes into it
     what = ("--payload", "Single", only) if only else ()
     text = _run(
-        "redfish_service_validator", folder, "-r", _url(port), "-u", USER, "-p", PASSWORD,
+        "redfish_service_validator", folder, "-r", _url(port, scheme), "-u", USER, "-p", PASSWORD,
         "--authtype", "Basic", "--schema_directory", schemas, "--logdir", folder / "service", *what,
     )  # fmt: skip
     return _table(text, folder / "service")
@@ -112,8 +114,8 @@ def interop(port: int, folder: Path, profile: Path, *, only: str | None = None) 
     return _table(text, folder / "interop")
 
 
-def _url(port: int) -> str:
-    return f"https://127.0.0.1:{port}"
+def _url(port: int, scheme: str = "https") -> str:
+    return f"{scheme}://127.0.0.1:{port}"
 
 
 def _run(package: str, folder: Path, *arguments: object) -> str:
@@ -160,11 +162,12 @@ def small_emulator(folder: Path, *arguments: object) -> Iterator[Running]:
     """An emulator of two halls with six loops each, with its first good readings."""
     with emulator(folder / "state", "--facility", small_facility(folder), *arguments) as bmc:
         for uri in ("power/realtime", "thermal/status"):
-            _wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
+            wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
         yield bmc
 
 
-def _wait_until_ok(bmc: Running, uri: str) -> None:
+def wait_until_ok(bmc: Running, uri: str) -> None:
+    """Until the readings at that resource of the DCPI tree are good."""
     wait_for(
         lambda: (a := bmc.ask("GET", uri)).status == 200 and a.body["Quality"] == "ok",
         60,
