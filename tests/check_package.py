@@ -56,6 +56,8 @@ def check_contents(wheel: Path) -> None:
         "drivers/devices/blueprint.yaml.txt",
         "drivers/devices/eastron_sdm630.yaml",
         "emulator/plant/facilities/campus-250mw.yaml",
+        "emulator/scenarios/dead-meter.yaml",
+        "schemas/scenario/scenario.schema.json",
         "bmc_ext/sampling/_core.abi3.so",
     ):
         if wanted not in names:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.emulator_client import Running, emulator, wait_for
+from e2e.fault_control import Faults
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,15 @@ def bmc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with emulator(tmp_path_factory.mktemp("bmc") / "state") as it:
         settle(it)
         yield it
+
+
+@pytest.fixture
+def faults(bmc: Running) -> Iterator[Faults]:
+    """Faults of the shared emulator, which has none afterwards."""
+    it = Faults(bmc)
+    yield it
+    it.clear_all()
+    it.control.close()
 
 
 def settle(it: Running) -> None:

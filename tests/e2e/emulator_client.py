@@ -12,6 +12,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ class Running:
         )
         self.output = ""
         self.port = self._wait_for_port()
+        self._reader = threading.Thread(target=self._read_on, daemon=True)
+        self._reader.start()
         self.password = PASSWORD
         self.user = USER
 
@@ -57,14 +60,25 @@ class Running:
 
     def more_ports(self, count: int) -> list[int]:
         """Those of the next `count` BMCs in its table, whose first line told the first."""
-        assert self.process.stdout is not None
-        ports: list[int] = []
-        while len(ports) < count:
-            line = self.process.stdout.readline()
-            assert line, self.output
-            self.output += line
-            ports += [int(port) for port in re.findall(r"https://\S+?:(\d+)", line)]
+
+        def found() -> list[int]:
+            ports = [int(port) for port in re.findall(r"https://\S+?:(\d+)", self.output)]
+            return ports[1 : count + 1] if len(ports) > count else []
+
+        ports: list[int] = wait_for(found, 120, f"{count} more BMCs")
         return ports
+
+    def _read_on(self) -> None:
+        """Whoever does not read its output stops it once the pipe is full."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+
+    def _close(self) -> None:
+        self._reader.join(20)  # until its own children have closed it, too
+        assert self.process.stdout is not None
+        assert not self._reader.is_alive()
+        self.process.stdout.close()
 
     def ask(
         self,
@@ -105,16 +119,13 @@ class Running:
         """End it without warning."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._close()
 
     def stop(self) -> int:
         """End it politely; its exit status."""
         self.process.terminate()
         status = self.process.wait(15)
-        assert self.process.stdout is not None
-        self.output += self.process.stdout.read()
-        self.process.stdout.close()
+        self._close()
         return status
 
 
