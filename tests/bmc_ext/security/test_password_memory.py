@@ -14,7 +14,8 @@ from bmc_ext.state import StateDirectory
 
 def private_kb():
     text = Path("/proc/self/smaps_rollup").read_text()
-    return sum(int(size) for size in re.findall(r"^Private_(?:Clean|Dirty): +(\\d+) kB$", text, re.M))
+    sizes = re.findall(r"^Private_(?:Clean|Dirty): +(\\d+) kB$", text, re.M)
+    return sum(map(int, sizes))
 
 state = StateDirectory(Path(sys.argv[1]))
 accounts = Accounts(state)
