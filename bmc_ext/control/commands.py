@@ -20,6 +20,7 @@ from bmc_ext.control.thermal import ThermalControl
 from bmc_ext.control.workloads import Entry, WorkloadBook, WorkloadOrders
 from bmc_ext.domain.admission import decide
 from bmc_ext.domain.grid import GridStatus
+from bmc_ext.domain.import_limit import Verdict
 from bmc_ext.domain.thermal import CoolingCommand, SystemOutcome, plan
 from bmc_ext.domain.workload import WorkloadRecord, resource_id
 from bmc_ext.messages import thermal as thermal_messages
@@ -163,6 +164,16 @@ class Commands:
                 else self._grid_control.take_event
             )
             return Outcome(200, take(document, identity, correlation_id))
+
+    def limit_import(self, limit_w: float, identity: Identity, correlation_id: str) -> Verdict:
+        """Set the operator's own import limit in W; refused with reasons where it cannot be kept.
+
+        ValueError outside 0 to the contract.
+        """
+        if not 0 <= limit_w <= self._config.facility.contract_limit_w:
+            raise ValueError(f"{limit_w} W is outside 0 to the contract")
+        with self._lock:
+            return self._grid_control.limit_import(limit_w, identity, correlation_id)
 
     def grid_status(self) -> GridStatus:
         """The grid connection now."""
