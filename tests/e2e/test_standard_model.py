@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from e2e.conftest import settle
-from e2e.emulator_client import Running, emulator, wait_for
+from e2e.emulator_client import Answer, Running, emulator, wait_for
+from e2e.test_endpoints import announcement
 
+from bmc_ext.clock import iso8601
 from emulator.plant.client import PlantControl
 
 ROOT = "/redfish/v1"
@@ -88,9 +90,58 @@ def test_the_facility_is_the_sum_of_its_feeds(bmc: Running) -> None:
     assert metrics["EnergykWh"]["Reading"] == realtime["Total"]["EnergyImportkWh"]
     limit = bmc.get(metrics["PowerLimitWatts"]["DataSourceUri"])
     grid = bmc.get(f"{ROOT}/dcpi/grid/status")
-    assert limit["SetPoint"] == grid["ImportLimitWatts"] == 250e6
-    uri = limit["@odata.id"]
-    assert bmc.ask("PATCH", uri, {"SetPoint": 1e6}).status in (404, 405)
+    assert limit["SetPoint"] == grid["OperatorLimitWatts"] == grid["ImportLimitWatts"] == 250e6
+
+
+def _announced(bmc: Running, workload_id: str) -> str:
+    """What becomes of a workload that needs 40 MW in an hour."""
+    message = announcement(workload_id, 40, in_s=3600)
+    status: str = bmc.ask("POST", f"{ROOT}/dcpi/workload/announce", message).body["approval_status"]
+    return status
+
+
+def test_the_power_limit_decides_announcements(bmc: Running) -> None:
+    """Set at either place it is shown at both, and announcements and the grid's orders follow."""
+    metrics = f"{ROOT}/Chassis/DCPI/EnvironmentMetrics"
+    control = f"{CONTROLS}/Facility_PowerLimit"
+    assert _announced(bmc, "before-the-limit") == "approved"
+    import_w = bmc.get(f"{ROOT}/dcpi/grid/status")["ImportPowerWatts"]
+    low_w = import_w + 45e6  # room for the one that is approved, and not for another
+    try:
+        body = {"PowerLimitWatts": {"SetPoint": low_w}}
+        assert bmc.ask("PATCH", metrics, body).body["PowerLimitWatts"]["SetPoint"] == low_w
+        assert bmc.get(control)["SetPoint"] == low_w
+        assert bmc.get(f"{ROOT}/dcpi/grid/status")["ImportLimitWatts"] == low_w
+        assert _announced(bmc, "below-the-limit") != "approved"
+        assert bmc.ask("PATCH", control, {"SetPoint": 240e6}).body["SetPoint"] == 240e6
+        assert _announced(bmc, "limit-raised") == "approved"
+        order = {
+            "dcpi_version": "1.0",
+            "message_type": "grid_signal",
+            "timestamp": "2027-01-01T00:00:00Z",
+            "signal_id": "lower-than-the-operator",
+            "import_limit_mw": 230,
+            "valid_until": iso8601(time.time() + 2),
+        }
+        assert bmc.ask("POST", "/dcpi/grid/signal", order).body["status"] == "accepted"
+        assert bmc.get(control)["SetPoint"] == 240e6
+        assert bmc.get(f"{ROOT}/dcpi/grid/status")["ImportLimitWatts"] == 230e6
+        _refused(bmc.ask("PATCH", metrics, {"PowerLimitWatts": {"SetPoint": 260e6}}), 400)
+        _refused(bmc.ask("PATCH", metrics, {"PowerLimitWatts": {"SetPoint": "much"}}), 400)
+        _refused(bmc.ask("PATCH", control, {"SetPoint": 1e6}), 409, "SetPoint")
+        assert bmc.ask("PATCH", control, {"ControlMode": "Disabled"}).status == 400
+        assert bmc.ask("PATCH", metrics, {"PowerWatts": 1}).status == 400
+        assert bmc.ask("PATCH", metrics, {"PowerLimitWatts": 1}).status == 400
+        assert bmc.get(control)["SetPoint"] == 240e6
+    finally:
+        assert bmc.ask("PATCH", control, {"SetPoint": 250e6}).status == 200
+
+
+def _refused(answer: Answer, status: int, name: str = "PowerLimitWatts/SetPoint") -> None:
+    """An error of that status about that property."""
+    assert answer.status == status, answer
+    info = answer.body["error"]["@Message.ExtendedInfo"][0]
+    assert info["RelatedProperties"] == [f"#/{name}"]
 
 
 def test_a_cooling_unit_agrees_with_the_plant(bmc: Running, plant: PlantControl) -> None:
