@@ -10,6 +10,7 @@ from emulator.plant.coolant import Coolant
 from emulator.plant.facility import Facility
 from emulator.plant.feeds import Grid, HallFeeds, MeteredFeed
 from emulator.plant.it_load import ItLoad
+from emulator.plant.rack_pdu import RackPdu
 
 STEP_S = 0.01
 """Length of one physics step in s."""
@@ -37,6 +38,7 @@ class Campus:
         self.coolant = Coolant(facility, seed, STEP_S, self.it.power_w)
         self.halls = HallFeeds(facility, seed)
         self.battery = Battery(facility.battery, facility.grid.nominal_hz, seed, STEP_S)
+        self.rack_pdu = RackPdu(facility.rack_pdu, seed)
         chance = generator(seed, "cooling feed")
         plate = facility.cooling_feed
         self._cooling_base_w = float(perturbed(chance, plate.base_power_w))
