@@ -6,7 +6,7 @@ It is no feed: what it gives is drawn through a feed that is counted already.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bmc_ext.equipment import Nameplate, PointRef, point_ref
@@ -95,7 +95,7 @@ class RackPdu:
 
     id: str
     name: str
-    nameplate: Nameplate = Nameplate()
+    nameplate: Nameplate = field(default_factory=Nameplate)
     placement: Placement = Placement()
     mains: PduMains = PduMains()
     branches: tuple[PduBranch, ...] = ()
@@ -127,7 +127,7 @@ def rack_pdu(document: Mapping[str, Any]) -> RackPdu:
 
 
 def check_rack_pdus(pdus: Sequence[RackPdu], taken: set[str], origin: str) -> None:
-    """ConfigurationError for an id that is `taken` or given twice, or a branch that is not there."""
+    """ConfigurationError for an id that is `taken` or given twice, or an unknown branch."""
     seen = set(taken)
     for pdu in pdus:
         if pdu.id in seen:

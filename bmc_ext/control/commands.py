@@ -14,6 +14,7 @@ from bmc_ext.control.balance import Balance
 from bmc_ext.control.content import fingerprint
 from bmc_ext.control.grid import GridBook
 from bmc_ext.control.grid_control import GridControl, by_resource
+from bmc_ext.control.outlets import OutletControl, OutletOutcome
 from bmc_ext.control.ports import FieldDevices, Snapshots, WorkloadSink
 from bmc_ext.control.survey import loop_plates
 from bmc_ext.control.thermal import ThermalControl
@@ -27,6 +28,7 @@ from bmc_ext.messages import thermal as thermal_messages
 from bmc_ext.messages import workload as workload_messages
 from bmc_ext.messages.envelope import envelope
 from bmc_ext.messages.validate import ignored_members, message_type_of, validate
+from bmc_ext.rack_pdu import PduOutlet, RackPdu
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.state import StateDirectory
@@ -80,6 +82,7 @@ class Commands:
             config, clock, audit, self._grid, self._workloads, self._balance
         )
         self._thermal = ThermalControl(config, engine, clock)
+        self._outlets = OutletControl(config, engine, clock)
         self._orders = None if sink is None else WorkloadOrders(sink)
         # One decision at a time: two announcements cannot take the same megawatts.
         self._lock = threading.Lock()
@@ -152,6 +155,16 @@ class Commands:
             payload = thermal_messages.thermal_control_response(self._config.control, outcomes)
             result["outcomes"] = payload["outcomes"]
         return outcomes
+
+    def switch_outlet(
+        self, pdu: RackPdu, outlet: PduOutlet, on: bool, identity: Identity, correlation_id: str
+    ) -> OutletOutcome:
+        """Switch an outlet on or off and say what became of it."""
+        planned = {"pdu": pdu.id, "outlet": outlet.id, "on": on}
+        with audited(self._audit, "outlet.switch", identity, correlation_id, planned) as result:
+            outcome = self._outlets.switch(outlet, on)
+            result |= {"status": outcome.status, "effective": outcome.effective}
+        return outcome
 
     def grid_signal(self, message: object, identity: Identity, correlation_id: str) -> Outcome:
         """Take a demand_response_request or a grid_signal; accepted, or refused with reasons."""
