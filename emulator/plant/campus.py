@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emulator.plant.battery import Battery
 from emulator.plant.chance import generator, perturbed
 from emulator.plant.coolant import Coolant
@@ -93,6 +96,12 @@ class Campus:
         """Active power of every feed, import positive."""
         halls = zip(self.facility.hall_ids, self.it.power_w.tolist(), strict=True)
         return {**dict(halls), "cooling": self.cooling_power_w, "battery": self.battery.power_w}
+
+    @property
+    def outlets_w(self) -> NDArray[np.float64]:
+        """What each outlet of the rack PDU gives, with the load of the first hall."""
+        load = float(self.it.power_w[0]) / self.facility.halls.rated_power_w
+        return self.rack_pdu.power_w(load)
 
     def metered(self, feed_id: str) -> MeteredFeed:
         """The state of a metered feed, `cooling` or `battery`. Unknown: KeyError."""

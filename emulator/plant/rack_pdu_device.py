@@ -36,8 +36,7 @@ class RackPduDevice:
     def measure(self, elapsed_s: float) -> None:
         """Take new values `elapsed_s` after the last ones."""
         campus, pdu = self._campus, self._campus.rack_pdu
-        load = float(campus.it.power_w[0]) / campus.facility.halls.rated_power_w
-        true_w = pdu.power_w(load)
+        true_w = campus.outlets_w
         pdu.count(true_w, elapsed_s)
         power_w = self._meters.measure(true_w, elapsed_s)
         voltage_v = pdu.voltage_v(campus.grid.voltage_pu)
