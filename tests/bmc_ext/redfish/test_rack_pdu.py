@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_listener import event_listener
 from served_front import Served, served, wait_for
 
 from bmc_ext.config import parse_config
@@ -87,6 +88,7 @@ def document(target: str, **changes: Any) -> dict[str, Any]:
         "profile_dirs": [str(PROFILES)],
         "devices": [{"id": "strip", "profile": "plant.rack_pdu", "target": target, "unit": 1}],
         "rack_pdus": [pdu],
+        "events": {"allow_loopback": True},
         **changes,
     }
 
@@ -188,6 +190,25 @@ def test_an_order_is_done_at_the_device_and_seen_in_its_readings(rack: Rack, fro
     finally:
         assert front.ask("POST", CONTROL, {"PowerState": "On"}).status == 204
     until(front, OUTLET, lambda b: b["PowerState"] == "On", "the outlet on")
+
+
+def test_an_outlet_that_is_switched_is_told(rack: Rack, front: Served, tmp_path: Path) -> None:
+    """A listener hears it of DMTF's registry Power, whoever switched it."""
+    with event_listener(tmp_path / "listener") as listener:
+        wanted = {
+            "Destination": listener.url,
+            "Protocol": "Redfish",
+            "RegistryPrefixes": ["Power"],
+        }
+        made = front.ask("POST", f"{ROOT}/EventService/Subscriptions", wanted)
+        assert made.status == 201
+        rack.device.set("state.outlet1", 0.0)  # by hand, at the PDU
+        record = listener.wait_for("OutletPoweredOff")
+        assert record["OriginOfCondition"] == {"@odata.id": OUTLET}
+        assert record["Message"] == "Outlet 'pdu 1' powered off."
+        rack.device.set("state.outlet1", 1.0)
+        listener.wait_for("OutletPoweredOn")
+        assert front.ask("DELETE", made.headers["location"]).status in (200, 204)
 
 
 def test_what_is_not_done_is_an_error(rack: Rack, front: Served) -> None:
