@@ -65,5 +65,6 @@ def _body(context: Context, pdu: RackPdu, uri: str) -> dict[str, Any]:
         "Links": {
             "ManagedBy": [link("/redfish/v1/Managers/DCPI")],
             "PowerDistribution": link(uri_of(pdu)),
+            "CoolingUnits": [],
         },
     }
