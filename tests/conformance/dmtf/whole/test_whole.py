@@ -97,7 +97,7 @@ def test_a_profile_of_ocp_is_met(
 @pytest.mark.parametrize(
     ("profile", "uri", "names"),
     [
-        (OCP[0], "/redfish/v1/UpdateService", ("MultipartHttpPushUri",)),
+        (OCP[0], "/redfish/v1/TaskService", ("DateTime",)),
         (OCP[1], METRICS, ("PowerLimitWatts", "SetPoint")),
         (OCP[2], f"{CDU}/LeakDetection", ("LeakDetectorGroups",)),
         (OCP[3], f"{CDU}/Pumps/1", ("PumpType",)),
