@@ -14,6 +14,7 @@ from pathlib import Path
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
+from bmc_ext.errors import ConfigurationError, HostUnavailableError
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.measuring import Measuring, instruments_of
