@@ -131,10 +131,10 @@ class GridControl:
 
         Of a refusal nothing stays. One at or above the contract withdraws what he set before.
         """
-        now_s = self._clock.unix_ns() / 1e9
-        if not self._acting:
-            return Verdict(False, (NOT_ACTING,))
-        verdict = self._judge_limit(limit_w, None, now_s)
+        if self._acting:
+            verdict = self._judge_limit(limit_w, None, self._clock.unix_ns() / 1e9)
+        else:
+            verdict = Verdict(False, (NOT_ACTING,))
         planned = {
             "limit_w": limit_w,
             "limit_before_w": self._grid.operator_limit_w,

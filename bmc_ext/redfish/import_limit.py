@@ -32,11 +32,17 @@ def mode(context: Context) -> str:
 
 def set_limit(context: Context, request: Request, body: object, pointer: str = "") -> None:
     """Carry out a PATCH of SetPoint in W; the error names it and why the limit was not taken."""
-    wanted = members.json_object(body, ("SetPoint",), ("ControlMode",))
-    if "SetPoint" not in wanted:
-        raise MessageError("the property SetPoint is missing", f"{pointer}/SetPoint")
-    value, contract_w = wanted["SetPoint"], context.config.facility.contract_limit_w
+    if not isinstance(body, dict):
+        raise MessageError("an object with SetPoint is wanted", pointer)
+    for name in body:
+        if name != "SetPoint" and not name.startswith("@"):
+            place = f"{pointer}/{name}".removeprefix("/")
+            raise members.refused("PropertyNotWritable", f"{name} cannot be written", place)
+    contract_w = context.config.facility.contract_limit_w
     pointer = f"{pointer}/SetPoint"
+    if "SetPoint" not in body:
+        raise MessageError("the property SetPoint is missing", pointer)
+    value = body["SetPoint"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MessageError("SetPoint is not a number", pointer)
     if not 0 <= value <= contract_w:

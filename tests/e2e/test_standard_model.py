@@ -131,7 +131,9 @@ def test_the_power_limit_decides_announcements(bmc: Running) -> None:
         _refused(bmc.ask("PATCH", control, {"SetPoint": 1e6}), 409, "SetPoint")
         assert bmc.ask("PATCH", control, {"ControlMode": "Disabled"}).status == 400
         assert bmc.ask("PATCH", metrics, {"PowerWatts": 1}).status == 400
-        assert bmc.ask("PATCH", metrics, {"PowerLimitWatts": 1}).status == 400
+        _refused(bmc.ask("PATCH", metrics, {"PowerLimitWatts": 1}), 400, "PowerLimitWatts")
+        body = {"PowerLimitWatts": {"SetPoint": 1, "Trip": 2}}
+        _refused(bmc.ask("PATCH", metrics, body), 400, "PowerLimitWatts/Trip")
         assert bmc.get(control)["SetPoint"] == 240e6
     finally:
         assert bmc.ask("PATCH", control, {"SetPoint": 250e6}).status == 200

@@ -92,6 +92,8 @@ def test_observe_mode_changes_no_limit(bench: Any) -> None:
     assert verdict.reasons == ("control mode is observe: the import limit is not changed",)
     assert bench.commands.grid_status().operator_limit_w == 120e6
     assert bench.announce("a", 40)["approval_status"] == "rejected"
+    planned = [e for e in bench.audit_entries() if e["event"] == "grid.operator_limit.planned"]
+    assert planned[-1]["fields"]["accepted"] is False
 
 
 def test_a_limit_outside_the_contract_is_a_mistake_of_the_caller(bench: Any) -> None:
