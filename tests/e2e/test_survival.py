@@ -57,7 +57,8 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     with emulator(tmp_path) as bmc:
         wait_for(lambda: ready(bmc), 10, "quality ok")
         assert bmc.ask("POST", "/redfish/v1/AccountService/Accounts", account).status == 201
-        assert bmc.ask("PATCH", POWER_LIMIT, {"SetPoint": 240e6}).status == 200
+        limit = {"SetPoint": 240e6}
+        wait_for(lambda: bmc.ask("PATCH", POWER_LIMIT, limit).status == 200, 60, "the limit")
         message = announcement("survivor", 7, in_s=600)
         decided = bmc.ask("POST", f"{HOME}/workload/announce", message).body
         time.sleep(2.5)
