@@ -21,6 +21,7 @@ from bmc_ext.equipment import (
     references,
 )
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.rack_pdu import RackPdu, check_rack_pdus, rack_pdu
 from bmc_ext.yaml_file import explained, read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
@@ -226,6 +227,7 @@ class Config:
     silicon: tuple[SiliconConfig, ...] = ()
     profile_dirs: tuple[Path, ...] = field(default=())
     calibration_dir: Path | None = None
+    rack_pdus: tuple[RackPdu, ...] = ()
     power_equipment: bool = True
     legacy: bool = True
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -296,6 +298,7 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         calibration_dir=base / document["calibration_dir"]
         if "calibration_dir" in document
         else None,
+        rack_pdus=tuple(rack_pdu(entry) for entry in document.get("rack_pdus", [])),
         power_equipment=document.get("power_equipment", True),
         legacy=document.get("legacy", True),
         thresholds=document.get("thresholds", {}),
@@ -398,6 +401,8 @@ def _check_references(config: Config, origin: str) -> None:
                 raise ConfigurationError(f"{origin}: {kind}: id {entry.id!r} is given twice")
             seen.add(entry.id)
     _check_sources(config, known, origin)
+    # A PDU is a chassis too, and DCPI is that of the facility.
+    check_rack_pdus(config.rack_pdus, {"DCPI", *(feed.id for feed in config.feeds)}, origin)
     for owner, point in _references(config):
         if point.device not in known:
             raise ConfigurationError(f"{origin}: {owner}: no device {point.device!r}")
@@ -427,6 +432,7 @@ def equipment_points(config: Config) -> dict[PointRef, str]:
     """The points that cooling units and distribution name, each with the place that does."""
     places: list[tuple[str, object]] = [(f"loops/{e.id}", e.cooling_unit) for e in config.loops]
     places += [(f"feeds/{feed.id}", feed.equipment) for feed in config.feeds]
+    places += [(f"rack_pdus/{pdu.id}", pdu) for pdu in config.rack_pdus]
     return {point: place for place, owner in places for point in references(owner)}
 
 

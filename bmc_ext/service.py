@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.config import Config, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
+from bmc_ext.errors import ConfigurationError, HostUnavailableError
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.measuring import Measuring, instruments_of
@@ -21,6 +23,7 @@ from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.equipment_book import EquipmentBook
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.firmware import Firmware
@@ -30,6 +33,7 @@ from bmc_ext.redfish.reports.definition import DefinitionStore
 from bmc_ext.redfish.reports.metrics import Catalogue
 from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.resources import all_resources
+from bmc_ext.redfish.resources.rack_pdu_chassis import chassis_routes
 from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, facility_sensors
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
@@ -84,6 +88,7 @@ class Service:
         instruments = measuring.instruments if measuring else instruments_of(config, self.clock)
         device_sensors = _checked(config, instruments.devices)
         sensors = facility_sensors(config)
+        _check_chassis(config, host)
         self.state = state or StateDirectory(config.state_dir)
         self._measures_itself = measuring is None
         self.measuring = measuring or Measuring(
@@ -118,7 +123,8 @@ class Service:
             self.snapshots,
             self.eventing,
         )
-        self.registry = all_resources()
+        self.equipment = EquipmentBook(self.state)
+        self.registry = all_resources(chassis_routes(config))
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
         self.context = Context(
@@ -148,6 +154,7 @@ class Service:
             ),
             facility_sensors=sensors,
             device_sensors=device_sensors,
+            equipment=self.equipment,
             peaks=self.measuring.peaks,
             feed_places={feed.id: place for place, feed in enumerate(config.feeds)},
             loop_places={loop.id: place for place, loop in enumerate(config.loops)},
@@ -181,6 +188,7 @@ class Service:
         self.tasks.close()
         self.commands.close()
         self.eventing.stop()
+        self.equipment.close()
         self.access.close()
         self.audit.close()
         self.accounts.close()
@@ -270,6 +278,17 @@ def _checked(config: Config, devices: Devices) -> DeviceSensors:
     sensors.check(equipment_points(config))
     check_fluids(config)
     return sensors
+
+
+def _check_chassis(config: Config, host: HostBMC | None) -> None:
+    """ConfigurationError where a rack PDU has the id of a chassis of the host."""
+    taken: tuple[str, ...] = ()
+    if host is not None and config.rack_pdus:
+        with contextlib.suppress(HostUnavailableError):  # then nobody can tell
+            taken = host.members("Chassis")
+    for pdu in config.rack_pdus:
+        if pdu.id in taken:
+            raise ConfigurationError(f"rack_pdus: the host has a chassis {pdu.id!r} already")
 
 
 def _identity(state_dir: Path) -> str:

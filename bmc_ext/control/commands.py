@@ -14,18 +14,21 @@ from bmc_ext.control.balance import Balance
 from bmc_ext.control.content import fingerprint
 from bmc_ext.control.grid import GridBook
 from bmc_ext.control.grid_control import GridControl, by_resource
+from bmc_ext.control.outlets import OutletControl, OutletOutcome
 from bmc_ext.control.ports import FieldDevices, Snapshots, WorkloadSink
 from bmc_ext.control.survey import loop_plates
 from bmc_ext.control.thermal import ThermalControl
 from bmc_ext.control.workloads import Entry, WorkloadBook, WorkloadOrders
 from bmc_ext.domain.admission import decide
 from bmc_ext.domain.grid import GridStatus
+from bmc_ext.domain.import_limit import Verdict
 from bmc_ext.domain.thermal import CoolingCommand, SystemOutcome, plan
 from bmc_ext.domain.workload import WorkloadRecord, resource_id
 from bmc_ext.messages import thermal as thermal_messages
 from bmc_ext.messages import workload as workload_messages
 from bmc_ext.messages.envelope import envelope
 from bmc_ext.messages.validate import ignored_members, message_type_of, validate
+from bmc_ext.rack_pdu import PduOutlet, RackPdu
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.state import StateDirectory
@@ -79,6 +82,7 @@ class Commands:
             config, clock, audit, self._grid, self._workloads, self._balance
         )
         self._thermal = ThermalControl(config, engine, clock)
+        self._outlets = OutletControl(config, engine, clock)
         self._orders = None if sink is None else WorkloadOrders(sink)
         # One decision at a time: two announcements cannot take the same megawatts.
         self._lock = threading.Lock()
@@ -152,6 +156,16 @@ class Commands:
             result["outcomes"] = payload["outcomes"]
         return outcomes
 
+    def switch_outlet(
+        self, pdu: RackPdu, outlet: PduOutlet, on: bool, identity: Identity, correlation_id: str
+    ) -> OutletOutcome:
+        """Switch an outlet on or off and say what became of it."""
+        planned = {"pdu": pdu.id, "outlet": outlet.id, "on": on}
+        with audited(self._audit, "outlet.switch", identity, correlation_id, planned) as result:
+            outcome = self._outlets.switch(outlet, on)
+            result |= {"status": outcome.status, "effective": outcome.effective}
+        return outcome
+
     def grid_signal(self, message: object, identity: Identity, correlation_id: str) -> Outcome:
         """Take a demand_response_request or a grid_signal; accepted, or refused with reasons."""
         kind = message_type_of(message, ("demand_response_request", "grid_signal"))
@@ -163,6 +177,16 @@ class Commands:
                 else self._grid_control.take_event
             )
             return Outcome(200, take(document, identity, correlation_id))
+
+    def limit_import(self, limit_w: float, identity: Identity, correlation_id: str) -> Verdict:
+        """Set the operator's own import limit in W; refused with reasons where it cannot be kept.
+
+        ValueError outside 0 to the contract.
+        """
+        if not 0 <= limit_w <= self._config.facility.contract_limit_w:
+            raise ValueError(f"{limit_w} W is outside 0 to the contract")
+        with self._lock:
+            return self._grid_control.limit_import(limit_w, identity, correlation_id)
 
     def grid_status(self) -> GridStatus:
         """The grid connection now."""

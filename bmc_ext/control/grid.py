@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS message (
     answer TEXT NOT NULL,
     PRIMARY KEY (kind, id)
 );
+CREATE TABLE IF NOT EXISTS operator_limit (only INTEGER PRIMARY KEY CHECK (only = 1), limit_w REAL);
 """
 
 
@@ -61,6 +63,8 @@ class GridBook:
         ):
             item = _signal(content) if kind == "signal" else _event(content)
             self._remember(item, known_id, fingerprint, json.loads(answer))
+        kept = self._database.execute("SELECT limit_w FROM operator_limit").fetchone()
+        self._operator_limit_w: float = math.inf if kept is None else kept[0]
 
     def close(self) -> None:
         """Close the database."""
@@ -75,6 +79,22 @@ class GridBook:
     def events(self) -> Sequence[GridEvent]:
         """All known events, accepted and refused."""
         return tuple(self._events.values())
+
+    @property
+    def operator_limit_w(self) -> float:
+        """What the operator lets the facility import, in W; the contract unless he set less."""
+        return min(self._operator_limit_w, self._contract_limit_w)
+
+    def set_operator_limit(self, limit_w: float) -> None:
+        """Take an own limit of the operator; that of the contract is none of his own.
+
+        It is on disk when this returns, or StateError is raised.
+        """
+        if limit_w >= self._contract_limit_w:
+            self._write("DELETE FROM operator_limit", ())
+        else:
+            self._write("INSERT OR REPLACE INTO operator_limit VALUES (1, ?)", (limit_w,))
+        self._operator_limit_w = limit_w
 
     def answer_of(self, kind: Kind, known_id: str, fingerprint: str) -> dict[str, Any] | None:
         """The answer that this content got before, None for a new message.
@@ -129,7 +149,7 @@ class GridBook:
 
     def limits(self, now_s: float) -> tuple[LimitStep, ...]:
         """The import limit from that Unix time on; what the facility can draw bounds it too."""
-        firm_w = min(self._contract_limit_w, self._rated_power_w)
+        firm_w = min(self.operator_limit_w, self._rated_power_w)
         return import_limits(firm_w, self.signals, self.events, now_s)
 
     def conditions(self, frequency_hz: float | None, now_s: float) -> GridConditions:
@@ -155,6 +175,7 @@ class GridBook:
             frequency_hz=found.frequency_hz,
             import_w=found.import_w,
             contract_limit_w=self._contract_limit_w,
+            operator_limit_w=self.operator_limit_w,
             import_limit_w=limit_w,
             reserved_w=reserved_w,
             available_w=available_w,

@@ -33,6 +33,8 @@ from bmc_ext.security.identity import Identity
 
 OBSERVING: Final = "control mode is observe: no workload would be capped"
 
+NOT_ACTING: Final = "control mode is observe: the import limit is not changed"
+
 UNMEASURED: Final = "not all of the import is measured: no workload would be capped"
 
 DEADBAND: Final = 0.005
@@ -124,6 +126,25 @@ class GridControl:
             self._grid.add(event, received_s=now_s, fingerprint=digest, answer=body)
         return body
 
+    def limit_import(self, limit_w: float, identity: Identity, correlation_id: str) -> Verdict:
+        """Take the operator's own limit of the import in W, unless it cannot be kept.
+
+        Of a refusal nothing stays. One at or above the contract withdraws what he set before.
+        """
+        if self._acting:
+            verdict = self._judge_limit(limit_w, None, self._clock.unix_ns() / 1e9)
+        else:
+            verdict = Verdict(False, (NOT_ACTING,))
+        planned = {
+            "limit_w": limit_w,
+            "limit_before_w": self._grid.operator_limit_w,
+            "accepted": verdict.accepted,
+        }
+        with audited(self._audit, "grid.operator_limit", identity, correlation_id, planned):
+            if verdict.accepted:
+                self._grid.set_operator_limit(limit_w)
+        return verdict
+
     def cap(self, found: Survey, site: Site, now_s: float) -> bool:
         """Set the caps that events and import limits ask for; True when they have changed.
 
@@ -144,10 +165,13 @@ class GridControl:
         return True
 
     def _excess_w(self, found: Survey, site: Site, now_s: float) -> float:
-        """IT power in W by which the running workloads may break the signalled import limit."""
+        """IT power in W by which the running workloads may break the limit of grid or operator."""
         kept = [signal for signal in self._grid.signals if not signal.limit_refused]
-        limit_w = signal_limit_w(kept, now_s)
-        if found.import_w is None or math.isinf(limit_w):
+        own_w = self._grid.operator_limit_w
+        signalled_w = signal_limit_w(kept, now_s)
+        limit_w = min(signalled_w, own_w)
+        limited = math.isfinite(signalled_w) or own_w < self._facility.contract_limit_w
+        if found.import_w is None or not limited:
             self._over_limit_w = 0.0
             return 0.0
         running = self._workloads.reservations(now_s)
@@ -163,6 +187,10 @@ class GridControl:
             return Verdict(False, ("valid_until is in the past",))
         if signal.import_limit_w is None:
             return Verdict(True, ())
+        return self._judge_limit(signal.import_limit_w, signal.valid_until_s, now_s)
+
+    def _judge_limit(self, limit_w: float, until_s: float | None, now_s: float) -> Verdict:
+        """Whether an import limit in W can be kept from now until then (None: for good)."""
         found = self._balance.survey(now_s)
         site = self._balance.site(found, now_s)
         to_come = outlooks(
@@ -170,11 +198,11 @@ class GridControl:
             self._workloads.reservations(now_s),
             self._workloads.throttleable(),
             from_s=now_s,
-            until_s=signal.valid_until_s,
+            until_s=until_s,
         )
         unmeasured = UNMEASURED if found.import_w is None else None
         obstacle = unmeasured if self._acting else OBSERVING
-        return judge(signal.import_limit_w, site, to_come, obstacle=obstacle)
+        return judge(limit_w, site, to_come, obstacle=obstacle)
 
     def _header(self, correlation_id: str, now_s: float) -> dict[str, Any]:
         return envelope(

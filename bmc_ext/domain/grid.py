@@ -146,6 +146,8 @@ class GridConditions:
 class GridStatus:
     """The grid connection in the window `window_id`; powers in W, unknown is None.
 
+    `operator_limit_w` is what the facility's operator allows, the contract unless he set less;
+    `import_limit_w` is the limit in effect, the least of contract, operator and grid.
     `quality` is that of the import measurement. `reserved_w` is the power at the grid connection
     that is promised to workloads beyond what is measured now, at its highest moment to come.
     `available_w` is the import limit less import and reserved power, with feeds whose power is
@@ -159,6 +161,7 @@ class GridStatus:
     frequency_hz: float | None
     import_w: float | None
     contract_limit_w: float
+    operator_limit_w: float
     import_limit_w: float
     reserved_w: float
     available_w: float

@@ -67,6 +67,7 @@ def grid_status(status: GridStatus) -> dict[str, Any]:
         "frequency_hz": status.frequency_hz,
         "import_mw": mega(status.import_w),
         "contract_limit_mw": mega(status.contract_limit_w),
+        "operator_limit_mw": mega(status.operator_limit_w),
         "import_limit_mw": mega(status.import_limit_w),
         "reserved_mw": mega(status.reserved_w),
         "available_mw": mega(status.available_w),

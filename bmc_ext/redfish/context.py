@@ -17,6 +17,7 @@ from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.messages import strict_json
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.discovery import Discovery
+from bmc_ext.redfish.equipment_book import EquipmentBook
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
@@ -66,6 +67,7 @@ class Context:
     certificate: ServedCertificate
     tasks: Tasks
     privilege_mappings: Sequence[dict[str, Any]]
+    equipment: EquipmentBook
     peaks: PowerPeaks
     feed_places: Mapping[str, int]
     loop_places: Mapping[str, int]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bmc_ext.config import FeedConfig
 from bmc_ext.domain.power import FeedValues
 from bmc_ext.errors import NotFoundError
@@ -22,18 +20,23 @@ KINDS = {
 
 def served(context: Context) -> bool:
     """Whether the tree is there at all."""
-    return context.config.power_equipment and bool(context.config.feeds)
+    config = context.config
+    return config.power_equipment and bool(config.feeds or config.rack_pdus)
 
 
 def kinds(context: Context) -> list[str]:
     """The collections that have members."""
     used = {feed.equipment.kind for feed in context.config.feeds}
+    if context.config.rack_pdus:
+        used.add("RackPDUs")
     return [kind for kind in KINDS if kind in used]
 
 
-def feeds_of(context: Context, kind: str) -> Iterator[FeedConfig]:
-    """The feeds in that collection."""
-    return (feed for feed in context.config.feeds if feed.equipment.kind == kind)
+def member_ids(context: Context, kind: str) -> list[str]:
+    """The members of that collection: equipment of feeds, then rack PDUs."""
+    feeds = [feed.id for feed in context.config.feeds if feed.equipment.kind == kind]
+    pdus = context.config.rack_pdus if kind == "RackPDUs" else ()
+    return [*feeds, *(pdu.id for pdu in pdus)]
 
 
 def checked_kind(context: Context, request: Request) -> str:

@@ -94,9 +94,16 @@ def _mend_chassis(body: Body) -> None:
     body["ChassisType"] = "RackMount"  # by its height of 44.45 mm and its place in a rack
     body["LocationIndicatorActive"] = body["IndicatorLED"] == "Blinking"
     body["Version"] = "1.0"  # of this emulation, as the rest of its label
-    for name in ("Sensors", "EnvironmentMetrics", "PowerSubsystem"):
+    for name in (
+        "Sensors",
+        "EnvironmentMetrics",
+        "PowerSubsystem",
+        "ThermalSubsystem",
+        "Controls",
+    ):
         body[name] = {"@odata.id": f"{body['@odata.id']}/{name}"}
     body["Links"]["CoolingUnits"] = []
+    body["Links"]["PowerDistribution"] = None  # there is none in it
 
 
 def _mend_manager(body: Body) -> None:

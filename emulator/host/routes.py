@@ -216,6 +216,8 @@ _ROUTES: Final = (
     Route("chassis sensors", "{Chassis}/Sensors", {}),
     Route("chassis sensor", "{Chassis}/Sensors/{id}", {}),
     Route("chassis environment", "{Chassis}/EnvironmentMetrics", {}),
+    Route("chassis thermal", "{Chassis}/ThermalSubsystem", {}),
+    Route("chassis controls", "{Chassis}/Controls", {}),
     Route(
         "manager",
         "{Managers}",

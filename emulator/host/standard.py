@@ -1,6 +1,7 @@
 """What today's model has in place of a chassis' Thermal, which sushy-tools still serves alone.
 
-The values are those of its Thermal; it tells no time and no interval, so neither is told here.
+The values are those of its Thermal; it tells no time and no interval, so neither is told here. It
+has no controls: their place is empty.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ from bmc_ext.redfish.host import HostError
 Body = dict[str, Any]
 
 TYPES = (
+    "ControlCollection.ControlCollection",
     "EnvironmentMetrics.v1_6_0.EnvironmentMetrics",
     "Sensor.v1_13_0.Sensor",
     "SensorCollection.SensorCollection",
+    "ThermalSubsystem.v1_5_0.ThermalSubsystem",
 )
 """Beside what sushy-tools serves."""
 
-DERIVED = ("chassis sensors", "chassis sensor", "chassis environment")
+DERIVED = (
+    "chassis sensors",
+    "chassis sensor",
+    "chassis environment",
+    "chassis thermal",
+    "chassis controls",
+)
 """The routes that are answered here."""
 
 _THRESHOLDS = {
@@ -41,12 +50,16 @@ def derived(route: str, path: str, thermal: Body) -> Body:
     chassis = _chassis(path)
     sensors = _sensors(chassis, thermal)
     if route == "chassis sensors":
+        return _collection(path, "Sensor", [sensor["@odata.id"] for sensor in sensors])
+    if route == "chassis controls":
+        return _collection(path, "Control", [])
+    if route == "chassis thermal":
         return {
-            "@odata.type": "#SensorCollection.SensorCollection",
+            "@odata.type": "#ThermalSubsystem.v1_5_0.ThermalSubsystem",
             "@odata.id": path,
-            "Name": "Sensors",
-            "Members": [{"@odata.id": sensor["@odata.id"]} for sensor in sensors],
-            "Members@odata.count": len(sensors),
+            "Id": "ThermalSubsystem",
+            "Name": "Thermal subsystem",
+            "Status": {"State": "Enabled", "Health": "OK"},
         }
     if route == "chassis environment":
         return _environment(path, sensors)
@@ -54,6 +67,16 @@ def derived(route: str, path: str, thermal: Body) -> Body:
         if sensor["@odata.id"] == path:
             return sensor
     raise HostError(404, f"nothing lives at {path}")
+
+
+def _collection(path: str, kind: str, uris: list[str]) -> Body:
+    return {
+        "@odata.type": f"#{kind}Collection.{kind}Collection",
+        "@odata.id": path,
+        "Name": f"{kind}s",
+        "Members": [{"@odata.id": uri} for uri in uris],
+        "Members@odata.count": len(uris),
+    }
 
 
 def _chassis(path: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emulator.plant.battery import Battery
 from emulator.plant.chance import generator, perturbed
 from emulator.plant.coolant import Coolant
 from emulator.plant.facility import Facility
 from emulator.plant.feeds import Grid, HallFeeds, MeteredFeed
 from emulator.plant.it_load import ItLoad
+from emulator.plant.rack_pdu import RackPdu
 
 STEP_S = 0.01
 """Length of one physics step in s."""
@@ -37,6 +41,7 @@ class Campus:
         self.coolant = Coolant(facility, seed, STEP_S, self.it.power_w)
         self.halls = HallFeeds(facility, seed)
         self.battery = Battery(facility.battery, facility.grid.nominal_hz, seed, STEP_S)
+        self.rack_pdu = RackPdu(facility.rack_pdu, seed)
         chance = generator(seed, "cooling feed")
         plate = facility.cooling_feed
         self._cooling_base_w = float(perturbed(chance, plate.base_power_w))
@@ -91,6 +96,12 @@ class Campus:
         """Active power of every feed, import positive."""
         halls = zip(self.facility.hall_ids, self.it.power_w.tolist(), strict=True)
         return {**dict(halls), "cooling": self.cooling_power_w, "battery": self.battery.power_w}
+
+    @property
+    def outlets_w(self) -> NDArray[np.float64]:
+        """What each outlet of the rack PDU gives, with the load of the first hall."""
+        load = float(self.it.power_w[0]) / self.facility.halls.rated_power_w
+        return self.rack_pdu.power_w(load)
 
     def metered(self, feed_id: str) -> MeteredFeed:
         """The state of a metered feed, `cooling` or `battery`. Unknown: KeyError."""

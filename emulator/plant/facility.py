@@ -123,6 +123,17 @@ class BatteryPlate:
 
 
 @dataclass(frozen=True, slots=True)
+class RackPduPlate:
+    """The rack PDU in the first hall; the voltage is from line to neutral, currents per line."""
+
+    rated_current_a: float
+    branch_current_a: float
+    outlet_current_a: float
+    line_voltage_v: float
+    outlet_power_w: float
+
+
+@dataclass(frozen=True, slots=True)
 class WaveformPlate:
     """The hall feeds' sampled waveforms; noise is in dB below full scale."""
 
@@ -147,6 +158,9 @@ class Nameplates:
     leak_cable_model: str
     switchgear_model: str
     battery_model: str
+    rack_pdu_model: str
+    rack_pdu_part_number: str
+    rack_pdu_firmware: str
     country: str
     city: str
     postal_code: str
@@ -164,6 +178,7 @@ class Facility:
     facility_water: FacilityWaterPlate
     cooling_feed: CoolingFeedPlate
     battery: BatteryPlate
+    rack_pdu: RackPduPlate
     waveform: WaveformPlate
     nameplates: Nameplates
 
@@ -210,6 +225,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "facility_water": FacilityWaterPlate,
     "cooling_feed": CoolingFeedPlate,
     "battery": BatteryPlate,
+    "rack_pdu": RackPduPlate,
     "waveform": WaveformPlate,
     "nameplates": Nameplates,
 }

@@ -21,6 +21,7 @@ from emulator.plant.chance import generator
 from emulator.plant.facility import Facility
 from emulator.plant.feeds import PHASES
 from emulator.plant.instrument import Instruments
+from emulator.plant.rack_pdu_device import RackPduDevice
 
 TICK_S = 0.1
 """How often `measure` is to be called; faster devices than this are not needed."""
@@ -33,9 +34,6 @@ _DRY_PERCENT, _WET_PERCENT = (
     45.0,
     80.0,
 )  # relative humidity of an air-conditioned room, and over a puddle
-PROFILES = Path(__file__).parent / "devices"
-"""Profiles of devices that exist in the plant only."""
-
 _CONTROL_WORD_RUN, _STATUS_WORD_RUNNING = 0x047C, 0x0F07  # FC profile: start; in operation on bus
 _FLOW_METER_HEALTH = {
     "error.code": 0.0,
@@ -44,6 +42,13 @@ _FLOW_METER_HEALTH = {
     "signal.upstream": 840.0,
     "signal.downstream": 836.0,
 }
+
+
+PROFILES = Path(__file__).parent / "devices"
+"""Profiles of devices that exist in the plant only."""
+
+RACK_PDU = "rack_pdu_1"
+"""Identity of the rack PDU."""
 
 
 def loop_device(kind: str, loop_id: str) -> str:
@@ -80,6 +85,7 @@ def profiles_of(facility: Facility) -> dict[str, Profile]:
         **{loop_device(k, loop): p for loop in facility.loop_ids for k, p in of_loops.items()},
         **{temperatures_of(hall, side): modules for hall in facility.hall_ids for side in sides},
         **{meter_of(feed): meters for feed in facility.metered},
+        RACK_PDU: load_profile("plant.rack_pdu", [PROFILES]),
     }
 
 
@@ -123,6 +129,9 @@ class FieldDevices:
         }
         self._disturbed: dict[str, _Disturbed] = {}
         self._prepare_loop_devices()
+        self._rack_pdu = RackPduDevice(
+            campus, seed, self.devices[RACK_PDU], functools.partial(self._show, RACK_PDU)
+        )
         # Clamp-on flow meter: 1 % of reading at a good signal, damped.
         self._flow = Instruments(chance("flow meters"), loops, gain=0.007, noise=3.0, lag_s=0.5)
         # X-line transmitter: 0.05 to 0.1 % of full scale.
@@ -143,6 +152,7 @@ class FieldDevices:
             _Task(self._measure_flows, load_profile("oem.tuf2000m").groups["fast"].source_s),
             _Task(self._measure_leaks, _LEAK_CABLE_S),
             _Task(self._measure_meters, load_profile("eastron.sdm630").groups["fast"].source_s),
+            _Task(self._rack_pdu.measure, self._rack_pdu.interval_s),
         ]
         for task in self._tasks:
             task.run()

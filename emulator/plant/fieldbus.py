@@ -1,8 +1,8 @@
 """Where the field devices can be reached: Modbus TCP gateways, own ports, and one serial line.
 
 Per hall one gateway carries flow meters as units 1 to 6, pressure transmitters as 11 to 16, pump
-drives as 21 to 26 and leak cables as 31 to 36. Temperature modules and meters have ports of their
-own. The pressure transmitter of the first loop hangs on a pseudo-terminal instead.
+drives as 21 to 26 and leak cables as 31 to 36. Temperature modules, meters and the rack PDU have
+ports of their own. The pressure transmitter of the first loop hangs on a pseudo-terminal instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import Protocol
 
 from drivers.simulation import ModbusRtuServer, ModbusTcpServer, PseudoTerminal, SimulatedDevice
 from emulator.plant.facility import Facility
-from emulator.plant.field_devices import gateway_of, loop_device, meter_of, temperatures_of
+from emulator.plant.field_devices import (
+    RACK_PDU,
+    gateway_of,
+    loop_device,
+    meter_of,
+    temperatures_of,
+)
 
 _FIRST_UNIT = {"flow": 1, "pressure": 11, "pump": 21, "leak": 31}
 _SERIAL_BAUD = 9600
@@ -44,7 +50,7 @@ def own_ports(facility: Facility) -> list[str]:
     """The devices that have a port of their own, as unit 1."""
     sides = ("supply", "return")
     modules = [temperatures_of(hall, side) for hall in facility.hall_ids for side in sides]
-    return [*(meter_of(feed_id) for feed_id in facility.metered), *modules]
+    return [RACK_PDU, *(meter_of(feed_id) for feed_id in facility.metered), *modules]
 
 
 def _gateway_units(facility: Facility, hall: int) -> dict[int, str]:

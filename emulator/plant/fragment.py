@@ -11,8 +11,16 @@ from typing import Any
 from drivers.simulation import SimulatedDevice
 from emulator.plant import labels
 from emulator.plant.facility import Facility
-from emulator.plant.field_devices import PROFILES, loop_device, meter_of, temperatures_of
+from emulator.plant.feeds import PHASES
+from emulator.plant.field_devices import (
+    PROFILES,
+    RACK_PDU,
+    loop_device,
+    meter_of,
+    temperatures_of,
+)
 from emulator.plant.fieldbus import Address
+from emulator.plant.rack_pdu import OUTLETS, OUTLETS_PER_LINE
 from emulator.plant.stream import WaveformServer
 
 
@@ -37,6 +45,7 @@ def fragment_of(
         "devices": [_device(facility, name, devices[name], addresses[name]) for name in devices],
         "feeds": _feeds(facility, streams),
         "loops": _loops(facility),
+        "rack_pdus": [_rack_pdu(facility)],
         "silicon": [
             {"id": f"{hall_id}_silicon", "temperature": _channel(facility, hall_id, "supply", None)}
             for hall_id in facility.hall_ids
@@ -126,6 +135,63 @@ def _loops(facility: Facility) -> list[dict[str, Any]]:
             }
         )
     return loops
+
+
+def _rack_pdu(facility: Facility) -> dict[str, Any]:
+    """The PDU with a branch on each line; after a loss of power its relays close again."""
+    plate = facility.rack_pdu
+    wired = {"wiring": "OnePhase3Wire", "nominal_voltage": "AC230V", "restore": "AlwaysOn"}
+    lines = range(1, PHASES + 1)
+    return {
+        "id": RACK_PDU,
+        "name": "Rack PDU in hall 1",
+        "nameplate": labels.rack_pdu(facility.nameplates),
+        "placement": {"row": "hall 1", "rack": "1"},
+        "mains": {
+            "rated_current_a": plate.rated_current_a,
+            "wiring": "ThreePhase5Wire",
+            "nominal_voltage": "AC400V",
+            "plug": "IEC_60309_532P6",
+            "power": f"{RACK_PDU}/power.active.total",
+            "energy": f"{RACK_PDU}/energy.active.import",
+            "frequency": f"{RACK_PDU}/frequency",
+            "lines": {f"L{line}": _line(line) for line in lines},
+        },
+        "branches": [
+            {
+                "id": f"L{line}",
+                "line": f"L{line}",
+                "rated_current_a": plate.branch_current_a,
+                **wired,
+                **_line(line),
+            }
+            for line in lines
+        ],
+        "outlets": [
+            {
+                "id": str(number),
+                "branch": f"L{(number - 1) // OUTLETS_PER_LINE + 1}",
+                "type": "IEC_60320_C13",
+                "rated_current_a": plate.outlet_current_a,
+                **wired,
+                "power": f"{RACK_PDU}/power.active.outlet{number}",
+                "current": f"{RACK_PDU}/current.outlet{number}",
+                "energy": f"{RACK_PDU}/energy.active.outlet{number}",
+                "state": f"{RACK_PDU}/state.outlet{number}",
+                "switch": f"{RACK_PDU}/switch.outlet{number}",
+            }
+            for number in range(1, OUTLETS + 1)
+        ],
+    }
+
+
+def _line(line: int) -> dict[str, str]:
+    """The points of one line to neutral."""
+    return {
+        "voltage": f"{RACK_PDU}/voltage.L{line}",
+        "current": f"{RACK_PDU}/current.L{line}",
+        "power": f"{RACK_PDU}/power.active.L{line}",
+    }
 
 
 def _channel(facility: Facility, hall_id: str, side: str, channel: int | None) -> str:

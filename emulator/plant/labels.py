@@ -58,6 +58,19 @@ def leak_cable(plates: Nameplates, number: int) -> dict[str, str]:
     }
 
 
+def rack_pdu(plates: Nameplates) -> dict[str, str]:
+    """Of the one rack PDU."""
+    return {
+        "manufacturer": plates.manufacturer,
+        "model": plates.rack_pdu_model,
+        "part_number": plates.rack_pdu_part_number,
+        "serial_number": "SIM-PDU-0001",
+        "version": plates.campus_version,
+        "firmware_version": plates.rack_pdu_firmware,
+        "production_date": plates.production_date,
+    }
+
+
 def switchgear(
     plates: Nameplates, number: int, feed: HallPlate | CoolingFeedPlate | BatteryPlate
 ) -> dict[str, Any]:

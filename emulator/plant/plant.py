@@ -183,19 +183,22 @@ class Plant:
             for feed_id in self._campus.facility.metered:
                 self._campus.import_j[feed_id] = float(kept[feed_id]["import_j"])
                 self._campus.export_j[feed_id] = float(kept[feed_id]["export_j"])
+            outlets_j = kept.get("rack_pdu", self._campus.rack_pdu.energy_j)
+            self._campus.rack_pdu.energy_j[:] = outlets_j
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(f"{self._energies}: not the meters' energies: {error!r}") from error
 
     def _save_energies(self) -> None:
-        kept = {
+        kept: dict[str, object] = {
             feed_id: {
                 "import_j": self._campus.import_j[feed_id],
                 "export_j": self._campus.export_j[feed_id],
             }
             for feed_id in self._campus.facility.metered
         }
+        kept["rack_pdu"] = self._campus.rack_pdu.energy_j.tolist()
         fresh = self._energies.with_suffix(".new")
         fresh.write_text(json.dumps(kept), encoding="utf-8")
         fresh.replace(self._energies)

@@ -18,6 +18,7 @@ def truth_of(campus: Campus) -> dict[str, Any]:
             zip(campus.facility.hall_ids, campus.coolant.silicon_c.tolist(), strict=True)
         ),
         "battery": {"soc": campus.battery.soc, "power_w": campus.battery.power_w},
+        "rack_pdu": _rack_pdu(campus),
         "workloads": _workloads(campus),
     }
 
@@ -34,6 +35,16 @@ def _feed(campus: Campus, feed_id: str) -> dict[str, float]:
         "energy_import_j": campus.import_j[feed_id],
         "energy_export_j": campus.export_j[feed_id],
     }
+
+
+def _rack_pdu(campus: Campus) -> list[dict[str, float | bool]]:
+    """Its outlets in their order: whether the relay is closed, W and J."""
+    pdu = campus.rack_pdu
+    columns = (pdu.is_on.tolist(), campus.outlets_w.tolist(), pdu.energy_j.tolist())
+    return [
+        {"on": on, "power_w": power_w, "energy_j": energy_j}
+        for on, power_w, energy_j in zip(*columns, strict=True)
+    ]
 
 
 def _loops(campus: Campus) -> dict[str, dict[str, float]]:

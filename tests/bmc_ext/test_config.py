@@ -21,12 +21,20 @@ GOOD = {
     "feeds": [{"id": "f", "rated_power_w": 1e6, "meter": "d"}],
     "loops": [{"id": "l", "return": "d/temperature.TOB1"}],
 }
+OUTLET = {"id": "1", "branch": "A"}
 COMTRADE = {"type": "comtrade", "path": "recording.cfg"}
 
 
 def feed(**source: object) -> dict[str, object]:
     """The part of a configuration that names one feed with these sources."""
     return {"feeds": [{"id": "f", "rated_power_w": 1e6} | source]}
+
+
+def pdu(**members: object) -> dict[str, object]:
+    """The part of a configuration that names one rack PDU, with these members."""
+    return {
+        "rack_pdus": [{"id": "p", "branches": [{"id": "A"}], "outlets": [OUTLET]} | members],
+    }
 
 
 def test_defaults_and_relative_paths(tmp_path: Path) -> None:
@@ -57,6 +65,14 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
         ({"loops": [{"id": "l", "flow": ["d/a"]}]}, "loops/0/flow: "),
         ({"loops": [{"id": "l", "flow": ["d/a", "e/b"]}]}, "loops/l: no device 'e'"),
         (feed(), "feeds/0: one of waveform, meter and members is needed, and only one"),
+        (pdu(outlets=[]), "rack_pdus/0/outlets"),
+        (pdu(outlets=[{"id": "1", "branch": "B"}]), "rack_pdus/p/outlets/1: no branch 'B'"),
+        (pdu(outlets=[OUTLET, OUTLET]), "rack_pdus/p/outlets: id '1' is given twice"),
+        (pdu(branches=[{"id": "A"}] * 2), "rack_pdus/p/branches: id 'A' is given twice"),
+        (pdu(id="f"), "rack_pdus: id 'f' is given twice"),
+        (pdu(id="DCPI"), "rack_pdus: id 'DCPI' is given twice"),
+        (pdu(outlets=[OUTLET | {"switch": "e/b"}]), "rack_pdus/p: no device 'e'"),
+        (pdu(mains={"plug": "any"}), "rack_pdus/0/mains/plug"),
         (
             feed(meter="d", waveform=COMTRADE),
             "feeds/0: one of waveform, meter and members is needed",
@@ -236,4 +252,6 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     assert unit.leak_detectors[0].wet == PointRef("leak-1", "alarm.leak")
     assert unit.filters[0].serviced_date == "2026-01-02"
     assert not config.power_equipment
+    assert config.rack_pdus[0].outlets[0].switch == PointRef("pdu-1", "switch.outlet1")
+    assert config.rack_pdus[0].mains.lines[0].current == PointRef("pdu-1", "current.L1")
     assert config.thresholds["Loop_loop-a_Flow"]["LowerCritical"] == 400

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from e2e.conftest import settle
-from e2e.emulator_client import Running, emulator, wait_for
+from e2e.emulator_client import Answer, Running, emulator, wait_for
+from e2e.test_endpoints import announcement
 
+from bmc_ext.clock import iso8601
 from emulator.plant.client import PlantControl
 
 ROOT = "/redfish/v1"
@@ -88,9 +90,77 @@ def test_the_facility_is_the_sum_of_its_feeds(bmc: Running) -> None:
     assert metrics["EnergykWh"]["Reading"] == realtime["Total"]["EnergyImportkWh"]
     limit = bmc.get(metrics["PowerLimitWatts"]["DataSourceUri"])
     grid = bmc.get(f"{ROOT}/dcpi/grid/status")
-    assert limit["SetPoint"] == grid["ImportLimitWatts"] == 250e6
-    uri = limit["@odata.id"]
-    assert bmc.ask("PATCH", uri, {"SetPoint": 1e6}).status in (404, 405)
+    assert limit["SetPoint"] == grid["OperatorLimitWatts"] == grid["ImportLimitWatts"] == 250e6
+
+
+def _announced(bmc: Running) -> str:
+    """What becomes of one more workload that needs 40 MW in an hour."""
+    message = announcement(f"limited-{time.monotonic_ns()}", 40, in_s=3600)
+    status: str = bmc.ask("POST", f"{ROOT}/dcpi/workload/announce", message).body["approval_status"]
+    return status
+
+
+def _approved(bmc: Running) -> None:
+    """One is approved, at the latest when all that a slow machine missed is measured again."""
+    wait_for(lambda: _announced(bmc) == "approved", 60, "an approved announcement")
+
+
+def _set(bmc: Running, uri: str, body: dict[str, Any]) -> Any:
+    """The answer to a change, which is refused while not all of the import is measured."""
+    return wait_for(lambda: (a := bmc.ask("PATCH", uri, body)).status == 200 and a, 60, uri).body
+
+
+def _order(bmc: Running, limit_mw: float) -> None:
+    """The grid's own limit, until a newer one."""
+    order = {
+        "dcpi_version": "1.0",
+        "message_type": "grid_signal",
+        "timestamp": iso8601(time.time()),
+        "signal_id": f"limit-{time.monotonic_ns()}",
+        "import_limit_mw": limit_mw,
+    }
+    assert bmc.ask("POST", "/dcpi/grid/signal", order).status == 200
+
+
+def test_the_power_limit_decides_announcements(bmc: Running) -> None:
+    """Set at either place it is shown at both, and announcements and the grid's orders follow."""
+    metrics, control = f"{ROOT}/Chassis/DCPI/EnvironmentMetrics", f"{CONTROLS}/Facility_PowerLimit"
+    status = f"{ROOT}/dcpi/grid/status"
+    _approved(bmc)
+    import_w = wait_for(lambda: bmc.get(status)["ImportPowerWatts"], 60, "the import")
+    low_w = import_w + 45e6  # room for the one that is approved, and not for another
+    try:
+        changed = _set(bmc, metrics, {"PowerLimitWatts": {"SetPoint": low_w}})
+        assert changed["PowerLimitWatts"]["SetPoint"] == low_w
+        assert bmc.get(control)["SetPoint"] == low_w
+        assert bmc.get(status)["ImportLimitWatts"] == low_w
+        assert _announced(bmc) != "approved"
+        assert _set(bmc, control, {"SetPoint": 240e6})["SetPoint"] == 240e6
+        _approved(bmc)
+        _order(bmc, 230)
+        assert bmc.get(control)["SetPoint"] == 240e6
+        assert bmc.get(status)["ImportLimitWatts"] == 230e6
+        for uri, wrong, at in (
+            (metrics, {"PowerLimitWatts": {"SetPoint": 260e6}}, "PowerLimitWatts/SetPoint"),
+            (metrics, {"PowerLimitWatts": {"SetPoint": "much"}}, "PowerLimitWatts/SetPoint"),
+            (metrics, {"PowerLimitWatts": {"SetPoint": 1, "Trip": 2}}, "PowerLimitWatts/Trip"),
+            (metrics, {"PowerLimitWatts": 1}, "PowerLimitWatts"),
+            (metrics, {"PowerWatts": 1}, "PowerWatts"),
+            (control, {"ControlMode": "Disabled"}, "ControlMode"),
+        ):
+            _refused(bmc.ask("PATCH", uri, wrong), 400, at)
+        _refused(bmc.ask("PATCH", control, {"SetPoint": 1e6}), 409, "SetPoint")
+        assert bmc.get(control)["SetPoint"] == 240e6
+    finally:
+        _order(bmc, 250)
+        _set(bmc, control, {"SetPoint": 250e6})
+
+
+def _refused(answer: Answer, status: int, name: str) -> None:
+    """An error of that status about that property."""
+    assert answer.status == status, answer
+    info = answer.body["error"]["@Message.ExtendedInfo"][0]
+    assert info["RelatedProperties"] == [f"#/{name}"]
 
 
 def test_a_cooling_unit_agrees_with_the_plant(bmc: Running, plant: PlantControl) -> None:

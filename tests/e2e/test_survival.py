@@ -13,6 +13,7 @@ from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError
 
 HOME = "/redfish/v1/dcpi"
+POWER_LIMIT = "/redfish/v1/Chassis/DCPI/Controls/Facility_PowerLimit"
 
 
 def feed(bmc: Running, feed_id: str) -> dict:
@@ -51,11 +52,13 @@ def check_dead_meter(bmc: Running, plant: PlantControl) -> None:
 
 
 def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    """After kill -9 accounts, workloads, energy and history up to the last second are there."""
+    """After kill -9 accounts, workloads, limit, energy and history to the last second are there."""
     account = {"UserName": "ops", "Password": "night-shift", "RoleId": "Operator"}
     with emulator(tmp_path) as bmc:
         wait_for(lambda: ready(bmc), 10, "quality ok")
         assert bmc.ask("POST", "/redfish/v1/AccountService/Accounts", account).status == 201
+        limit = {"SetPoint": 240e6}
+        wait_for(lambda: bmc.ask("PATCH", POWER_LIMIT, limit).status == 200, 60, "the limit")
         message = announcement("survivor", 7, in_s=600)
         decided = bmc.ask("POST", f"{HOME}/workload/announce", message).body
         time.sleep(2.5)
@@ -65,6 +68,7 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
         bmc.kill()
     with emulator(tmp_path) as bmc:
         wait_for(lambda: ready(bmc), 10, "quality ok again")
+        assert bmc.get(POWER_LIMIT)["SetPoint"] == 240e6
         workload = bmc.get(f"{HOME}/workloads/survivor")
         assert workload["ApprovalStatus"] == decided["approval_status"]
         again = bmc.ask("POST", f"{HOME}/workload/announce", message).body

@@ -33,9 +33,9 @@ def test_without_legacy_nothing_deprecated_is_served_and_the_lamp_still_works(
         body = _read(host, system)
         assert "IndicatorLED" not in body
         assert "VirtualMedia" in body
-        for active in (True, False):
-            host.handle("PATCH", system, "", {"LocationIndicatorActive": active})
-            assert _read(host, system)["LocationIndicatorActive"] is active
+        for active, uri in ((True, system), (False, system), (True, chassis), (False, chassis)):
+            host.handle("PATCH", uri, "", {"LocationIndicatorActive": active})
+            assert _read(host, uri)["LocationIndicatorActive"] is active
         with pytest.raises(HostError) as refused:
             host.handle("PATCH", system, "", {"IndicatorLED": "Lit"})
         assert refused.value.property_path == "/IndicatorLED"

@@ -13,7 +13,9 @@ from bmc_ext.redfish import dcpi_messages
 DCPI = dcpi_messages.PREFIX
 RESOURCE = "ResourceEvent.1.4"
 SENSOR = "SensorEvent.1.0"
-REGISTRY_PREFIXES = ("Dcpi", "ResourceEvent", "SensorEvent")
+POWER = "Power.1.0"
+UPDATE = "Update.1.0"
+REGISTRY_PREFIXES = ("Dcpi", "Power", "ResourceEvent", "SensorEvent", "Update")
 """The registries whose messages the service itself sends."""
 
 EVENT_TYPES = (
@@ -58,7 +60,7 @@ def _thresholds() -> Iterator[tuple[str, Template]]:
             yield f"{SENSOR}.{threshold_message(level, begins)}", Template(text, severity, "Alert")
 
 
-# DMTF's registries ResourceEvent 1.4 and SensorEvent 1.0, in the words that their messages have.
+# DMTF's registries, in the words that their messages have.
 _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourceCreated": Template("The resource was created.", "OK", "ResourceAdded"),
     f"{RESOURCE}.ResourceRemoved": Template("The resource was removed.", "OK", "ResourceRemoved"),
@@ -86,6 +88,17 @@ _STANDARD: Mapping[str, Template] = {
         "The resource property %1 has cleared the warning threshold of value %2.", "OK", "Alert"
     ),
     f"{RESOURCE}.TestMessage": Template("Generated test message.", "OK", "Other"),
+    f"{POWER}.OutletPoweredOn": Template("Outlet '%1' powered on.", "OK", "StatusChange"),
+    f"{POWER}.OutletPoweredOff": Template("Outlet '%1' powered off.", "OK", "StatusChange"),
+    f"{UPDATE}.InstallingOnComponent": Template(
+        "Image '%1' is being installed on '%2'.", "OK", "StatusChange"
+    ),
+    f"{UPDATE}.UpdateSuccessful": Template(
+        "Device '%1' successfully updated with image '%2'.", "OK", "StatusChange"
+    ),
+    f"{UPDATE}.ApplyFailed": Template(
+        "Installation of image '%1' to '%2' failed.", "Critical", "Alert"
+    ),
     **dict(_thresholds()),
     f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Critical", "Alert"),
     f"{SENSOR}.SensorRestored": Template(

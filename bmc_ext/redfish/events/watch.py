@@ -11,12 +11,14 @@ from bmc_ext.domain.snapshot import TIME_LIMIT_S, Snapshot
 from bmc_ext.domain.thresholds import Level, beyond
 from bmc_ext.equipment import PointRef
 from bmc_ext.errors import DcpiError
+from bmc_ext.redfish import rack_pdus
 from bmc_ext.redfish.confidence import camel
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.events.edges import Edges
 from bmc_ext.redfish.events.health import HealthWatch
 from bmc_ext.redfish.events.message import (
     DCPI,
+    POWER,
     RESOURCE,
     SENSOR,
     Happening,
@@ -44,7 +46,6 @@ _LOOP_POINTS: Mapping[str, str] = {
     "pressure": "Pressure",
     "pump_speed": "PumpSpeed",
 }
-_POWER = {"On": "ResourcePoweredOn", "Off": "ResourcePoweredOff"}
 _BAD = (Quality.STALE, Quality.COMM_ERROR, Quality.OUT_OF_RANGE)
 
 
@@ -52,7 +53,8 @@ class Watch:
     """Tells of what happens without a client's doing, in a thread of its own.
 
     Power events, lost and restored sensors and devices, limits that readings pass, conditions of
-    sensors, the alarm of the time, leaks, the host's power supplies and its systems' power.
+    sensors, the alarm of the time, leaks, the host's power supplies, power of its systems and of
+    outlets.
     """
 
     def __init__(self, context: Context) -> None:
@@ -98,6 +100,7 @@ class Watch:
         if slowly:
             self._follow_devices(now_s)
             self._follow_systems()
+            self._follow_outlets()
             for event in self._health.changes():
                 self._tell(event)
 
@@ -195,19 +198,34 @@ class Watch:
 
     def _follow_system(self, host: HostBMC, system: str) -> None:
         uri = f"{_SYSTEMS}/{system}"
-        state = str((host.handle("GET", uri, "", None).body or {}).get("PowerState"))
-        before = self._powered.get(system)
-        if state not in _POWER or state == before:
+        state = (host.handle("GET", uri, "", None).body or {}).get("PowerState")
+        self._follow_power(uri, state, f"{RESOURCE}.Resource", system, "ComputerSystem")
+
+    def _follow_outlets(self) -> None:
+        context = self._context
+        for pdu in context.config.rack_pdus if context.config.power_equipment else ():
+            for outlet in pdu.outlets:
+                uri = f"{rack_pdus.uri_of(pdu)}/Outlets/{outlet.id}"
+                state = rack_pdus.outlet_state(context, pdu, outlet)
+                name = f"{pdu.id} {outlet.id}"
+                self._follow_power(uri, state, f"{POWER}.Outlet", name, "Outlet")
+
+    def _follow_power(
+        self, uri: str, state: str | None, message: str, name: str, origin_type: str
+    ) -> None:
+        """Tell that it powered on or off, once its state has been known before."""
+        before = self._powered.get(uri)
+        if state not in ("On", "Off") or state == before:
             return
-        self._powered[system] = state
+        self._powered[uri] = state
         if before is not None:
             self._tell(
                 happening(
-                    f"{RESOURCE}.{_POWER[state]}",
-                    [system],
+                    f"{message}Powered{state}",
+                    [name],
                     at_s=self._now_s(),
                     origin=uri,
-                    origin_type="ComputerSystem",
+                    origin_type=origin_type,
                 )
             )
 

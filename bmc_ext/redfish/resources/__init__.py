@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bmc_ext.redfish.registry import Registry
+from collections.abc import Iterable
+
+from bmc_ext.redfish.registry import Registry, Routes
 from bmc_ext.redfish.resources import (
     account,
     battery,
@@ -37,6 +39,7 @@ from bmc_ext.redfish.resources import (
     power_history,
     power_realtime,
     pump,
+    rack_pdu,
     sensor,
     service_root,
     session,
@@ -51,8 +54,8 @@ from bmc_ext.redfish.resources import (
 )
 
 
-def all_resources() -> Registry:
-    """Everything that is served; the host's catch-all comes last."""
+def all_resources(configured: Iterable[Routes] = ()) -> Registry:
+    """Everything that is served, with what the configuration adds; the host's catch-all is last."""
     files = (
         service_root, json_schema_file, session, account, collections, chassis, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
@@ -61,8 +64,8 @@ def all_resources() -> Registry:
         thermal_equipment, cooling_unit, coolant_connector, pump, cooling_loop, leak_detection,
         leak_detector,
         cooling_parts, control, environment_metrics, power_equipment, power_distribution, circuit,
-        battery,
+        rack_pdu, battery,
         message_face, event_service, event_destination, telemetry_service, metric_report,
         telemetry_data, host,
     )  # fmt: skip
-    return Registry(file.routes for file in files)
+    return Registry([*configured, *(file.routes for file in files)])

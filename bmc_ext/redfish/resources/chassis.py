@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.equipment import Site
-from bmc_ext.redfish import cooling
+from bmc_ext.redfish import cooling, labels
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.excerpts import link, plate
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.leak_detector import LEAK_DETECTORS
-from bmc_ext.security.identity import LOGIN
+from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
 
 routes = Routes()
 
@@ -21,7 +21,6 @@ _ADDRESS = {
     "City": "city",
     "PostalCode": "postal_code",
 }
-_PLACEMENT = {"Row": "row", "Rack": "rack"}
 
 
 @routes.get(URI, LOGIN, schema="Chassis.v1_28_0.Chassis", volatile=("PowerState",))
@@ -35,7 +34,7 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
         "UUID": context.uuid,
         "PowerState": _power_state(context),
         **plate(facility.nameplate, without=("FirmwareVersion", "ProductionDate", "Location")),
-        **_location(facility.site),
+        "Location": _location(context, facility.site),
         "Status": {"State": "Enabled", "Health": "OK"},
         "Sensors": link(f"{URI}/Sensors"),
         "Controls": link(f"{URI}/Controls"),
@@ -46,6 +45,8 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
         "Links": {
             "ManagedBy": [link("/redfish/v1/Managers/DCPI")],
             "CoolingUnits": [link(f"{cooling.CDUS}/{loop}") for loop in context.loop_places],
+            # One link at most, and the facility has many: they are PowerEquipment's.
+            "PowerDistribution": None,
         },
         "Oem": {
             "DCPI": {
@@ -56,6 +57,13 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
     }
 
 
+@routes.patch(URI, CONFIGURE_COMPONENTS)
+def change(context: Context, request: Request) -> dict[str, Any]:
+    """Write its place."""
+    labels.change(context, request, (labels.PLACEMENT,), chassis(context, request))
+    return chassis(context, request)
+
+
 def _power_state(context: Context) -> str | None:
     """On while power flows at its feeds; null where that is not known."""
     snapshot = context.snapshots.latest()
@@ -64,11 +72,8 @@ def _power_state(context: Context) -> str | None:
     return "On" if snapshot.total.p_w else "Off"
 
 
-def _location(site: Site) -> dict[str, Any]:
-    """Address and place as far as they are declared."""
-    parts = {
-        part: {name: value for name, key in names.items() if (value := getattr(site, key))}
-        for part, names in (("PhysicalAddress", _ADDRESS), ("Placement", _PLACEMENT))
-    }
-    found = {part: members for part, members in parts.items() if members}
-    return {"Location": found} if found else {}
+def _location(context: Context, site: Site) -> dict[str, Any]:
+    """Address as far as it is declared, and place."""
+    address = {name: value for name, key in _ADDRESS.items() if (value := getattr(site, key))}
+    place = labels.placement(context, URI, site.row, site.rack)
+    return {**({"PhysicalAddress": address} if address else {}), "Placement": place}

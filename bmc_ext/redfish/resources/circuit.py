@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.redfish import labels, rack_pdus
 from bmc_ext.redfish.confidence import conditioned_status
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.distribution import EQUIPMENT, feed_of, uri_of, values_of
 from bmc_ext.redfish.excerpts import Excerpt, collection, sensor
 from bmc_ext.redfish.feed_sensors import PHASES
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.security.identity import LOGIN
+from bmc_ext.redfish.resources import rack_pdu
+from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
 
 routes = Routes()
 
@@ -19,20 +21,24 @@ ONLY = "1"
 _READINGS = (
     "PowerWatts", "EnergykWh", "FrequencyHz", "PowerLoadPercent", "PolyPhaseVoltage",
     "PolyPhaseCurrentAmps", "PolyPhasePowerWatts", "UnbalancedVoltagePercent",
-    "UnbalancedCurrentPercent", "Status",
+    "UnbalancedCurrentPercent", "Status", "PowerState",
 )  # fmt: skip
 
 
 @routes.get(MAINS, LOGIN, schema="CircuitCollection.CircuitCollection")
 def mains(context: Context, request: Request) -> dict[str, Any]:
-    """A feed has one incoming circuit."""
-    feed = feed_of(context, request)
-    return collection("Mains", f"{uri_of(feed)}/Mains", [ONLY])
+    """Each piece of equipment has one incoming circuit."""
+    pdu = rack_pdus.named(context, request)
+    uri = uri_of(feed_of(context, request)) if pdu is None else rack_pdus.uri_of(pdu)
+    return collection("Mains", f"{uri}/Mains", [ONLY])
 
 
 @routes.get(f"{MAINS}/{ONLY}", LOGIN, schema="Circuit.v1_9_0.Circuit", volatile=_READINGS)
 def circuit(context: Context, request: Request) -> dict[str, Any]:
     """The incoming circuit. EnergykWh is what came in; phases that nothing measures are null."""
+    pdu = rack_pdus.named(context, request)
+    if pdu is not None:
+        return rack_pdu.mains_body(context, pdu)
     feed = feed_of(context, request)
     values = values_of(context, feed)
     equipment = feed.equipment
@@ -49,6 +55,7 @@ def circuit(context: Context, request: Request) -> dict[str, Any]:
         "ElectricalContext": "Total",
         "VoltageType": "AC",
         **{name: value for name, value in declared.items() if value is not None},
+        "UserLabel": labels.label(context, f"{uri_of(feed)}/Mains/{ONLY}", "UserLabel"),
         "PowerWatts": _of(context, feed.id, "Power"),
         "EnergykWh": _of(context, feed.id, "EnergyImport"),
         "FrequencyHz": _of(context, feed.id, "Frequency"),
@@ -60,6 +67,13 @@ def circuit(context: Context, request: Request) -> dict[str, Any]:
         "UnbalancedCurrentPercent": _of(context, feed.id, "CurrentUnbalance"),
         "Status": conditioned_status(values.quality, values.conditions),
     }
+
+
+@routes.patch(f"{MAINS}/{ONLY}", CONFIGURE_COMPONENTS)
+def change(context: Context, request: Request) -> dict[str, Any]:
+    """Write its UserLabel."""
+    labels.change(context, request, ("UserLabel",), circuit(context, request))
+    return circuit(context, request)
 
 
 def _of(context: Context, feed_id: str, word: str) -> Excerpt:

@@ -19,14 +19,14 @@ SYSTEMS = "/redfish/v1/Systems"
 
 @routes.get(CHASSIS, LOGIN, schema="ChassisCollection.ChassisCollection")
 def chassis_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The host's chassis first, then the facility's own."""
-    return _collection(context, "Chassis", own=True)
+    """The host's chassis first, then the facility's own and those of its rack PDUs."""
+    return _collection(context, "Chassis", own_chassis(context))
 
 
 @routes.get(MANAGERS, LOGIN, schema="ManagerCollection.ManagerCollection")
 def manager_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The host's managers first, then this service."""
-    return _collection(context, "Managers", own=True)
+    return _collection(context, "Managers", [OWN_ID])
 
 
 @routes.get(SYSTEMS, LOGIN, schema="ComputerSystemCollection.ComputerSystemCollection")
@@ -34,13 +34,17 @@ def system_collection(context: Context, request: Request) -> dict[str, Any]:
     """The host's systems; without a host there is no such collection."""
     if context.host is None:
         raise RedfishError(404, f"nothing lives at {request.path}")
-    return _collection(context, "Systems", own=False)
+    return _collection(context, "Systems", [])
 
 
-def _collection(context: Context, name: str, *, own: bool) -> dict[str, Any]:
-    ids = list(context.host.members(name)) if context.host is not None else []
-    if own:
-        ids.append(OWN_ID)
+def own_chassis(context: Context) -> list[str]:
+    """The facility, and its rack PDUs while PowerEquipment is served."""
+    config = context.config
+    return [OWN_ID, *(pdu.id for pdu in config.rack_pdus if config.power_equipment)]
+
+
+def _collection(context: Context, name: str, own: list[str]) -> dict[str, Any]:
+    ids = [*(context.host.members(name) if context.host is not None else ()), *own]
     return {
         "Name": f"{name} Collection",
         "Members": [{"@odata.id": f"/redfish/v1/{name}/{member}"} for member in ids],

@@ -9,7 +9,8 @@ from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import CDUS
-from bmc_ext.redfish.excerpts import collection, link
+from bmc_ext.redfish.excerpts import SENSORS, collection, link
+from bmc_ext.redfish.import_limit import POWER_LIMIT, excerpt, set_limit
 from bmc_ext.redfish.quantities import status
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.set_points import (
@@ -23,12 +24,10 @@ from bmc_ext.redfish.set_points import (
     set_point,
     set_point_reading,
 )
-from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
+from bmc_ext.security.identity import CONFIGURE_COMPONENTS, DCPI_THERMAL, LOGIN
 from drivers.reading import Quality
 
 routes = Routes()
-
-POWER_LIMIT = "Facility_PowerLimit"
 
 
 @routes.get(CONTROLS, LOGIN, schema="ControlCollection.ControlCollection")
@@ -43,25 +42,32 @@ def controls(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG
     f"{CONTROLS}/{POWER_LIMIT}", LOGIN, schema="Control.v1_8_0.Control", volatile=("Sensor",)
 )
 def power_limit(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The limit of the import by contract and by the grid's orders; only those change it."""
-    grid = context.commands.grid_status()
+    """The operator's limit of the import; the one in effect, with the grid's, is grid/status'."""
+    shown = excerpt(context)
+    del shown["DataSourceUri"]
     return {
         "Id": POWER_LIMIT,
-        "Name": "Import limit by contract and grid order",
+        "Name": "Import limit of the operator",
         "ControlType": "Power",
         "SetPointType": "Single",
-        "SetPoint": grid.import_limit_w,
         "SetPointUnits": "W",
-        "AllowableMin": 0,
-        "AllowableMax": grid.contract_limit_w,
-        "ControlMode": "Automatic",
-        "Implementation": "Programmable",
+        **shown,
+        "DefaultSetPoint": context.config.facility.contract_limit_w,
+        "Implementation": "Programmable" if context.config.control == "act" else "Monitored",
         "Status": {"State": "Enabled", "Health": "OK"},
         "Sensor": {
-            "DataSourceUri": "/redfish/v1/Chassis/DCPI/Sensors/Facility_Power",
-            "Reading": grid.import_w,
+            "DataSourceUri": f"{SENSORS}/Facility_Power",
+            "Reading": context.commands.grid_status().import_w,
         },
+        "RelatedItem": [link("/redfish/v1/dcpi/grid/status")],
     }
+
+
+@routes.patch(f"{CONTROLS}/{POWER_LIMIT}", CONFIGURE_COMPONENTS)
+def change_power_limit(context: Context, request: Request) -> dict[str, Any]:
+    """Set the operator's limit, which is refused where it cannot be kept."""
+    set_limit(context, request, request.json())
+    return power_limit(context, request)
 
 
 @routes.get(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bmc_ext.errors import NotFoundError
+from bmc_ext.redfish import import_limit, members
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import CDUS, is_metered, loop_of
 from bmc_ext.redfish.excerpts import point, sensor
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.resources.control import POWER_LIMIT
-from bmc_ext.redfish.set_points import CONTROLS
-from bmc_ext.security.identity import LOGIN
+from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
 
 routes = Routes()
 
@@ -26,21 +25,23 @@ _READINGS = ("PowerWatts", "EnergykWh", "HumidityPercent")
     volatile=_READINGS,
 )
 def environment_metrics(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The sum of all feeds. The limit is the grid's and the contract's: it cannot be written."""
-    grid = context.commands.grid_status()
+    """The sum of all feeds, and the limit that the operator lets it reach."""
     return {
         "Id": "EnvironmentMetrics",
         "Name": "Environment metrics",
         "PowerWatts": sensor(context, "Facility_Power"),
         "EnergykWh": sensor(context, "Facility_EnergyImport"),
-        "PowerLimitWatts": {
-            "DataSourceUri": f"{CONTROLS}/{POWER_LIMIT}",
-            "ControlMode": "Automatic",
-            "SetPoint": grid.import_limit_w,
-            "AllowableMin": 0,
-            "AllowableMax": grid.contract_limit_w,
-        },
+        "PowerLimitWatts": import_limit.excerpt(context),
     }
+
+
+@routes.patch("/redfish/v1/Chassis/DCPI/EnvironmentMetrics", CONFIGURE_COMPONENTS)
+def change_power_limit(context: Context, request: Request) -> dict[str, Any]:
+    """Set PowerLimitWatts/SetPoint, which is the set point of the facility's power limit."""
+    body = members.json_object(request.json(), ("PowerLimitWatts",), _READINGS)
+    limit = members.required(body, "PowerLimitWatts")
+    import_limit.set_limit(context, request, limit, "/PowerLimitWatts")
+    return environment_metrics(context, request)
 
 
 @routes.get(f"{CDUS}/{{unit}}/EnvironmentMetrics", LOGIN, schema=_SCHEMA, volatile=_READINGS)

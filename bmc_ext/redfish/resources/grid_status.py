@@ -37,6 +37,7 @@ def grid_status(context: Context, request: Request) -> dict[str, Any]:
         "FrequencyHz": grid.frequency_hz,
         "ImportPowerWatts": grid.import_w,
         "ContractLimitWatts": grid.contract_limit_w,
+        "OperatorLimitWatts": grid.operator_limit_w,
         "ImportLimitWatts": grid.import_limit_w,
         "ReservedPowerWatts": grid.reserved_w,
         "AvailablePowerWatts": grid.available_w,

@@ -10,8 +10,9 @@ from bmc_ext.control.audited import audited
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.excerpts import link
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.resources.collections import CHASSIS, MANAGERS, OWN_ID
+from bmc_ext.redfish.resources.collections import CHASSIS, MANAGERS, OWN_ID, own_chassis
 from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
 
 routes = Routes()
@@ -35,7 +36,7 @@ def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "LastResetTime": iso8601(context.lifecycle.began_s),
         "Status": {"State": "Enabled", "Health": "OK"},
         **services(OWN_ID),
-        "Links": {"ManagerForChassis": [{"@odata.id": f"{CHASSIS}/{OWN_ID}"}]},
+        "Links": {"ManagerForChassis": [link(f"{CHASSIS}/{one}") for one in own_chassis(context)]},
     }
 
 

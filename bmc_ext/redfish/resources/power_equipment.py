@@ -6,7 +6,7 @@ from typing import Any
 
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.distribution import EQUIPMENT, checked_kind, feeds_of, kinds, served
+from bmc_ext.redfish.distribution import EQUIPMENT, checked_kind, kinds, member_ids, served
 from bmc_ext.redfish.excerpts import collection, link
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
@@ -32,6 +32,6 @@ def power_equipment(context: Context, request: Request) -> dict[str, Any]:
     f"{EQUIPMENT}/{{kind}}", LOGIN, schema="PowerDistributionCollection.PowerDistributionCollection"
 )
 def members_of_kind(context: Context, request: Request) -> dict[str, Any]:
-    """One member for each feed, with the feed's id."""
+    """One member for each feed, with the feed's id, and the rack PDUs."""
     kind = checked_kind(context, request)
-    return collection(kind, f"{EQUIPMENT}/{kind}", [feed.id for feed in feeds_of(context, kind)])
+    return collection(kind, f"{EQUIPMENT}/{kind}", member_ids(context, kind))

@@ -20,6 +20,7 @@ from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
+from bmc_ext.redfish.events.message import UPDATE, happening
 from bmc_ext.redfish.firmware import Firmware, ImageError, Software
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.manager import OWN
@@ -124,7 +125,7 @@ def simple_update(context: Context, request: Request) -> Response:
         progress(50)
         return firmware.install(image, progress)
 
-    return _begin(context, request, {"image_uri": uri[:256]}, run)
+    return _begin(context, request, uri[:256], {"image_uri": uri[:256]}, run)
 
 
 @routes.post(PUSH, CONFIGURE_COMPONENTS, media_type="multipart/form-data")
@@ -140,19 +141,38 @@ def push(context: Context, request: Request) -> Response:
     members.flag(body, "ForceUpdate", False)
     _check_targets(context, members.texts(body, "Targets"), "Targets")
     planned = {"image_bytes": len(image)}
-    return _begin(context, request, planned, lambda progress: firmware.install(image, progress))
+
+    def run(progress: Any) -> str:
+        return firmware.install(image, progress)
+
+    return _begin(context, request, "UpdateFile", planned, run)
 
 
-def _begin(context: Context, request: Request, planned: dict[str, Any], run: Run) -> Response:
-    """Begin the task, whose outcome is audited when it is known."""
+def _begin(
+    context: Context, request: Request, image: str, planned: dict[str, Any], run: Run
+) -> Response:
+    """Begin the task, whose outcome is audited and told when it is known."""
     who, correlation_id = request.who, request.correlation_id
+    target = next(software.name for software in _installed(context) if software.updateable)
 
     def audited_run(progress: Any) -> str:
-        with audited(context.audit, "update", who, correlation_id, planned) as result:
-            result["outcome"] = text = run(progress)
+        _tell(context, "InstallingOnComponent", image, target)
+        try:
+            with audited(context.audit, "update", who, correlation_id, planned) as result:
+                result["outcome"] = text = run(progress)
+        except Exception:
+            _tell(context, "ApplyFailed", image, target)
+            raise
+        _tell(context, "UpdateSuccessful", target, image)
         return text
 
     return accepted(context.tasks.start("Update", audited_run))
+
+
+def _tell(context: Context, key: str, *args: str) -> None:
+    now_s = context.clock.unix_ns() / 1e9
+    origin = {"origin": SERVICE, "origin_type": "UpdateService"}
+    context.eventing.publish(happening(f"{UPDATE}.{key}", args, at_s=now_s, **origin))
 
 
 def _firmware(context: Context) -> Firmware:

@@ -168,6 +168,17 @@ class Bench:
         message = self.announcement(workload_id, peak_mw, **profile)
         return self.commands.announce(message, self.user, "c-1").body
 
+    def train(self, workload_id: str = "t", peak_mw: float = 100, min_mw: float = 40) -> None:
+        """Let a training run from now for ten hours that can throttle."""
+        flexibility = {"can_throttle": True, "min_power_mw": min_mw}
+        body = self.announce(
+            workload_id, peak_mw, duration_estimate_sec=36000, flexibility=flexibility
+        )
+        assert body["approval_status"] == "approved"
+        self.tick(1)
+        self.measured.power_w += peak_mw * 1e6 * 1.06
+        self.tick(1)
+
     def announcement(self, workload_id: str, peak_mw: float = 40, **profile: Any) -> dict[str, Any]:
         """An announcement of one hour from now."""
         return {

@@ -14,22 +14,10 @@ from schemas import validator
 NO_OFFER = "while the signal holds, no new workload gets power above its limit"
 
 
-def train(bench: Any, workload_id: str = "t", peak_mw: float = 100, min_mw: float = 40) -> None:
-    """A training that runs from now for ten hours and can throttle."""
-    flexibility = {"can_throttle": True, "min_power_mw": min_mw}
-    body = bench.announce(
-        workload_id, peak_mw, duration_estimate_sec=36000, flexibility=flexibility
-    )
-    assert body["approval_status"] == "approved"
-    bench.tick(1)
-    bench.measured.power_w += peak_mw * 1e6 * 1.06
-    bench.tick(1)
-
-
 def test_reduction_caps_the_workloads_and_gives_back(bench: Any) -> None:
     """An accepted event caps what runs from its start to its end, and shows in the status."""
-    train(bench, "t", 100, 40)
-    train(bench, "u", 40, 20)
+    bench.train("t", 100, 40)
+    bench.train("u", 40, 20)
     body = bench.signal(bench.demand_response("dr-1", target_reduction_mw=20))
     assert (body["status"], body["reasons"], body["signal_id"]) == ("accepted", [], "dr-1")
     assert body["event"]["state"] == "scheduled"
@@ -53,7 +41,7 @@ def test_reduction_caps_the_workloads_and_gives_back(bench: Any) -> None:
 
 def test_caps_hold_across_a_restart(bench: Any) -> None:
     """A restart in the middle of an event keeps the event and its caps."""
-    train(bench)
+    bench.train()
     bench.signal(bench.demand_response("dr-1"))
     bench.tick(61)
     bench.restart()
@@ -64,7 +52,7 @@ def test_caps_hold_across_a_restart(bench: Any) -> None:
 
 def test_draft_reduction_is_refused_with_the_number(bench: Any) -> None:
     """75 MW where 60 can be given up are refused, and no event is agreed."""
-    train(bench)
+    bench.train()
     body = bench.signal(bench.demand_response("dr-1", target_reduction_mw=75))
     assert (body["status"], body["event"]) == ("refused", None)
     assert body["reasons"] == ["the reduction of 75 MW is above the 60 MW that can be given up"]
@@ -73,7 +61,7 @@ def test_draft_reduction_is_refused_with_the_number(bench: Any) -> None:
 
 def test_same_event_same_answer_other_content_conflicts(bench: Any) -> None:
     """A repeated event is answered as before and counts once; with other content it conflicts."""
-    train(bench)
+    bench.train()
     first = bench.signal(bench.demand_response("dr-1"))
     repeated = bench.demand_response("dr-1")
     bench.clock.now_s += 1
@@ -86,7 +74,7 @@ def test_same_event_same_answer_other_content_conflicts(bench: Any) -> None:
 
 def test_event_lowers_what_is_left_for_others(bench: Any) -> None:
     """During an event no new workload takes back what was given up."""
-    train(bench)
+    bench.train()
     bench.signal(bench.demand_response("dr-1"))
     body = bench.announce("late", 30, start_time_estimate=iso8601(bench.clock.now_s + 3600))
     assert body["approval_status"] == "rejected"
@@ -147,7 +135,7 @@ def test_expired_signal_is_refused(bench: Any) -> None:
 
 def test_import_limit_throttles_what_runs(bench: Any) -> None:
     """A limit below the import caps running workloads, and is lifted with the limit."""
-    train(bench)
+    bench.train()
     body = bench.signal(
         bench.grid_signal("s-1", import_limit_mw=180, valid_until=iso8601(bench.clock.now_s + 600))
     )
@@ -165,7 +153,7 @@ def test_import_limit_throttles_what_runs(bench: Any) -> None:
 
 def test_limit_that_cannot_be_kept_is_refused_with_the_numbers(bench: Any) -> None:
     """What no cap can reach is refused; nobody is capped for it, and no power is on offer."""
-    train(bench)
+    bench.train()
     body = bench.signal(bench.grid_signal("s-1", import_limit_mw=100, grid_stability="emergency"))
     validator("messages/grid_signal_response").validate(body)
     assert body["status"] == "refused"
@@ -184,7 +172,7 @@ def test_limit_that_cannot_be_kept_is_refused_with_the_numbers(bench: Any) -> No
 
 def test_refused_limit_leaves_the_one_before_in_force(bench: Any) -> None:
     """A promise to keep a limit outlives a later limit that was refused, and a restart."""
-    train(bench)
+    bench.train()
     assert bench.signal(bench.grid_signal("s-1", import_limit_mw=180))["status"] == "accepted"
     bench.tick(1)
     capped_w = bench.sink.orders["t"].max_power_w
@@ -214,7 +202,7 @@ def test_limit_that_a_start_to_come_will_break_is_refused(bench: Any) -> None:
 
 def test_limit_is_not_promised_on_a_dead_meter(bench: Any) -> None:
     """While a meter is dead nobody is capped, so a limit that needs caps is refused."""
-    train(bench)
+    bench.train()
     bench.measured.dead_feeds = {"feed_0"}
     body = bench.signal(bench.grid_signal("s-1", import_limit_mw=180))
     assert body["status"] == "refused"
@@ -223,7 +211,7 @@ def test_limit_is_not_promised_on_a_dead_meter(bench: Any) -> None:
 
 def test_dead_meter_throttles_nobody(bench: Any) -> None:
     """An import that is counted at a rating caps no workload."""
-    train(bench)
+    bench.train()
     bench.signal(bench.grid_signal("s-1", import_limit_mw=200))
     bench.measured.dead_feeds = {"feed_0"}
     bench.tick(1)
@@ -234,7 +222,7 @@ def test_observe_mode_promises_nothing(bench: Any) -> None:
     """In observe mode an event is refused and an import limit caps nothing; both say why."""
     bench.stop()
     bench.start(control="observe")
-    train(bench)
+    bench.train()
     refused = bench.signal(bench.demand_response("dr-1"))
     assert refused["status"] == "refused"
     assert refused["reasons"] == ["control mode is observe: no workload would be capped"]
@@ -287,7 +275,7 @@ def test_other_messages_are_refused_by_type(bench: Any) -> None:
 
 def test_what_is_over_is_forgotten_after_a_week(bench: Any) -> None:
     """Expired signals and finished events leave the book, on disk too."""
-    train(bench)
+    bench.train()
     bench.signal(bench.demand_response("dr-1"))
     bench.signal(bench.grid_signal("s-1", valid_until=iso8601(bench.clock.now_s + 60)))
     bench.tick(8 * 86400)

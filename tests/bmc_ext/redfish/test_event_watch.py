@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from bmc_ext.config import Config, FacilityConfig
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.thresholds import Limits
@@ -19,6 +20,7 @@ from bmc_ext.redfish.sensor_values import HEAT, FacilitySensor, SensorValue
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from drivers.reading import Condition, Quality, Reading
 
+CONFIG = Config(FacilityConfig("site", "Site", 1e6, 1e6), Path("state"))
 OVERDUE = Condition("calibration-overdue", "meter-1", "the certificate of meter-1 ended")
 
 
@@ -62,8 +64,8 @@ class Parts(NamedTuple):
     device_sensors: DeviceSensors
     eventing: Any
     facility_sensors: dict[str, FacilitySensor]
+    config: Config
     host: Any = None
-    config: Any = SimpleNamespace(loops=())
 
 
 class Scene:
@@ -78,7 +80,7 @@ class Scene:
         limits = Limits(upper_critical=9000.0, upper_caution=5000.0, hysteresis=500.0)
         heat = FacilitySensor("H", "Heat", HEAT, self.heat, limits=limits)
         devices = DeviceSensors(self.meters)
-        self.parts = Parts(self.clock, SnapshotStore(), devices, self, {"H": heat})
+        self.parts = Parts(self.clock, SnapshotStore(), devices, self, {"H": heat}, CONFIG)
         self.watch = Watch(self.parts)  # type: ignore[arg-type]
         self.window = 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_listener import event_listener
 from served_front import Answer, Served, served, wait_for
 
 from bmc_ext.clock import SystemClock
@@ -98,6 +99,25 @@ def test_a_pushed_image_runs_through_a_task_to_a_new_version(front: Served, step
     assert front.ask("GET", BMC).body["Version"] == "2.1.0"
     assert {"@odata.id": task} in front.ask("GET", "/redfish/v1/TaskService/Tasks").body["Members"]
     assert front.audit("update.done")[0]["outcome"]
+
+
+def test_an_update_is_told_as_it_goes(front: Served, tmp_path: Path) -> None:
+    """Its begin and its end are messages of DMTF's registry Update; a damaged image fails."""
+    with event_listener(tmp_path / "listener") as listener:
+        wanted = {
+            "Destination": listener.url,
+            "Protocol": "Redfish",
+            "RegistryPrefixes": ["Update"],
+        }
+        made = front.ask("POST", "/redfish/v1/EventService/Subscriptions", wanted)
+        assert made.status == 201
+        _outcome(front, _push(front, b"{}", image("2.1.0")))
+        assert listener.wait_for("InstallingOnComponent")["MessageArgs"][1] == "Emulated BMC"
+        done = listener.wait_for("UpdateSuccessful")
+        expected = "Device 'Emulated BMC' successfully updated with image 'UpdateFile'."
+        assert done["Message"] == expected
+        _outcome(front, _push(front, b"{}", image("2.2.0", digest_of=b"other")))
+        assert listener.wait_for("ApplyFailed")["MessageSeverity"] == "Critical"
 
 
 def _percent(front: Served, task: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from redfish_proxy import Exchange
+from redfish_proxy import Change, Exchange
 
 SENSOR = "/redfish/v1/Chassis/DCPI/Sensors/Facility_Power"
 REALTIME = "/redfish/v1/dcpi/power/realtime"
@@ -35,9 +35,16 @@ def boot_override_that_does_nothing(exchange: Exchange) -> None:
             exchange.body = json.dumps(body).encode()
 
 
-def no_total(exchange: Exchange) -> None:
-    """The power of the whole facility is not told."""
-    if exchange.path == REALTIME and exchange.status == 200:
-        body = json.loads(exchange.body)
-        del body["Total"]["PowerWatts"]
-        exchange.body = json.dumps(body).encode()
+def without(uri: str, *names: str) -> Change:
+    """The resource at `uri` does not have the member to which these names lead."""
+
+    def change(exchange: Exchange) -> None:
+        if exchange.path.rstrip("/") == uri and exchange.status == 200:
+            body = json.loads(exchange.body)
+            inner = body
+            for name in names[:-1]:
+                inner = inner[name]
+            del inner[names[-1]]
+            exchange.body = json.dumps(body).encode()
+
+    return change

@@ -65,7 +65,8 @@ def test_ready_line_is_a_valid_configuration(plant: Plant, tmp_path: Path) -> No
     ]
     assert len(config.loops) == 24
     assert len(config.silicon) == 4
-    assert len(config.devices) == 4 * 24 + 8 + 2
+    assert len(config.devices) == 4 * 24 + 8 + 2 + 1
+    assert len(config.rack_pdus[0].outlets) == 6
     assert sum(device.target.startswith("serial://") for device in config.devices) == 1
     assert len({(device.target, device.unit) for device in config.devices}) == len(config.devices)
     assert all(loop.pump_setpoint is not None for loop in config.loops)
