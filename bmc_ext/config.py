@@ -178,11 +178,20 @@ class FacilityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregatedConfig:
+    """Where an aggregator that says not who asks may read."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListenConfig:
     """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds.
 
     `lockout_threshold` wrong passwords lock an account, none for 0, until AccountService is told
-    otherwise. Searches (SSDP) are answered on the interfaces `discovery`.
+    otherwise. Searches (SSDP) are answered on the interfaces `discovery`. At `aggregated`, where
+    given, the equipment is shown to everyone.
     """
 
     host: str = "127.0.0.1"
@@ -193,6 +202,7 @@ class ListenConfig:
     session_timeout_s: int = 1800
     lockout_threshold: int = 10
     discovery: tuple[str, ...] = ()
+    aggregated: AggregatedConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +290,8 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         if key in listen:
             listen[key] = base / listen[key]
     listen["discovery"] = tuple(listen.get("discovery", ()))
+    if "aggregated" in listen:
+        listen["aggregated"] = AggregatedConfig(**listen["aggregated"])
     return Config(
         facility=FacilityConfig(**facility),
         state_dir=base / Path(document["state_dir"]).expanduser(),

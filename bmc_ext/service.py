@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import ssl
@@ -9,9 +10,10 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, equipment_points
+from bmc_ext.config import Config, ListenConfig, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
@@ -36,13 +38,14 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lockout import LockoutRule
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
+from bmc_ext.serving.aggregated import NoAuthentication, ReadOnly
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
-from bmc_ext.serving.server import bind, run
+from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import ReplaceableCertificate
@@ -192,24 +195,26 @@ class Service:
         True where a client asked for a restart: make another Service on the same state then.
         """
         listen = self.config.listen
-        listener = bind(listen.host, listen.port)
-        port = self.lifecycle.port = listener.getsockname()[1]
-        self.start()
-        try:
-            with (
-                Lane("request", threads=_THREADS, waiting=_WAITING) as requests,
-                Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS) as passwords,
-            ):
-                run(
-                    self.front(requests, passwords),
-                    listener,
-                    self.tls(),
-                    lambda: on_ready(self.config, port),
-                    self.lifecycle.serve_until,
-                )
-        finally:
-            listener.close()
-            self.stop()
+        with contextlib.ExitStack() as held:
+            listener = held.enter_context(bind(listen.host, listen.port))
+            port = self.lifecycle.port = listener.getsockname()[1]
+            also = held.enter_context(_bind_aggregated(listen))
+            self.start()
+            held.callback(self.stop)
+            requests = held.enter_context(Lane("request", threads=_THREADS, waiting=_WAITING))
+            passwords = held.enter_context(
+                Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS)
+            )
+            # A lane of its own: whoever needs no identity keeps nobody waiting who has one.
+            strangers = held.enter_context(Lane("aggregated", threads=1, waiting=_WAITING))
+            run(
+                self.front(requests, passwords),
+                listener,
+                self.tls(),
+                lambda: on_ready(self.config, port),
+                self.lifecycle.serve_until,
+                None if also is None else Aside(self.aggregated(strangers), also),
+            )
         return self.lifecycle.restarting
 
     def tls(self) -> ssl.SSLContext:
@@ -220,11 +225,21 @@ class Service:
 
     def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
+        who = Authenticator(self.accounts, self.sessions, self.access, passwords)
+        return self._front(who, requests, passwords)
+
+    def aggregated(self, requests: Lane) -> ReadOnly:
+        """The same for who asks without identity."""
+        return ReadOnly(self._front(NoAuthentication(), requests, requests))
+
+    def _front(
+        self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane
+    ) -> Front:
         dispatcher = Dispatcher(self.registry, self.context)
         return Front(
             dispatcher,
             create_app(dispatcher),
-            Authenticator(self.accounts, self.sessions, self.access, passwords),
+            who,
             PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),
             Health(self.snapshots, self.clock),
@@ -247,6 +262,13 @@ def on_same_port(ended: Service) -> Config:
     port, config = ended.lifecycle.port, ended.config
     assert port is not None
     return dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
+
+
+def _bind_aggregated(listen: ListenConfig) -> contextlib.AbstractContextManager[socket | None]:
+    at = listen.aggregated
+    if at is None:
+        return contextlib.nullcontext()
+    return bind(at.host, at.port, "choose another in listen.aggregated")
 
 
 def _discovery(config: Config, identity: str, lifecycle: Lifecycle) -> SsdpResponder | None:

@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 
 from bmc_ext.errors import DcpiError
+from bmc_ext.redfish.aggregated import is_shown
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
 from bmc_ext.redfish.events.client_changes import note_change
 from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
 from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
+from bmc_ext.security.identity import LOGIN, READ_AGGREGATED
 from drivers.errors import DriverError
 
 _LOG = logging.getLogger(__name__)
@@ -168,6 +170,10 @@ def _authorise(request: Request, privilege: str) -> None:
         raise RedfishError(401, "authentication is needed")
     if may_only_change_password(request):
         return
+    if READ_AGGREGATED in request.identity.privileges and privilege == LOGIN:
+        if is_shown(request.path):
+            return
+        raise RedfishError(403, f"{request.path} is not shown without identity")
     if privilege not in request.identity.privileges:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 

@@ -16,6 +16,7 @@ from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.resources.event_service import SSE
 from bmc_ext.security.identity import LOGIN, Identity
+from bmc_ext.serving.aggregated import NoAuthentication
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import (
     Answer,
@@ -66,7 +67,7 @@ class Front:
         self,
         dispatcher: Dispatcher,
         wsgi_app: WsgiApp,
-        authenticator: Authenticator,
+        authenticator: Authenticator | NoAuthentication,
         stream: PowerStream,
         event_stream: EventStream,
         health: Health,
