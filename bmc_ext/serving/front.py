@@ -52,6 +52,7 @@ _ODATA_VERSIONS = (b"4.0", b"4")  # DSP0266 7.1
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
 _ABOUT_BODY = (b"content-length", b"content-type")
+_URIS = ("@odata.id", "@Redfish.ActionInfo", "target")
 _FOREIGN = "a web page of another origin may not ask this"
 _BUSY = "too many requests are waiting"
 
@@ -311,7 +312,7 @@ def _with_links_in(alias: str, value: Any) -> Any:
         return value
     return {
         name: _moved(member, alias)
-        if isinstance(member, str) and (name in ("@odata.id", "target") or name.endswith("Uri"))
+        if isinstance(member, str) and (name in _URIS or name.endswith("Uri"))
         else _with_links_in(alias, member)
         for name, member in value.items()
     }

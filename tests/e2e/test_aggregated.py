@@ -20,11 +20,12 @@ from redfish_proxy import Exchange, proxy
 PREFIX = "5B247A"
 TREE = f"/redfish/v1/Chassis/{PREFIX}_DCPI/Oem/DCPI"
 _MEMBER = re.compile(r"^(/redfish/v1/(?:Chassis|Systems|Managers|Fabrics|Cables)/)([^/?#]+.*)$")
+_URIS = ("@odata.id", "@Redfish.ActionInfo", "target", "Location")
 _DROPPED = {"authorization", "x-auth-token", "etag", "if-match", "if-none-match", "cookie", "link"}
 
 
 def _is_uri(name: str) -> bool:
-    return name in ("@odata.id", "target", "Location") or name.lower().endswith("uri")
+    return name in _URIS or name.lower().endswith("uri")
 
 
 def _prefixed(value: Any, name: str = "") -> Any:
@@ -99,7 +100,7 @@ def crawl(behind: Running, start: str) -> dict[str, dict[str, Any]]:
         assert "etag" not in answer.headers
         seen[uri] = answer.body
         links = {value.partition("#")[0] for name, value in _uris(answer.body)
-                 if name == "@odata.id"}  # fmt: skip
+                 if name in ("@odata.id", "@Redfish.ActionInfo")}  # fmt: skip
         waiting += [link for link in links if link not in seen and link not in waiting]
     return seen
 
