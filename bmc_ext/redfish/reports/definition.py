@@ -18,6 +18,9 @@ MAX_DEFINITIONS = 32
 MAX_VALUES_PER_S = 10_000
 """Of all definitions together: a tenth of a core."""
 
+MAX_HELD = 200_000
+"""Values that the functions of all definitions together are of: 1.6 MB."""
+
 MIN_INTERVAL_S = 0.1
 """One measurement window."""
 
@@ -30,17 +33,23 @@ _SCHEMA = "CREATE TABLE metric_report_definitions (id TEXT PRIMARY KEY, document
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One element of Metrics: URIs, with wildcards, under one MetricId."""
+    """One element of Metrics: URIs, with wildcards, under one MetricId.
+
+    With a `function` what is reported is its value over the last `duration_s`.
+    """
 
     metric_id: str | None
     properties: tuple[str, ...]
+    function: str | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReportDefinition:
     """What a client wants reported; `interval_s` only where the type is Periodic.
 
-    `wildcards` are names with their values. `metrics` is how many values a report has.
+    `wildcards` are names with their values. `metrics` is how many values a report has, `collected`
+    how many of them are functions, and `held` how many values those are of.
     """
 
     id: str
@@ -55,6 +64,8 @@ class ReportDefinition:
     suppress_repeated: bool = False
     enabled: bool = True
     metrics: int = 0
+    collected: int = 0
+    held: int = 0
 
     @property
     def uri(self) -> str:
@@ -69,9 +80,12 @@ class ReportDefinition:
     @property
     def values_per_s(self) -> float:
         """How many values it reads a second."""
-        if not self.enabled or self.type == "OnRequest":
+        if not self.enabled:
             return 0.0
-        return self.metrics / (self.interval_s or MIN_INTERVAL_S)
+        collected = self.collected / MIN_INTERVAL_S
+        if self.type == "OnRequest":
+            return collected
+        return collected + self.metrics / (self.interval_s or MIN_INTERVAL_S)
 
 
 FIRST = ReportDefinition(
@@ -166,6 +180,11 @@ class DefinitionStore:
                 f"all reports together would hold {rate:.0f} values a second, more than "
                 f"{MAX_VALUES_PER_S}; ask for fewer, or less often"
             )
+        if definition.held + sum(known.held for known in others) > MAX_HELD:
+            raise ConflictError(
+                f"the functions of all reports together would be of more than {MAX_HELD} values; "
+                "ask for fewer, or shorter"
+            )
         try:
             self._write(definition)
         except sqlite3.Error as error:
@@ -182,7 +201,8 @@ class DefinitionStore:
 
 def _parsed(document: dict[str, Any]) -> ReportDefinition:
     entries = [
-        Entry(entry["metric_id"], tuple(entry["properties"])) for entry in document.pop("entries")
+        Entry(**{**entry, "properties": tuple(entry["properties"])})
+        for entry in document.pop("entries")
     ]
     wildcards = [(name, tuple(values)) for name, values in document.pop("wildcards")]
     actions = tuple(document.pop("actions"))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import orjson
 
-from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.redfish.reports.collection import Collected
 from bmc_ext.redfish.sensor_catalogue import DevicePoint, DeviceSensors
 from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity, SensorValue
 
@@ -34,11 +35,28 @@ class Measured(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """One value of a report: the URI as the client wrote it, and what it reads."""
+    """One value of a report: the URI as the client wrote it, and what it reads.
+
+    With `collected` the report shows the value of a function instead.
+    """
 
     metric_id: str | None
     uri: str
     read: Callable[[Snapshot], Measured]
+    collected: Collected | None = None
+
+    def gather(self, snapshot: Snapshot) -> None:
+        """Take the value of a window to the others."""
+        if self.collected is not None:
+            self.collected.add(snapshot.window_id, self.read(snapshot).text)
+
+    def reported(self, snapshot: Snapshot) -> Measured:
+        """What a report shows: the reading, or the function up to the newest value gathered."""
+        if self.collected is None:
+            return self.read(snapshot)
+        newest = self.collected.newest
+        end_s = snapshot.start_s if newest is None else (newest + 1) * WINDOW_S
+        return Measured(self.collected.result(), end_s)
 
 
 class Catalogue:

@@ -12,6 +12,7 @@ from bmc_ext.clock import iso8601
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.events.eventing import Eventing
+from bmc_ext.redfish.reports.collection import Collected
 from bmc_ext.redfish.reports.definition import DefinitionStore, ReportDefinition
 from bmc_ext.redfish.reports.metrics import Catalogue, Measured, Metric
 from bmc_ext.telemetry.snapshot import SnapshotStore
@@ -114,10 +115,14 @@ class Reporter:
                 del self._reports[gone]
 
     def _follow(self, definition: ReportDefinition, snapshot: Snapshot) -> None:
-        if not definition.enabled or definition.type == "OnRequest":
+        if not definition.enabled or (definition.type == "OnRequest" and not definition.collected):
             return
         with self._lock:
             report = self._of(definition)
+            for metric in report.metrics:
+                metric.gather(snapshot)
+            if definition.type == "OnRequest":
+                return
             if not _is_due(report, snapshot) or not self._take(report, snapshot):
                 return
             body = _body(report)
@@ -127,7 +132,7 @@ class Reporter:
 
     def _take(self, report: _Report, snapshot: Snapshot) -> bool:
         """Read all metrics; whether that makes a report. The caller holds the lock."""
-        read = tuple([metric.read(snapshot) for metric in report.metrics])
+        read = tuple([metric.reported(snapshot) for metric in report.metrics])
         texts = [measured.text for measured in read]
         before = [measured.text for measured in report.last]
         if report.definition.type == "OnChange" and texts == before:
@@ -153,7 +158,11 @@ def resolve(definition: ReportDefinition, catalogue: Catalogue) -> tuple[Metric,
         for uri in entry.properties:
             for one in catalogue.expand(uri, wildcards):
                 try:
-                    found.append(catalogue.metric(one, entry.metric_id))
+                    metric = catalogue.metric(one, entry.metric_id)
+                    if entry.function is not None and entry.duration_s is not None:
+                        collected = Collected(entry.function, entry.duration_s)
+                        metric = metric._replace(collected=collected)
+                    found.append(metric)
                 except ValueError as error:
                     _LOG.warning("report %s: %s", definition.id, error)
     return tuple(found)

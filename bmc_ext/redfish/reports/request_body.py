@@ -8,6 +8,7 @@ from typing import Any
 
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish import members
+from bmc_ext.redfish.reports.collection import FUNCTIONS, MAX_DURATION_S, windows_in
 from bmc_ext.redfish.reports.definition import (
     ACTIONS,
     MIN_INTERVAL_S,
@@ -30,6 +31,11 @@ _ALLOWED = (
     "Id", "Name", "MetricReportDefinitionType", "Schedule", "ReportActions", "ReportUpdates",
     "AppendLimit", "Metrics", "MetricProperties", "Wildcards", "SuppressRepeatedMetricValue",
     "MetricReportDefinitionEnabled",
+)  # fmt: skip
+
+_OF_METRIC = (
+    "MetricId", "MetricProperties", "CollectionFunction", "CollectionDuration",
+    "CollectionTimeScope",
 )  # fmt: skip
 
 CHANGEABLE = tuple(name for name in _ALLOWED if name not in ("Id", "Name", "AppendLimit"))
@@ -63,6 +69,10 @@ def changed(
     if "Metrics" in found or "MetricProperties" in found:
         entries = (*_metrics(found), *_properties(found))
     wildcards = _wildcards(found) if "Wildcards" in found else definition.wildcards
+    counts = [_count(entry, dict(wildcards), catalogue) for entry in entries]
+    if not 0 < sum(counts) <= MAX_METRICS:
+        text = f"a report holds 1 to {MAX_METRICS} values, not {sum(counts)}"
+        raise MessageError(text, "/MetricProperties")
     return ReportDefinition(
         id=definition.id,
         name=definition.name,
@@ -77,29 +87,29 @@ def changed(
             found, "SuppressRepeatedMetricValue", definition.suppress_repeated
         ),
         enabled=members.flag(found, "MetricReportDefinitionEnabled", definition.enabled),
-        metrics=_count(entries, dict(wildcards), catalogue),
+        metrics=sum(counts),
+        collected=sum(n for n, entry in zip(counts, entries, strict=True) if entry.function),
+        held=sum(
+            n * windows_in(entry.duration_s)
+            for n, entry in zip(counts, entries, strict=True)
+            if entry.duration_s is not None
+        ),
     )
 
 
-def _count(
-    entries: tuple[Entry, ...], wildcards: Mapping[str, tuple[str, ...]], catalogue: Catalogue
-) -> int:
-    """How many values a report has; every one of them must be there."""
-    count = 0
-    for entry in entries:
-        for uri in entry.properties:
-            try:
-                for one in catalogue.expand(uri, wildcards):
-                    catalogue.metric(one)
-                    count += 1
-            except ValueError as error:
-                raise MessageError(f"MetricProperties: {error}", "/MetricProperties") from error
-            if count > MAX_METRICS:
-                text = f"a report holds at most {MAX_METRICS} values"
-                raise MessageError(text, "/MetricProperties")
-    if count == 0:
-        raise MessageError("there is nothing to report", "/MetricProperties")
-    return count
+def _count(entry: Entry, wildcards: Mapping[str, tuple[str, ...]], catalogue: Catalogue) -> int:
+    """How many values an entry stands for; every one of them must be there."""
+    found = 0
+    for uri in entry.properties:
+        try:
+            for one in catalogue.expand(uri, wildcards):
+                catalogue.metric(one)
+                found += 1
+        except ValueError as error:
+            raise MessageError(f"MetricProperties: {error}", "/MetricProperties") from error
+        if found > MAX_METRICS:
+            break
+    return found
 
 
 def _choice(found: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -158,16 +168,37 @@ def _metrics(found: dict[str, Any]) -> list[Entry]:
         place = f"/Metrics/{number}"
         if not isinstance(metric, dict):
             raise MessageError(f"Metrics/{number} is no object", place)
-        unknown = set(metric) - {"MetricId", "MetricProperties", "CollectionTimeScope"}
-        if unknown or metric.get("CollectionTimeScope", "Point") != "Point":
-            text = "values are reported as they are: MetricId and MetricProperties say which"
-            raise MessageError(f"Metrics/{number}: {text}", place)
+        if set(metric) - set(_OF_METRIC):
+            raise MessageError(f"Metrics/{number} has other members than {_OF_METRIC}", place)
+        function, duration_s = _function(metric, place)
         metric_id = metric.get("MetricId")
         if metric_id is not None and not (isinstance(metric_id, str) and len(metric_id) <= 256):
             raise MessageError(f"Metrics/{number}/MetricId is no text", f"{place}/MetricId")
         uris = _texts(metric.get("MetricProperties", []), f"Metrics/{number}/MetricProperties")
-        entries.append(Entry(metric_id, uris))
+        entries.append(Entry(metric_id, uris, function, duration_s))
     return entries
+
+
+def _function(metric: dict[str, Any], place: str) -> tuple[str | None, float | None]:
+    """CollectionFunction and the time in s that it is over, which goes back from each report."""
+    function = metric.get("CollectionFunction")
+    scope = "Point" if function is None else "Interval"
+    if metric.get("CollectionTimeScope", scope) != scope:
+        text = f"CollectionTimeScope is {scope} {'without' if function is None else 'with'} one"
+        raise MessageError(f"{text} of CollectionFunction", f"{place}/CollectionTimeScope")
+    if function is None:
+        if "CollectionDuration" in metric:
+            text = "CollectionDuration is of a CollectionFunction, which is missing"
+            raise MessageError(text, f"{place}/CollectionDuration")
+        return None, None
+    if function not in FUNCTIONS:
+        text = f"CollectionFunction is none of {', '.join(FUNCTIONS)}"
+        raise MessageError(text, f"{place}/CollectionFunction")
+    seconds = duration_s(metric.get("CollectionDuration"), f"{place}/CollectionDuration")
+    if not MIN_INTERVAL_S <= seconds <= MAX_DURATION_S:
+        text = f"CollectionDuration is not in PT{MIN_INTERVAL_S}S to PT{MAX_DURATION_S:.0f}S"
+        raise MessageError(text, f"{place}/CollectionDuration")
+    return str(function), seconds
 
 
 def _properties(found: dict[str, Any]) -> list[Entry]:
