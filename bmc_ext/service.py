@@ -31,6 +31,8 @@ from bmc_ext.redfish.privilege_map import privilege_mappings
 from bmc_ext.redfish.reports.definition import DefinitionStore
 from bmc_ext.redfish.reports.metrics import Catalogue
 from bmc_ext.redfish.reports.reporter import Reporter
+from bmc_ext.redfish.reports.trigger import TriggerStore
+from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, facility_sensors
 from bmc_ext.security.accounts import Accounts
@@ -121,6 +123,14 @@ class Service:
             self.snapshots,
             self.eventing,
         )
+        self.triggers = TriggerWatch(
+            TriggerStore(self.state),
+            self.reporter.catalogue,
+            self.reporter,
+            self.eventing,
+            self.clock,
+        )
+        self.reporter.observe(self.triggers.follow)
         self.registry = all_resources()
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
@@ -134,6 +144,7 @@ class Service:
             events=self.measuring.events,
             eventing=self.eventing,
             reporter=self.reporter,
+            triggers=self.triggers,
             windows=self.measuring.collector.windows,
             commands=self.commands,
             accounts=self.accounts,
@@ -179,6 +190,7 @@ class Service:
         self._ticker.join()
         self.watch.stop()
         self.reporter.stop()
+        self.triggers.store.close()
         if self._measures_itself:
             self.measuring.stop()
         self.tasks.close()

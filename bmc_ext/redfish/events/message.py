@@ -13,7 +13,8 @@ from bmc_ext.redfish import dcpi_messages
 DCPI = dcpi_messages.PREFIX
 RESOURCE = "ResourceEvent.1.4"
 SENSOR = "SensorEvent.1.0"
-REGISTRY_PREFIXES = ("Dcpi", "ResourceEvent", "SensorEvent")
+TELEMETRY = "Telemetry.1.0"
+REGISTRY_PREFIXES = ("Dcpi", "ResourceEvent", "SensorEvent", "Telemetry")
 """The registries whose messages the service itself sends."""
 
 EVENT_TYPES = (
@@ -58,7 +59,26 @@ def _thresholds() -> Iterator[tuple[str, Template]]:
             yield f"{SENSOR}.{threshold_message(level, begins)}", Template(text, severity, "Alert")
 
 
-# DMTF's registries ResourceEvent 1.4 and SensorEvent 1.0, in the words that their messages have.
+def _triggers() -> Iterator[tuple[str, Template]]:
+    """Each threshold when it is passed outward, the critical ones when they are passed back."""
+    start = "Metric '%1' value of %2"
+    for word, outward, back in (("Upper", "above", "below"), ("Lower", "below", "above")):
+        for kind, severity in (("Critical", "Critical"), ("Warning", "Warning")):
+            limit = f"the %3 {word.lower()} {kind.lower()} threshold of trigger '%4'"
+            key = f"{TELEMETRY}.TriggerNumeric{outward.capitalize()}{word}{kind}"
+            yield key, Template(f"{start} is {outward} {limit}", severity, "Alert")
+        limit = f"the %3 {word.lower()} critical threshold of trigger '%4'"
+        text = f"{start} is now {back} {limit} but remains outside of normal range"
+        key = f"{TELEMETRY}.TriggerNumeric{back.capitalize()}{word}Critical"
+        yield key, Template(text, "Warning", "Alert")
+    text = f"{start} is within normal operating range of trigger '%3'"
+    yield f"{TELEMETRY}.TriggerNumericReadingNormal", Template(text, "OK", "Alert")
+    text = "Metric '%1' has the value '%2', which meets the discrete condition of trigger '%3'"
+    yield f"{TELEMETRY}.TriggerDiscreteConditionMet", Template(text, "OK", "Alert")
+
+
+# DMTF's registries ResourceEvent 1.4, SensorEvent 1.0 and Telemetry 1.0, in the words that their
+# messages have.
 _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourceCreated": Template("The resource was created.", "OK", "ResourceAdded"),
     f"{RESOURCE}.ResourceRemoved": Template("The resource was removed.", "OK", "ResourceRemoved"),
@@ -87,6 +107,7 @@ _STANDARD: Mapping[str, Template] = {
     ),
     f"{RESOURCE}.TestMessage": Template("Generated test message.", "OK", "Other"),
     **dict(_thresholds()),
+    **dict(_triggers()),
     f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Critical", "Alert"),
     f"{SENSOR}.SensorRestored": Template(
         "Sensor '%1' was repaired or restored to normal operation.", "OK", "Alert"

@@ -18,6 +18,8 @@ from bmc_ext.redfish.reports.definition import (
 )
 from bmc_ext.redfish.reports.metrics import SENSORS
 from bmc_ext.redfish.reports.reporter import METRIC_DEFINITIONS, SCHEMA
+from bmc_ext.redfish.reports.trigger import TRIGGERS
+from bmc_ext.redfish.resources.log_service import TRIGGER_LOG
 from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
 
 routes = Routes()
@@ -51,6 +53,8 @@ def telemetry_service(context: Context, request: Request) -> dict[str, Any]:  # 
         "MetricReportDefinitions": {"@odata.id": DEFINITIONS},
         "MetricReports": {"@odata.id": REPORTS},
         "TelemetryData": {"@odata.id": DATA},
+        "Triggers": {"@odata.id": TRIGGERS},
+        "LogService": {"@odata.id": TRIGGER_LOG},
         "Actions": {
             "#TelemetryService.SubmitTestMetricReport": {"target": _TEST, REFERENCE: _TEST_INFO}
         },
