@@ -23,6 +23,7 @@ from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.events.client_changes import tell_of_people
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.firmware import Firmware
@@ -116,7 +117,7 @@ class Service:
             engine=instruments.devices,
             sink=sink,
         )
-        self.eventing = Eventing(config.events, self.state, self.clock)
+        self.eventing = Eventing(config.events, self.state, self.clock, self.accounts.privileges_of)
         self.reporter = Reporter(
             DefinitionStore(self.state),
             Catalogue(sensors, device_sensors),
@@ -167,6 +168,7 @@ class Service:
             loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
         )
+        tell_of_people(self.context)
         self.watch = Watch(self.context)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)

@@ -222,6 +222,13 @@ class Accounts:
         """Who this is where `verify` has confirmed the credential lately; never runs argon2."""
         return self._recall(username, self._digest(username, password))
 
+    def privileges_of(self, username: str) -> frozenset[str]:
+        """What a user may do now: nothing where there is none of that name who may log in."""
+        record = self._records.get(username)
+        if record is None or not record.account.enabled:
+            return frozenset()
+        return record.identity.privileges
+
     def is_current(self, identity: Identity) -> bool:
         """Whether `identity` is what verify would answer now: nothing has changed since."""
         record = self._records.get(identity.username)

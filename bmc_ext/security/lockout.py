@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +48,8 @@ class _Failures:
 class Lockout:
     """Who is locked out by now; counts are in memory, the rule is on disk.
 
+    `on_lock` is told who has just been locked out.
+
     `default` holds until another rule is set. All methods may be called from any thread; the
     database's owner keeps other statements away. StateError where it fails.
     """
@@ -55,6 +58,7 @@ class Lockout:
         self._clock = clock
         self._database = database
         self._lock = threading.Lock()
+        self.on_lock: Callable[[str], object] = lambda username: None  # noqa: ARG005
         self._failures: dict[str, _Failures] = {}
         database.execute(_SCHEMA)
         row = database.execute(
@@ -95,8 +99,11 @@ class Lockout:
                 found.count = 0
             found.count += 1
             found.last_s = now_s
-            if found.count >= rule.threshold and found.locked_until_s is None:
+            locks = found.count >= rule.threshold and found.locked_until_s is None
+            if locks:
                 found.locked_until_s = now_s + rule.duration_s
+        if locks:
+            self.on_lock(username)
 
     def unlock(self, username: str) -> None:
         """Forget the failures: the right password came, or an administrator said so."""

@@ -115,10 +115,18 @@ _STANDARD: Mapping[str, Template] = {
 }
 
 
+class Audience(NamedTuple):
+    """Who may be told of a resource that not everyone may read: that user, and that privilege."""
+
+    username: str
+    privilege: str
+
+
 class Happening(NamedTuple):
     """One event: `origin` is the URI of the resource that it is about, `origin_type` its type.
 
-    `at_s` is the Unix time at which it happened, in seconds.
+    `at_s` is the Unix time at which it happened, in seconds. Without an `audience` everyone who
+    may log in may be told.
     """
 
     message_id: str
@@ -129,6 +137,7 @@ class Happening(NamedTuple):
     at_s: float
     origin: str | None = None
     origin_type: str | None = None
+    audience: Audience | None = None
 
     @property
     def key(self) -> str:
@@ -148,6 +157,7 @@ def happening(
     at_s: float,
     origin: str | None = None,
     origin_type: str | None = None,
+    audience: Audience | None = None,
 ) -> Happening:
     """An event with the text that its registry gives it; KeyError for an unknown message."""
     template = _templates()[message_id]
@@ -161,6 +171,7 @@ def happening(
         at_s,
         origin,
         origin_type,
+        audience,
     )
 
 

@@ -190,6 +190,7 @@ def replace_certificate(context: Context, request: Request) -> Response:
             reason = f"CertificateString: {error}"
             raise members.refused("PropertyValueError", reason, "CertificateString") from error
         result["serial"] = f"{context.certificate.chain[0].serial_number:x}"
+    context.eventing.note_resource("ResourceChanged", SERVED, "Certificate")
     return Response(204, None, {"Location": SERVED})
 
 

@@ -40,7 +40,8 @@ def subscriptions(context: Context, request: Request) -> dict[str, Any]:  # noqa
 @routes.post(f"{SUBSCRIPTIONS}/Members", CONFIGURE_COMPONENTS)
 def subscribe(context: Context, request: Request) -> Response:
     """Send events to a listener from now on."""
-    found = new_subscription(request.json(), str(uuid.uuid4()), context.config.events)
+    config, owner = context.config.events, request.who.username
+    found = new_subscription(request.json(), str(uuid.uuid4()), config, owner)
     planned = {"subscription": found.id, "destination": found.destination[:256]}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "subscription.create", who, correlation_id, planned):
