@@ -149,6 +149,7 @@ class _Server(uvicorn.Server):
         aside: Aside | None,
     ) -> None:
         super().__init__(_config(front))
+        self._front = front
         self._aside = aside
         self._tls = tls
         self._on_ready = on_ready
@@ -164,6 +165,14 @@ class _Server(uvicorn.Server):
         if self._aside is not None:
             await self._listen(_config(self._aside.application), self._aside.listener)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which never end by themselves, then wait for what is under way."""
+        self._front.end_streams()
+        await super().shutdown(sockets)
+        for left in list(self.server_state.connections):
+            left.transport.abort()  # its client does not answer the end of TLS
+        await asyncio.sleep(0)
 
     async def _listen(self, config: uvicorn.Config, listener: socket.socket) -> None:
         server = await asyncio.get_running_loop().create_server(
