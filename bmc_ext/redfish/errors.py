@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bmc_ext.errors import (
     ConflictError,
     DcpiError,
+    Fault,
     HostUnavailableError,
     MessageError,
     NotFoundError,
@@ -29,6 +30,14 @@ _MESSAGE_OF_STATUS = {
     428: "PreconditionRequired",
     500: "InternalError",
     503: "ServiceTemporarilyUnavailable",
+}
+
+_MESSAGE_OF_FAULT: Mapping[Fault, str] = {
+    "missing": "PropertyMissing",
+    "type": "PropertyValueTypeError",
+    "choice": "PropertyValueNotInList",
+    "range": "PropertyValueOutOfRange",
+    "format": "PropertyValueFormatError",
 }
 
 _RESOLUTION_OF_STATUS = {
@@ -124,6 +133,13 @@ def _message(
     return fitting(key, filled)
 
 
+def _of_message_error(error: MessageError, path: str) -> dict[str, Any]:
+    key = "" if error.fault is None else _MESSAGE_OF_FAULT[error.fault]
+    name = error.property_path.rpartition("/")[2]
+    args = {"": (), "PropertyMissing": (name,)}.get(key, (error.value, name))
+    return error_body(400, str(error), error.property_path, key, args, path)
+
+
 def error_response(error: Exception, path: str = "") -> Response:
     """The answer to an exception; what is not ours is 500 without its text."""
     if isinstance(error, RedfishError):
@@ -142,7 +158,7 @@ def error_response(error: Exception, path: str = "") -> Response:
         )
         return Response(error.status, body)
     if isinstance(error, MessageError):
-        return Response(400, error_body(400, str(error), error.property_path, path=path))
+        return Response(400, _of_message_error(error, path))
     for kind, status in (
         (NotFoundError, 404),
         (ConflictError, 409),
