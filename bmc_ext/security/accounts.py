@@ -96,7 +96,8 @@ class Accounts:
         self._database = state.database("state", durable=True)
         try:
             self._records = _load(self._database)
-            self.lockout = Lockout(self._database, self._clock, lockout or LockoutRule())
+            own = state.database("state", durable=True)
+            self.lockout = Lockout(own, self._clock, lockout or LockoutRule())
         except (sqlite3.Error, ValueError) as error:
             self._database.close()
             raise StateError(f"{state.path}: accounts cannot be read: {error}") from error
@@ -107,6 +108,7 @@ class Accounts:
 
     def close(self) -> None:
         """Close the database."""
+        self.lockout.close()
         with self._lock:
             self._database.close()
 
