@@ -190,7 +190,8 @@ class ListenConfig:
     """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds.
 
     `lockout_threshold` wrong passwords lock an account, none for 0, until AccountService is told
-    otherwise. Searches (SSDP) are answered on the interfaces `discovery`. At `aggregated`, where
+    otherwise. Searches (SSDP) are answered on the interfaces `discovery`, and the service is
+    announced (mDNS) on the interfaces `mdns`. At `aggregated`, where
     given, the equipment is shown to everyone.
     """
 
@@ -202,6 +203,7 @@ class ListenConfig:
     session_timeout_s: int = 1800
     lockout_threshold: int = 10
     discovery: tuple[str, ...] = ()
+    mdns: tuple[str, ...] = ()
     aggregated: AggregatedConfig | None = None
 
 
@@ -289,7 +291,8 @@ def _build(document: dict[str, Any], base: Path) -> Config:
     for key in ("certificate", "private_key"):
         if key in listen:
             listen[key] = base / listen[key]
-    listen["discovery"] = tuple(listen.get("discovery", ()))
+    for key in ("discovery", "mdns"):
+        listen[key] = tuple(listen.get(key, ()))
     if "aggregated" in listen:
         listen["aggregated"] = AggregatedConfig(**listen["aggregated"])
     return Config(

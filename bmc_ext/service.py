@@ -48,6 +48,7 @@ from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
+from bmc_ext.serving.mdns import MdnsAnnouncer
 from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
@@ -135,6 +136,8 @@ class Service:
         self.registry = all_resources()
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
+        self._host_name = host_name or MachineName()
+        self.announcer = _announcer(config, identity, self._host_name, self.lifecycle)
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -153,7 +156,7 @@ class Service:
             audit=self.audit,
             access=self.access,
             lifecycle=self.lifecycle,
-            host_name=host_name or MachineName(),
+            host_name=self._host_name,
             certificate=self.certificate,
             tasks=self.tasks,
             firmware=firmware,
@@ -181,6 +184,8 @@ class Service:
         self._ticker.start()
         if self.discovery is not None:
             self.discovery.start()
+        if self.announcer is not None:
+            self.announcer.start()
         self.watch.start()
         self.reporter.start()
 
@@ -188,6 +193,8 @@ class Service:
         """Stop in reverse order; everything measured until now is kept."""
         if self.discovery is not None:
             self.discovery.stop()
+        if self.announcer is not None:
+            self.announcer.stop()
         self._stopping.set()
         self._ticker.join()
         self.watch.stop()
@@ -290,6 +297,15 @@ def _discovery(config: Config, identity: str, lifecycle: Lifecycle) -> SsdpRespo
     if not listen.discovery:
         return None
     return SsdpResponder(listen.discovery, listen.host, identity, lifecycle, config.state_dir)
+
+
+def _announcer(
+    config: Config, identity: str, name: HostName, lifecycle: Lifecycle
+) -> MdnsAnnouncer | None:
+    listen = config.listen
+    if not listen.mdns:
+        return None
+    return MdnsAnnouncer(listen.mdns, listen.host, identity, name(), lifecycle)
 
 
 def _certificate(config: Config, clock: Clock) -> ServedCertificate:
