@@ -15,9 +15,10 @@ from bmc_ext.redfish.aggregated import is_shown
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
 from bmc_ext.redfish.events.client_changes import note_change
+from bmc_ext.redfish.partial_update import asks_for_nothing, patched
 from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
-from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
+from bmc_ext.redfish.registry import OPEN, Answer, Handler, Registry, Resource
 from bmc_ext.security.identity import LOGIN, READ_AGGREGATED
 from drivers.errors import DriverError
 
@@ -108,7 +109,19 @@ class Dispatcher:
             return answer if query is None else self._queried(query, answer, request)
         with resource.changing:
             self._check_if_match(resource, asked)
+            if method == "PATCH" and resource.schema is not None:
+                return self._patch(resource, handler, asked)
             return _annotate(handler(self.context, asked), resource, asked)
+
+    def _patch(self, resource: Resource, handler: Handler, request: Request) -> Response:
+        """Change what can be changed of one of our own resources."""
+        if asks_for_nothing(request):
+            resource.handlers["GET"][1](self.context, request)  # what is not there is 404
+            text = "the body holds no property, so that nothing is changed"
+            raise RedfishError(400, text, message="NoOperation")
+        return patched(
+            request, lambda rest: _annotate(handler(self.context, rest), resource, request)
+        )
 
     def _queried(self, query: Query, answer: Response, request: Request) -> Response:
         """The answer as its query wants it; its entity tag is that of the whole resource."""

@@ -79,6 +79,12 @@ class RedfishError(DcpiError):
         self.message_args = tuple(args)
         self.property_path = property_path
         self.headers = headers or {}
+        self.others: tuple[RedfishError, ...] = ()
+
+    def with_others(self, others: Sequence[RedfishError]) -> RedfishError:
+        """The same refusal, for these reasons as well."""
+        self.others = tuple(others)
+        return self
 
 
 def error_body(
@@ -93,6 +99,26 @@ def error_body(
 
     `path` is the request's: it tells which action or resource the message is about.
     """
+    details = _details(status, text, property_path, message, args, path)
+    return {
+        "error": {
+            "code": details["MessageId"],
+            "message": text,
+            "@Message.ExtendedInfo": [details],
+        }
+    }
+
+
+def extended_info(error: RedfishError, path: str = "") -> dict[str, Any]:
+    """The one message of a refusal."""
+    return _details(
+        error.status, str(error), error.property_path, error.message, error.message_args, path
+    )
+
+
+def _details(
+    status: int, text: str, property_path: str, message: str, args: Sequence[str], path: str
+) -> dict[str, Any]:
     key, filled = _message(status, text, property_path, message, args, path)
     details: dict[str, Any] = {
         "@odata.type": "#Message.v1_2_1.Message",
@@ -104,13 +130,7 @@ def error_body(
     }
     if property_path:
         details["RelatedProperties"] = [f"#{property_path}"]
-    return {
-        "error": {
-            "code": f"{PREFIX}.{key}",
-            "message": text,
-            "@Message.ExtendedInfo": [details],
-        }
-    }
+    return details
 
 
 def _message(
@@ -151,6 +171,8 @@ def error_response(error: Exception, path: str = "") -> Response:
             error.message_args,
             path,
         )
+        told = body["error"]["@Message.ExtendedInfo"]
+        told += [extended_info(other, path) for other in error.others]
         return Response(error.status, body, error.headers)
     if isinstance(error, HostError):
         body = error_body(

@@ -65,7 +65,7 @@ def subscription(context: Context, request: Request) -> dict[str, Any]:
 def change_subscription(context: Context, request: Request) -> dict[str, Any]:
     """Change what a client may: Context, policy, verification, headers."""
     found = _pushed(context, request)
-    changed = changes(members.json_object(request.json(), CHANGEABLE))
+    changed = changes(members.json_object(request.json(), CHANGEABLE, _body(found)))
     planned = {"subscription": found.id, "properties": sorted(changed)}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "subscription.change", who, correlation_id, planned):

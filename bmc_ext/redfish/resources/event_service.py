@@ -89,7 +89,8 @@ def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa
 @routes.patch(SERVICE, CONFIGURE_MANAGER)
 def change_event_service(context: Context, request: Request) -> dict[str, Any]:
     """Switch it on or off, or change how often and at what distance a push is tried again."""
-    body = members.json_object(request.json(), ("ServiceEnabled", *_RETRIES))
+    known = ("ServiceEnabled", *_RETRIES)
+    body = members.json_object(request.json(), known, event_service(context, request))
     settings = context.eventing.settings
     changed: dict[str, Any] = {}
     if "ServiceEnabled" in body:

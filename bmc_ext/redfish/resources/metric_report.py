@@ -58,7 +58,7 @@ def definition(context: Context, request: Request) -> dict[str, Any]:
 def change_definition(context: Context, request: Request) -> dict[str, Any]:
     """Report something else, or at another time; the report begins anew."""
     before = context.reporter.store.get(request.params["definition"])
-    body = members.json_object(request.json(), CHANGEABLE)
+    body = members.json_object(request.json(), CHANGEABLE, _body(before))
     after = changed(before, body, context.reporter.catalogue)
     planned = {"definition": before.id, "properties": sorted(body)}
     who, correlation_id = request.who, request.correlation_id

@@ -83,7 +83,11 @@ def test_the_service_is_found_where_it_listens(service: Running) -> None:
     addresses = {ipaddress.ip_address(text) for text in _records(host, "A")}
     assert addresses == {ipaddress.ip_address("127.0.0.1")}
     (text,) = set(_records(instance, "TXT"))
-    assert set(text.replace('"', "").split(",")) == {"txtvers=1", "path=/redfish/v1/", f"uuid={uuid}"}
+    assert set(text.replace('"', "").split(",")) == {
+        "txtvers=1",
+        "path=/redfish/v1/",
+        f"uuid={uuid}",
+    }
 
 
 def test_a_service_that_ends_takes_its_name_back(tmp_path: Path) -> None:
