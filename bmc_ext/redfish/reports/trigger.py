@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bmc_ext.errors import ConflictError
+from bmc_ext.redfish.reports.definition import MAX_VALUES_PER_S, MIN_INTERVAL_S
 from bmc_ext.redfish.reports.documents import Documents
 from bmc_ext.state import StateDirectory
 
 TRIGGERS: Final = "/redfish/v1/TelemetryService/Triggers"
 MAX_TRIGGERS: Final = 32
+MAX_FOLLOWED: Final = round(MAX_VALUES_PER_S * MIN_INTERVAL_S)
+"""Values that all triggers look at in each window: what reports may read, and no more."""
+
 LEVELS: Final = ("UpperCritical", "UpperWarning", "LowerWarning", "LowerCritical")
 ACTIVATIONS: Final = ("Increasing", "Decreasing", "Either", "Disabled")
 CONDITIONS: Final = ("Specified", "Changed")
@@ -44,7 +49,8 @@ class DiscreteValue:
 class Trigger:
     """One trigger: numeric with `thresholds`, discrete with a `condition`.
 
-    `properties` are URIs, with wildcards; `reports` the URIs of definitions to be reported.
+    `properties` are URIs, with wildcards, that stand for so many `metrics`; `reports` the URIs of
+    definitions to be reported.
     """
 
     id: str
@@ -57,6 +63,7 @@ class Trigger:
     values: tuple[DiscreteValue, ...] = ()
     reports: tuple[str, ...] = ()
     enabled: bool = True
+    metrics: int = 0
 
     @property
     def uri(self) -> str:
@@ -74,6 +81,13 @@ class TriggerStore(Documents[Trigger]):
 
     def __init__(self, state: StateDirectory) -> None:
         super().__init__(state, "telemetry_triggers", "trigger", _parsed, most=MAX_TRIGGERS)
+
+    def check(self, document: Trigger, others: list[Trigger]) -> None:
+        """ConflictError where the triggers together look at too much."""
+        if sum(known.metrics for known in (document, *others) if known.enabled) > MAX_FOLLOWED:
+            raise ConflictError(
+                f"all triggers together would follow more than {MAX_FOLLOWED} values; name fewer"
+            )
 
 
 def _parsed(document: dict[str, Any]) -> Trigger:

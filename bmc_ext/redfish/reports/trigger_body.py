@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from typing import Any
@@ -86,8 +87,7 @@ def changed(
         reports=_reports(found["Links"], definitions) if "Links" in found else trigger.reports,
         enabled=members.flag(found, "TriggerEnabled", trigger.enabled),
     )
-    _check(changed_one, catalogue)
-    return changed_one
+    return dataclasses.replace(changed_one, metrics=_checked(changed_one, catalogue))
 
 
 def _refuse_other_kind(trigger: Trigger, found: dict[str, Any]) -> None:
@@ -98,8 +98,8 @@ def _refuse_other_kind(trigger: Trigger, found: dict[str, Any]) -> None:
             raise MessageError(f"a trigger of MetricType {kind} has no {name}", f"/{name}")
 
 
-def _check(trigger: Trigger, catalogue: Catalogue) -> None:
-    """Everything that it is about is there, of its kind, and something is looked for."""
+def _checked(trigger: Trigger, catalogue: Catalogue) -> int:
+    """How many values it is about: all are there, of its kind, and something is looked for."""
     entry = Entry(None, trigger.properties)
     number = count(entry, dict(trigger.wildcards), catalogue)
     if not 0 < number <= MAX_METRICS:
@@ -117,6 +117,7 @@ def _check(trigger: Trigger, catalogue: Catalogue) -> None:
     names = [value.name for value in trigger.values]
     if len(set(names)) < len(names):
         raise MessageError("two DiscreteTriggers have the same Name", "/DiscreteTriggers")
+    return number
 
 
 def _thresholds(found: object) -> tuple[Threshold, ...]:

@@ -12,7 +12,7 @@ import pytest
 from bmc_ext.clock import SystemClock
 from bmc_ext.domain.power import total_of
 from bmc_ext.domain.snapshot import Snapshot
-from bmc_ext.errors import MessageError
+from bmc_ext.errors import ConflictError, MessageError
 from bmc_ext.redfish.events.message import Happening
 from bmc_ext.redfish.reports.definition import DEFINITIONS, DefinitionStore
 from bmc_ext.redfish.reports.metrics import SENSORS, Catalogue
@@ -220,3 +220,15 @@ def test_what_is_wrong_is_named(scene: Scene, members: dict[str, Any], place: st
         scene.define(**members)
     assert caught.value.property_path == place
     assert scene.store.list() == ()
+
+
+def test_all_triggers_together_have_a_limit(scene: Scene) -> None:
+    """1000 values a window; what is disabled does not count, and may not be enabled then."""
+    many = {"NumericThresholds": LIMITS, "MetricProperties": [READING] * 600}
+    scene.define(**many)
+    with pytest.raises(ConflictError):
+        scene.define(Id="more", **many)
+    off = scene.define(Id="off", TriggerEnabled=False, **many)
+    with pytest.raises(ConflictError):
+        scene.store.replace(dataclasses.replace(off, enabled=True))
+    assert [known.id for known in scene.store.list()] == ["t", "off"]
