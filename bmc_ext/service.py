@@ -234,6 +234,7 @@ class Service:
                 self.tls(),
                 lambda: on_ready(self.config, port),
                 self.lifecycle.serve_until,
+                self.eventing.end_streams,
                 None if also is None else Aside(self.aggregated(strangers), also),
             )
         return self.lifecycle.restarting

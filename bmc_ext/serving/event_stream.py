@@ -62,11 +62,6 @@ class EventStream:
             raise StreamRefusedError(400, f"$filter: {error}") from error
         return lambda item: test(item.facts) and self._eventing.may_be_told(username, item)
 
-    def end_all(self) -> None:
-        """End every stream with what it has sent by now."""
-        for stream in self._eventing.streams():
-            stream.close()
-
     async def serve(
         self,
         scope: Scope,

@@ -88,10 +88,6 @@ class Front:
         self._max_body_bytes = max_body_bytes
         self._hot: dict[str, tuple[int, Answer]] = {}
 
-    def end_streams(self) -> None:
-        """Let the event streams end with a whole answer; uvicorn sees to WebSockets."""
-        self._event_stream.end_all()
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event stream of ASGI 3."""
         if scope["type"] == "http":

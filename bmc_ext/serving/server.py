@@ -55,16 +55,18 @@ def run(
     tls: ssl.SSLContext,
     on_ready: Callable[[], None],
     serve_until: Callable[[Callable[[bool], None]], None],
+    on_ending: Callable[[], None],
     aside: Aside | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
 
-    `serve_until` is handed what ends serving as well: gracefully, or at once where told true.
+    `serve_until` is handed what ends serving as well: gracefully, or at once where told true;
+    `on_ending` ends the streams, then.
     In any but the main thread it alone does.
     """
     limits = Limits()
     allow_descriptors()
-    server = server_of(front, tls, on_ready, limits, aside)
+    server = server_of(front, tls, on_ready, limits, on_ending, aside)
 
     def end(at_once: bool) -> None:
         server.force_exit = at_once
@@ -80,10 +82,14 @@ def server_of(
     tls: ssl.SSLContext,
     on_ready: Callable[[], None],
     limits: Limits,
+    on_ending: Callable[[], None],
     aside: Aside | None = None,
 ) -> uvicorn.Server:
-    """A server whose `serve(sockets=…)` ends once its `should_exit` is true."""
-    return _Server(front, tls, on_ready, limits, aside)
+    """A server whose `serve(sockets=…)` ends once its `should_exit` is true.
+
+    `on_ending` ends the streams that would not end by themselves.
+    """
+    return _Server(front, tls, on_ready, limits, on_ending, aside)
 
 
 def _config(application: AsgiApp) -> uvicorn.Config:
@@ -146,10 +152,11 @@ class _Server(uvicorn.Server):
         tls: ssl.SSLContext,
         on_ready: Callable[[], None],
         limits: Limits,
+        on_ending: Callable[[], None],
         aside: Aside | None,
     ) -> None:
         super().__init__(_config(front))
-        self._front = front
+        self._on_ending = on_ending
         self._aside = aside
         self._tls = tls
         self._on_ready = on_ready
@@ -168,7 +175,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, which never end by themselves, then wait for what is under way."""
-        self._front.end_streams()
+        self._on_ending()
         await super().shutdown(sockets)
         for left in list(self.server_state.connections):
             left.transport.abort()  # its client does not answer the end of TLS

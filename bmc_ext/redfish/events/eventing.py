@@ -146,6 +146,11 @@ class Eventing:
         if delivery is not None:
             delivery.stop()
 
+    def end_streams(self) -> None:
+        """End every stream with what it has sent by now."""
+        for stream in self.streams():
+            stream.close()
+
     def streams(self) -> tuple[Stream, ...]:
         """All that are open."""
         with self._lock:
