@@ -179,11 +179,21 @@ class FacilityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregatedConfig:
+    """Where an aggregator that says not who asks may read."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListenConfig:
     """Where the service listens; loopback unless told otherwise. Limits in bytes and seconds.
 
     `lockout_threshold` wrong passwords lock an account, none for 0, until AccountService is told
-    otherwise. Searches (SSDP) are answered on the interfaces `discovery`.
+    otherwise. Searches (SSDP) are answered on the interfaces `discovery`, and the service is
+    announced (mDNS) on the interfaces `mdns`. At `aggregated`, where
+    given, the equipment is shown to everyone.
     """
 
     host: str = "127.0.0.1"
@@ -194,6 +204,8 @@ class ListenConfig:
     session_timeout_s: int = 1800
     lockout_threshold: int = 10
     discovery: tuple[str, ...] = ()
+    mdns: tuple[str, ...] = ()
+    aggregated: AggregatedConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +293,10 @@ def _build(document: dict[str, Any], base: Path) -> Config:
     for key in ("certificate", "private_key"):
         if key in listen:
             listen[key] = base / listen[key]
-    listen["discovery"] = tuple(listen.get("discovery", ()))
+    for key in ("discovery", "mdns"):
+        listen[key] = tuple(listen.get(key, ()))
+    if "aggregated" in listen:
+        listen["aggregated"] = AggregatedConfig(**listen["aggregated"])
     return Config(
         facility=FacilityConfig(**facility),
         state_dir=base / Path(document["state_dir"]).expanduser(),

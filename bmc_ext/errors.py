@@ -13,6 +13,8 @@ Bad arguments of a Python call are ValueError.
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class DcpiError(Exception):
     """Root of all errors that the extension raises on purpose."""
@@ -22,15 +24,24 @@ class ConfigurationError(DcpiError):
     """A configuration that cannot work; the text names the place and the remedy."""
 
 
+Fault = Literal["missing", "type", "choice", "range", "format"]
+"""What can be wrong with a member of a message."""
+
+
 class MessageError(DcpiError):
     """A message that is not well formed or breaks its schema.
 
-    `property_path` is the JSON Pointer of the offending member ("" is the whole body).
+    `property_path` is the JSON Pointer of the offending member ("" is the whole body), `fault` what
+    is wrong with its `value` (shortened), where that is known.
     """
 
-    def __init__(self, text: str, property_path: str = "") -> None:
+    def __init__(
+        self, text: str, property_path: str = "", fault: Fault | None = None, value: str = ""
+    ) -> None:
         super().__init__(text)
         self.property_path = property_path
+        self.fault = fault
+        self.value = value
 
 
 class ConflictError(DcpiError):

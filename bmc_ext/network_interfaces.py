@@ -76,7 +76,7 @@ def network_interfaces(
         names = sorted(entry.name for entry in sys_net.iterdir())
     except OSError:
         return ()
-    addresses = _addresses()
+    addresses = interface_addresses()
     found = (_interface(sys_net / name, proc_net, addresses.get(name, ())) for name in names)
     return tuple(one for one in found if one.physical or _reachable(one.addresses))
 
@@ -164,7 +164,7 @@ def _gateway_v6(proc_net: Path, name: str) -> str | None:
     return None
 
 
-def _addresses() -> dict[str, tuple[InterfaceAddress, ...]]:
+def interface_addresses() -> dict[str, tuple[InterfaceAddress, ...]]:
     """All addresses by interface, as RTM_GETADDR of rtnetlink(7) lists them."""
     names = dict(socket.if_nameindex())
     found: dict[str, list[InterfaceAddress]] = {}

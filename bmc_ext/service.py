@@ -10,9 +10,10 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, equipment_points
+from bmc_ext.config import Config, ListenConfig, equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError, HostUnavailableError
 from bmc_ext.host_name import HostName, MachineName
@@ -24,6 +25,7 @@ from bmc_ext.redfish.context import Context
 from bmc_ext.redfish.cooling import check_fluids
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.equipment_book import EquipmentBook
+from bmc_ext.redfish.events.client_changes import tell_of_people
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.firmware import Firmware
@@ -32,6 +34,8 @@ from bmc_ext.redfish.privilege_map import privilege_mappings
 from bmc_ext.redfish.reports.definition import DefinitionStore
 from bmc_ext.redfish.reports.metrics import Catalogue
 from bmc_ext.redfish.reports.reporter import Reporter
+from bmc_ext.redfish.reports.trigger import TriggerStore
+from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.resources.rack_pdu_chassis import chassis_routes
 from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, facility_sensors
@@ -40,13 +44,15 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lockout import LockoutRule
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
+from bmc_ext.serving.aggregated import NoAuthentication, ReadOnly
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.event_stream import EventStream
 from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
-from bmc_ext.serving.server import bind, run
+from bmc_ext.serving.mdns import MdnsAnnouncer
+from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import ReplaceableCertificate
@@ -116,7 +122,7 @@ class Service:
             engine=instruments.devices,
             sink=sink,
         )
-        self.eventing = Eventing(config.events, self.state, self.clock)
+        self.eventing = Eventing(config.events, self.state, self.clock, self.accounts.privileges_of)
         self.reporter = Reporter(
             DefinitionStore(self.state),
             Catalogue(sensors, device_sensors),
@@ -124,9 +130,19 @@ class Service:
             self.eventing,
         )
         self.equipment = EquipmentBook(self.state)
+        self.triggers = TriggerWatch(
+            TriggerStore(self.state),
+            self.reporter.catalogue,
+            self.reporter,
+            self.eventing,
+            self.clock,
+        )
+        self.reporter.observe(self.triggers.follow)
         self.registry = all_resources(chassis_routes(config))
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
+        self._host_name = host_name or MachineName()
+        self.announcer = _announcer(config, identity, self._host_name, self.lifecycle)
         self.context = Context(
             config=config,
             clock=self.clock,
@@ -137,6 +153,7 @@ class Service:
             events=self.measuring.events,
             eventing=self.eventing,
             reporter=self.reporter,
+            triggers=self.triggers,
             windows=self.measuring.collector.windows,
             commands=self.commands,
             accounts=self.accounts,
@@ -144,7 +161,7 @@ class Service:
             audit=self.audit,
             access=self.access,
             lifecycle=self.lifecycle,
-            host_name=host_name or MachineName(),
+            host_name=self._host_name,
             certificate=self.certificate,
             tasks=self.tasks,
             firmware=firmware,
@@ -160,6 +177,7 @@ class Service:
             loop_places={loop.id: place for place, loop in enumerate(config.loops)},
             host=host,
         )
+        tell_of_people(self.context)
         self.watch = Watch(self.context)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)
@@ -172,6 +190,8 @@ class Service:
         self._ticker.start()
         if self.discovery is not None:
             self.discovery.start()
+        if self.announcer is not None:
+            self.announcer.start()
         self.watch.start()
         self.reporter.start()
 
@@ -179,10 +199,13 @@ class Service:
         """Stop in reverse order; everything measured until now is kept."""
         if self.discovery is not None:
             self.discovery.stop()
+        if self.announcer is not None:
+            self.announcer.stop()
         self._stopping.set()
         self._ticker.join()
         self.watch.stop()
         self.reporter.stop()
+        self.triggers.store.close()
         if self._measures_itself:
             self.measuring.stop()
         self.tasks.close()
@@ -200,24 +223,27 @@ class Service:
         True where a client asked for a restart: make another Service on the same state then.
         """
         listen = self.config.listen
-        listener = bind(listen.host, listen.port)
-        port = self.lifecycle.port = listener.getsockname()[1]
-        self.start()
-        try:
-            with (
-                Lane("request", threads=_THREADS, waiting=_WAITING) as requests,
-                Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS) as passwords,
-            ):
-                run(
-                    self.front(requests, passwords),
-                    listener,
-                    self.tls(),
-                    lambda: on_ready(self.config, port),
-                    self.lifecycle.serve_until,
-                )
-        finally:
-            listener.close()
-            self.stop()
+        with contextlib.ExitStack() as held:
+            listener = held.enter_context(bind(listen.host, listen.port))
+            port = self.lifecycle.port = listener.getsockname()[1]
+            also = held.enter_context(_bind_aggregated(listen))
+            self.start()
+            held.callback(self.stop)
+            requests = held.enter_context(Lane("request", threads=_THREADS, waiting=_WAITING))
+            passwords = held.enter_context(
+                Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS)
+            )
+            # A lane of its own: whoever needs no identity keeps nobody waiting who has one.
+            strangers = held.enter_context(Lane("aggregated", threads=1, waiting=_WAITING))
+            run(
+                self.front(requests, passwords),
+                listener,
+                self.tls(),
+                lambda: on_ready(self.config, port),
+                self.lifecycle.serve_until,
+                self.eventing.end_streams,
+                None if also is None else Aside(self.aggregated(strangers), also),
+            )
         return self.lifecycle.restarting
 
     def tls(self) -> ssl.SSLContext:
@@ -228,11 +254,21 @@ class Service:
 
     def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
+        who = Authenticator(self.accounts, self.sessions, self.access, passwords)
+        return self._front(who, requests, passwords)
+
+    def aggregated(self, requests: Lane) -> ReadOnly:
+        """The same for who asks without identity."""
+        return ReadOnly(self._front(NoAuthentication(), requests, requests))
+
+    def _front(
+        self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane
+    ) -> Front:
         dispatcher = Dispatcher(self.registry, self.context)
         return Front(
             dispatcher,
             create_app(dispatcher),
-            Authenticator(self.accounts, self.sessions, self.access, passwords),
+            who,
             PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),
             Health(self.snapshots, self.clock),
@@ -257,11 +293,27 @@ def on_same_port(ended: Service) -> Config:
     return dataclasses.replace(config, listen=dataclasses.replace(config.listen, port=port))
 
 
+def _bind_aggregated(listen: ListenConfig) -> contextlib.AbstractContextManager[socket | None]:
+    at = listen.aggregated
+    if at is None:
+        return contextlib.nullcontext()
+    return bind(at.host, at.port, "choose another in listen.aggregated")
+
+
 def _discovery(config: Config, identity: str, lifecycle: Lifecycle) -> SsdpResponder | None:
     listen = config.listen
     if not listen.discovery:
         return None
     return SsdpResponder(listen.discovery, listen.host, identity, lifecycle, config.state_dir)
+
+
+def _announcer(
+    config: Config, identity: str, name: HostName, lifecycle: Lifecycle
+) -> MdnsAnnouncer | None:
+    listen = config.listen
+    if not listen.mdns:
+        return None
+    return MdnsAnnouncer(listen.mdns, listen.host, identity, name(), lifecycle)
 
 
 def _certificate(config: Config, clock: Clock) -> ServedCertificate:

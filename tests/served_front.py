@@ -200,7 +200,13 @@ def served(
         Lane("request", threads=4, waiting=64) as requests,
         Lane("password", threads=2, waiting=waiting_logins) as passwords,
     ):
-        server = server_of(service.front(requests, passwords), tls, ready.set, limits or Limits())
+        server = server_of(
+            service.front(requests, passwords),
+            tls,
+            ready.set,
+            limits or Limits(),
+            service.eventing.end_streams,
+        )
         thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
         thread.start()
         try:

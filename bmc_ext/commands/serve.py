@@ -67,13 +67,17 @@ def serve(
 
 
 def _echo_ready(config: Config, port: int) -> None:
-    click.echo(_ready_line(config, port))
+    uri = _root(config.listen.host, port)
+    click.echo(f"dcpi-bmc: serving {uri} (control: {config.control})")
+    aggregated = config.listen.aggregated
+    if aggregated is not None:
+        uri = _root(aggregated.host, aggregated.port)
+        click.echo(f"dcpi-bmc: everyone may read the equipment, without identity, at {uri}")
 
 
-def _ready_line(config: Config, port: int) -> str:
-    host = config.listen.host
+def _root(host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"dcpi-bmc: serving https://{shown}:{port}/redfish/v1 (control: {config.control})"
+    return f"https://{shown}:{port}/redfish/v1"
 
 
 def _password() -> str:

@@ -53,7 +53,8 @@ class FeedValues:
     whatever else the meter gave. `measured_at` is the Unix time of the window's start or of the
     meter's read. Power is import positive. Energies are running totals in J; they and `registers`
     are known at any quality, and `counted_at` is the end of the newest window that is in them, None
-    before the first of this life. The window was analysed at `sample_rate_hz`, whose relative error
+    before the first of this life. A meter refreshes its values each `source_interval_s`, None where
+    that is not known. The window was analysed at `sample_rate_hz`, whose relative error
     `rate_error` bounds, and its samples' times are right to `time_error_s`: against the system
     clock; None for a meter. `p_uncertainty_w` is the half width of `p_w`, and so on, in the unit of
     the value; `calibrations` are those of the sensors behind all values.
@@ -75,6 +76,7 @@ class FeedValues:
     energy_export_j: float | None = None
     registers: EnergyRegisters = NO_REGISTERS
     counted_at: float | None = None
+    source_interval_s: float | None = None
     sample_rate_hz: float | None = None
     rate_error: float | None = None
     time_error_s: float | None = None

@@ -17,7 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, TypeChecker, ValidationError, validators
 
 import schemas
-from bmc_ext.errors import MessageError
+from bmc_ext.errors import Fault, MessageError
 from bmc_ext.messages.envelope import DCPI_VERSIONS
 from bmc_ext.messages.pointer import pointer
 
@@ -84,13 +84,15 @@ def _message(document: object) -> dict[str, Any]:
 
 def _one_of(message: dict[str, Any], name: str, expected: Collection[str]) -> str:
     if name not in message:
-        raise MessageError(f"{name} is missing", pointer((name,)))
+        raise MessageError(f"{name} is missing", pointer((name,)), "missing")
     value = message[name]
     if not isinstance(value, str):
-        raise MessageError(f"{name} is {_shown(value)}, not of type string", pointer((name,)))
+        text = f"{name} is {_shown(value)}, not of type string"
+        raise MessageError(text, pointer((name,)), "type", _shown(value))
     if value not in expected:
         choices = " or ".join(expected)
-        raise MessageError(f"{name} is {_shown(value)}, not {choices}", pointer((name,)))
+        text = f"{name} is {_shown(value)}, not {choices}"
+        raise MessageError(text, pointer((name,)), "choice", _shown(value))
     return value
 
 
@@ -114,7 +116,8 @@ def _raise_first(faults: Iterable[ValidationError]) -> None:
     found = [(_place(fault), fault) for fault in faults]
     if found:
         place, fault = min(found, key=_rank)
-        raise MessageError(_text(fault, place), place)
+        kind = _FAULTS.get(str(fault.validator))
+        raise MessageError(_text(fault, place), place, kind, _shown(fault.instance))
 
 
 def _rank(found: tuple[str, ValidationError]) -> tuple[int, str, bool]:
@@ -146,6 +149,19 @@ def _type_text(fault: ValidationError) -> str:
     return f"is {_shown(fault.instance)}, not of type {' or '.join(names)}"
 
 
+_FAULTS: dict[str, Fault] = {
+    "required": "missing",
+    "type": "type",
+    "enum": "choice",
+    "const": "choice",
+    "minimum": "range",
+    "exclusiveMinimum": "range",
+    "maximum": "range",
+    "minLength": "format",
+    "maxLength": "format",
+    "not": "format",
+    "format": "format",
+}
 _TEXTS: dict[str, Callable[[ValidationError], str]] = {
     "required": lambda _: "is missing",
     "type": _type_text,

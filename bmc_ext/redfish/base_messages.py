@@ -24,6 +24,7 @@ ARGUMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "InsufficientPrivilege": 0,
         "InternalError": 0,
         "MalformedJSON": 0,
+        "NoOperation": 0,
         "NoValidSession": 0,
         "OperationNotAllowed": 0,
         "OperationTimeout": 0,

@@ -22,6 +22,7 @@ from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.reports.reporter import Reporter
+from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors
 from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.security.accounts import Accounts
@@ -54,6 +55,7 @@ class Context:
     events: PowerEvents
     eventing: Eventing
     reporter: Reporter
+    triggers: TriggerWatch
     windows: Callable[[str, int], NDArray[np.void]]
     commands: Commands
     accounts: Accounts

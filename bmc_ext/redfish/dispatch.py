@@ -11,12 +11,15 @@ from typing import Any
 import orjson
 
 from bmc_ext.errors import DcpiError
+from bmc_ext.redfish.aggregated import is_shown
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
 from bmc_ext.redfish.events.client_changes import note_change
+from bmc_ext.redfish.partial_update import asks_for_nothing, patched
 from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
-from bmc_ext.redfish.registry import OPEN, Answer, Registry, Resource
+from bmc_ext.redfish.registry import OPEN, Answer, Handler, Registry, Resource
+from bmc_ext.security.identity import LOGIN, READ_AGGREGATED
 from drivers.errors import DriverError
 
 _LOG = logging.getLogger(__name__)
@@ -106,7 +109,19 @@ class Dispatcher:
             return answer if query is None else self._queried(query, answer, request)
         with resource.changing:
             self._check_if_match(resource, asked)
+            if method == "PATCH" and resource.schema is not None:
+                return self._patch(resource, handler, asked)
             return _annotate(handler(self.context, asked), resource, asked)
+
+    def _patch(self, resource: Resource, handler: Handler, request: Request) -> Response:
+        """Change what can be changed of one of our own resources."""
+        if asks_for_nothing(request):
+            resource.handlers["GET"][1](self.context, request)  # what is not there is 404
+            text = "the body holds no property, so that nothing is changed"
+            raise RedfishError(400, text, message="NoOperation")
+        return patched(
+            request, lambda rest: _annotate(handler(self.context, rest), resource, request)
+        )
 
     def _queried(self, query: Query, answer: Response, request: Request) -> Response:
         """The answer as its query wants it; its entity tag is that of the whole resource."""
@@ -168,6 +183,10 @@ def _authorise(request: Request, privilege: str) -> None:
         raise RedfishError(401, "authentication is needed")
     if may_only_change_password(request):
         return
+    if READ_AGGREGATED in request.identity.privileges and privilege == LOGIN:
+        if is_shown(request.path):
+            return
+        raise RedfishError(403, f"{request.path} is not shown without identity")
     if privilege not in request.identity.privileges:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bmc_ext.errors import (
     ConflictError,
     DcpiError,
+    Fault,
     HostUnavailableError,
     MessageError,
     NotFoundError,
@@ -29,6 +30,14 @@ _MESSAGE_OF_STATUS = {
     428: "PreconditionRequired",
     500: "InternalError",
     503: "ServiceTemporarilyUnavailable",
+}
+
+_MESSAGE_OF_FAULT: Mapping[Fault, str] = {
+    "missing": "PropertyMissing",
+    "type": "PropertyValueTypeError",
+    "choice": "PropertyValueNotInList",
+    "range": "PropertyValueOutOfRange",
+    "format": "PropertyValueFormatError",
 }
 
 _RESOLUTION_OF_STATUS = {
@@ -70,6 +79,12 @@ class RedfishError(DcpiError):
         self.message_args = tuple(args)
         self.property_path = property_path
         self.headers = headers or {}
+        self.others: tuple[RedfishError, ...] = ()
+
+    def with_others(self, others: Sequence[RedfishError]) -> RedfishError:
+        """The same refusal, for these reasons as well."""
+        self.others = tuple(others)
+        return self
 
 
 def error_body(
@@ -84,6 +99,26 @@ def error_body(
 
     `path` is the request's: it tells which action or resource the message is about.
     """
+    details = _details(status, text, property_path, message, args, path)
+    return {
+        "error": {
+            "code": details["MessageId"],
+            "message": text,
+            "@Message.ExtendedInfo": [details],
+        }
+    }
+
+
+def extended_info(error: RedfishError, path: str = "") -> dict[str, Any]:
+    """The one message of a refusal."""
+    return _details(
+        error.status, str(error), error.property_path, error.message, error.message_args, path
+    )
+
+
+def _details(
+    status: int, text: str, property_path: str, message: str, args: Sequence[str], path: str
+) -> dict[str, Any]:
     key, filled = _message(status, text, property_path, message, args, path)
     details: dict[str, Any] = {
         "@odata.type": "#Message.v1_2_1.Message",
@@ -95,13 +130,7 @@ def error_body(
     }
     if property_path:
         details["RelatedProperties"] = [f"#{property_path}"]
-    return {
-        "error": {
-            "code": f"{PREFIX}.{key}",
-            "message": text,
-            "@Message.ExtendedInfo": [details],
-        }
-    }
+    return details
 
 
 def _message(
@@ -124,6 +153,13 @@ def _message(
     return fitting(key, filled)
 
 
+def _of_message_error(error: MessageError, path: str) -> dict[str, Any]:
+    key = "" if error.fault is None else _MESSAGE_OF_FAULT[error.fault]
+    name = error.property_path.rpartition("/")[2]
+    args = {"": (), "PropertyMissing": (name,)}.get(key, (error.value, name))
+    return error_body(400, str(error), error.property_path, key, args, path)
+
+
 def error_response(error: Exception, path: str = "") -> Response:
     """The answer to an exception; what is not ours is 500 without its text."""
     if isinstance(error, RedfishError):
@@ -135,6 +171,8 @@ def error_response(error: Exception, path: str = "") -> Response:
             error.message_args,
             path,
         )
+        told = body["error"]["@Message.ExtendedInfo"]
+        told += [extended_info(other, path) for other in error.others]
         return Response(error.status, body, error.headers)
     if isinstance(error, HostError):
         body = error_body(
@@ -142,7 +180,7 @@ def error_response(error: Exception, path: str = "") -> Response:
         )
         return Response(error.status, body)
     if isinstance(error, MessageError):
-        return Response(400, error_body(400, str(error), error.property_path, path=path))
+        return Response(400, _of_message_error(error, path))
     for kind, status in (
         (NotFoundError, 404),
         (ConflictError, 409),

@@ -143,7 +143,7 @@ def _of(
         known_quality(value, feed.quality),
         feed.measured_at,
         uncertainty,
-        source_interval_s=WINDOW_S if feed.source == "waveform" else None,
+        source_interval_s=WINDOW_S if feed.source == "waveform" else feed.source_interval_s,
         extras=extras,
         window_id=snapshot.window_id,
     )

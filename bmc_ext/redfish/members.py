@@ -43,7 +43,7 @@ def text(body: dict[str, Any], name: str) -> str:
     """A required string."""
     value = required(body, name)
     if not isinstance(value, str):
-        raise _wrong_type(name, value, "is not a string")
+        raise wrong_type(name, value, "is not a string")
     return value
 
 
@@ -51,7 +51,7 @@ def texts(body: dict[str, Any], name: str) -> list[str]:
     """An optional array of strings."""
     value = body.get(name, [])
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise _wrong_type(name, value, "is not an array of strings")
+        raise wrong_type(name, value, "is not an array of strings")
     return value
 
 
@@ -59,7 +59,7 @@ def flag(body: dict[str, Any], name: str, default: bool) -> bool:
     """An optional boolean."""
     value = body.get(name, default)
     if not isinstance(value, bool):
-        raise _wrong_type(name, value, "is neither true nor false")
+        raise wrong_type(name, value, "is neither true nor false")
     return value
 
 
@@ -78,7 +78,7 @@ def whole_number(body: dict[str, Any], name: str, least: int, most: int) -> int:
     """A required whole number within bounds."""
     value = required(body, name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(name, value, "is not a whole number")
+        raise wrong_type(name, value, "is not a whole number")
     if not least <= value <= most:
         reason = f"the property {name} is not in {least} to {most}"
         raise refused("PropertyValueOutOfRange", reason, name, value)
@@ -92,7 +92,8 @@ def required(body: dict[str, Any], name: str) -> Any:
     return body[name]
 
 
-def _wrong_type(name: str, value: object, reason: str) -> RedfishError:
+def wrong_type(name: str, value: object, reason: str) -> RedfishError:
+    """400 about a member whose value is of another type; `reason` is such as `is not a string`."""
     return refused("PropertyValueTypeError", f"the property {name} {reason}", name, _as_json(value))
 
 

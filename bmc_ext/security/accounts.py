@@ -96,7 +96,8 @@ class Accounts:
         self._database = state.database("state", durable=True)
         try:
             self._records = _load(self._database)
-            self.lockout = Lockout(self._database, self._clock, lockout or LockoutRule())
+            own = state.database("state", durable=True)
+            self.lockout = Lockout(own, self._clock, lockout or LockoutRule())
         except (sqlite3.Error, ValueError) as error:
             self._database.close()
             raise StateError(f"{state.path}: accounts cannot be read: {error}") from error
@@ -107,6 +108,7 @@ class Accounts:
 
     def close(self) -> None:
         """Close the database."""
+        self.lockout.close()
         with self._lock:
             self._database.close()
 
@@ -221,6 +223,13 @@ class Accounts:
     def recall(self, username: str, password: str) -> Identity | None:
         """Who this is where `verify` has confirmed the credential lately; never runs argon2."""
         return self._recall(username, self._digest(username, password))
+
+    def privileges_of(self, username: str) -> frozenset[str]:
+        """What a user may do now: nothing where there is none of that name who may log in."""
+        record = self._records.get(username)
+        if record is None or not record.account.enabled:
+            return frozenset()
+        return record.identity.privileges
 
     def is_current(self, identity: Identity) -> bool:
         """Whether `identity` is what verify would answer now: nothing has changed since."""

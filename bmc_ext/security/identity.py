@@ -48,6 +48,10 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 """Privileges of every role; all are predefined and none can be changed."""
 
 
+READ_AGGREGATED: Final = "ReadAggregated"
+"""Held by whoever asks without identity where that is configured, and by no role."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """An authenticated user; `session_id` is None where each request brings its own credentials.
@@ -72,6 +76,10 @@ class Identity:
     def in_session(self, session_id: str) -> Self:
         """The same user, authenticated by that session."""
         return replace(self, session_id=session_id)
+
+
+AGGREGATED: Final = Identity("aggregated", "None", frozenset({READ_AGGREGATED}))
+"""Whoever asks on the listener for aggregated access."""
 
 
 def identity_of(username: str, role: str) -> Identity:

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bmc_ext.clock import Clock, SystemClock
@@ -58,6 +58,7 @@ class Sessions:
     ) -> None:
         self._clock = clock or SystemClock()
         self._is_current = is_current
+        self._on_change: Callable[[Session, bool], object] = _ignore
         self._lock = threading.Lock()
         self._by_digest: dict[bytes, _Open] = {}
         self.timeout_s = timeout_s
@@ -73,6 +74,10 @@ class Sessions:
         if not shortest <= seconds <= longest:
             raise ValueError(f"a session time-out is {shortest} to {longest} s, not {seconds}")
         self._timeout_s = seconds
+
+    def observe(self, on_change: Callable[[Session, bool], object]) -> None:
+        """Set who is told of a session that was opened (True) or has ended; it must not wait."""
+        self._on_change = on_change
 
     def open(self, identity: Identity) -> Session:
         """Open a session for a user who has just been verified.
@@ -94,7 +99,9 @@ class Sessions:
             with self._lock:
                 self._by_digest.pop(digest, None)
             raise ConflictError(f"account {identity.username!r} has changed; log in again")
-        return Session(session_id, token, identity.username, created_s)
+        session = Session(session_id, token, identity.username, created_s)
+        self._on_change(replace(session, token=""), True)
+        return session
 
     def authenticate(self, token: str) -> Identity | None:
         """Whose token this is, and its time-out starts anew; None when it opens nothing."""
@@ -140,8 +147,12 @@ class Sessions:
         """Drop the sessions that are unwanted; the caller holds the lock."""
         digests = [digest for digest, entry in self._by_digest.items() if unwanted(entry)]
         for digest in digests:
-            del self._by_digest[digest]
+            self._on_change(_public(self._by_digest.pop(digest)), False)
         return len(digests)
+
+
+def _ignore(session: Session, opened: bool) -> None:
+    del session, opened
 
 
 def _digest(token: str) -> bytes:

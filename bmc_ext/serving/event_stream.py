@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -41,8 +42,10 @@ class EventStream:
     def __init__(self, eventing: Eventing) -> None:
         self._eventing = eventing
 
-    def check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Callable[[Item], bool]:
-        """What the client wants to get; StreamRefusedError where it asks for what cannot be."""
+    def check(
+        self, scope: Scope, headers: Mapping[bytes, bytes], username: str
+    ) -> Callable[[Item], bool]:
+        """What the client wants to get and may; StreamRefusedError for what cannot be."""
         accepted = headers.get(b"accept", b"*/*").decode("latin-1").split(",")
         kinds = {kind.partition(";")[0].strip().lower() for kind in accepted}
         if not kinds & {"text/event-stream", "text/*", "*/*"}:
@@ -52,12 +55,12 @@ class EventStream:
         if unknown:
             raise StreamRefusedError(501, f"the query parameter {unknown[0]} is not supported")
         if "$filter" not in query:
-            return lambda _: True
+            return functools.partial(self._eventing.may_be_told, username)
         try:
             test = parse_filter(query["$filter"][0])
         except ValueError as error:
             raise StreamRefusedError(400, f"$filter: {error}") from error
-        return lambda item: test(item.facts)
+        return lambda item: test(item.facts) and self._eventing.may_be_told(username, item)
 
     async def serve(
         self,

@@ -16,6 +16,7 @@ from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.resources.event_service import SSE
 from bmc_ext.security.identity import LOGIN, Identity
+from bmc_ext.serving.aggregated import NoAuthentication
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import (
     Answer,
@@ -51,6 +52,7 @@ _ODATA_VERSIONS = (b"4.0", b"4")  # DSP0266 7.1
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
 _ABOUT_BODY = (b"content-length", b"content-type")
+_URIS = ("@odata.id", "@Redfish.ActionInfo", "target")
 _FOREIGN = "a web page of another origin may not ask this"
 _BUSY = "too many requests are waiting"
 
@@ -66,7 +68,7 @@ class Front:
         self,
         dispatcher: Dispatcher,
         wsgi_app: WsgiApp,
-        authenticator: Authenticator,
+        authenticator: Authenticator | NoAuthentication,
         stream: PowerStream,
         event_stream: EventStream,
         health: Health,
@@ -164,7 +166,7 @@ class Front:
             return self._authenticator.still_valid(identity, headers)
 
         try:
-            accepts = self._event_stream.check(scope, headers)
+            accepts = self._event_stream.check(scope, headers, identity.username)
             await self._event_stream.serve(scope, receive, send, accepts, allowed)
         except StreamRefusedError as error:
             return refusal(error.status, str(error))
@@ -310,7 +312,7 @@ def _with_links_in(alias: str, value: Any) -> Any:
         return value
     return {
         name: _moved(member, alias)
-        if isinstance(member, str) and (name in ("@odata.id", "target") or name.endswith("Uri"))
+        if isinstance(member, str) and (name in _URIS or name.endswith("Uri"))
         else _with_links_in(alias, member)
         for name, member in value.items()
     }

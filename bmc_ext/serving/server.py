@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NamedTuple
 
 import uvicorn
 
@@ -26,14 +27,21 @@ _OWN_DESCRIPTORS = 1024  # buses and connections that are still shaking hands
 _SERVICE_DESCRIPTORS = 64  # databases, event loop and a few clients of one service
 
 
-def bind(host: str, port: int) -> socket.socket:
+class Aside(NamedTuple):
+    """What a second listener leads to."""
+
+    application: AsgiApp
+    listener: socket.socket
+
+
+def bind(host: str, port: int, advice: str = "choose another with --port") -> socket.socket:
     """A listening socket; ConfigurationError where the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+            f"cannot listen on {host}:{port}: {error.strerror}; {advice}"
         ) from error
     # asyncio sets this only on sockets that name their protocol; without it an answer waits 40 ms
     # for the peer's delayed acknowledgement.
@@ -47,15 +55,18 @@ def run(
     tls: ssl.SSLContext,
     on_ready: Callable[[], None],
     serve_until: Callable[[Callable[[bool], None]], None],
+    on_ending: Callable[[], None],
+    aside: Aside | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
 
-    `serve_until` is handed what ends serving as well: gracefully, or at once where told true.
+    `serve_until` is handed what ends serving as well: gracefully, or at once where told true;
+    `on_ending` ends the streams, then.
     In any but the main thread it alone does.
     """
     limits = Limits()
     allow_descriptors()
-    server = server_of(front, tls, on_ready, limits)
+    server = server_of(front, tls, on_ready, limits, on_ending, aside)
 
     def end(at_once: bool) -> None:
         server.force_exit = at_once
@@ -67,11 +78,23 @@ def run(
 
 
 def server_of(
-    front: AsgiApp, tls: ssl.SSLContext, on_ready: Callable[[], None], limits: Limits
+    front: AsgiApp,
+    tls: ssl.SSLContext,
+    on_ready: Callable[[], None],
+    limits: Limits,
+    on_ending: Callable[[], None],
+    aside: Aside | None = None,
 ) -> uvicorn.Server:
-    """A server whose `serve(sockets=…)` ends once its `should_exit` is true."""
+    """A server whose `serve(sockets=…)` ends once its `should_exit` is true.
+
+    `on_ending` ends the streams that would not end by themselves.
+    """
+    return _Server(front, tls, on_ready, limits, on_ending, aside)
+
+
+def _config(application: AsgiApp) -> uvicorn.Config:
     config = uvicorn.Config(
-        front,
+        application,
         ws="websockets-sansio",
         ws_max_size=65536,
         ws_per_message_deflate=False,
@@ -85,7 +108,7 @@ def server_of(
         timeout_graceful_shutdown=_GRACEFUL_S,
     )
     config.load()
-    return _Server(config, tls, on_ready, limits)
+    return config
 
 
 @contextlib.contextmanager
@@ -125,12 +148,16 @@ class _Server(uvicorn.Server):
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        front: AsgiApp,
         tls: ssl.SSLContext,
         on_ready: Callable[[], None],
         limits: Limits,
+        on_ending: Callable[[], None],
+        aside: Aside | None,
     ) -> None:
-        super().__init__(config)
+        super().__init__(_config(front))
+        self._on_ending = on_ending
+        self._aside = aside
         self._tls = tls
         self._on_ready = on_ready
         self._limits = limits
@@ -140,17 +167,28 @@ class _Server(uvicorn.Server):
         await super().startup([])  # uvicorn's own listening knows no handshake time-out
         if self.should_exit:
             return
-        loop = asyncio.get_running_loop()
-        connection = functools.partial(
-            BoundedHttpProtocol, self.config, self.server_state, self.lifespan.state, self._limits
-        )
         for listener in sockets or []:
-            server = await loop.create_server(
-                connection,
-                sock=listener,
-                backlog=_BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._limits.handshake_s,
-            )
-            self.servers.append(server)
+            await self._listen(self.config, listener)
+        if self._aside is not None:
+            await self._listen(_config(self._aside.application), self._aside.listener)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which never end by themselves, then wait for what is under way."""
+        self._on_ending()
+        await super().shutdown(sockets)
+        for left in list(self.server_state.connections):
+            left.transport.abort()  # its client does not answer the end of TLS
+        await asyncio.sleep(0)
+
+    async def _listen(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        server = await asyncio.get_running_loop().create_server(
+            functools.partial(
+                BoundedHttpProtocol, config, self.server_state, self.lifespan.state, self._limits
+            ),
+            sock=listener,
+            backlog=_BACKLOG,
+            ssl=self._tls,
+            ssl_handshake_timeout=self._limits.handshake_s,
+        )
+        self.servers.append(server)

@@ -1,4 +1,4 @@
-"""Answers searches for Redfish services on the local network (DSP0266 clause 15, SSDP)."""
+"""Tells of the service on the local network, and answers searches (DSP0266 clause 15, SSDP)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Final
 
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.lifecycle import Lifecycle
+from bmc_ext.network_interfaces import interface_addresses
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ PORT: Final = 1900  # UPnP Device Architecture 1.3.1
 REDFISH: Final = "urn:dmtf-org:service:redfish-rest:1"
 _TARGETS = (REDFISH, "ssdp:all")
 _VALID_S = 1800  # UPnP Device Architecture 1.3.3: at least that long
+NOTIFY_S: Final = 900  # UPnP Device Architecture 1.2.2: before half of what it is valid for
+NOTIFY_TTL: Final = 2  # UPnP Device Architecture 1.1
 _ANSWERS_PER_S = 20.0  # who forges senders gets no more out of us than that
 
 _IP_PKTINFO, _IP_MULTICAST_ALL = 8, 49  # linux/in.h
@@ -34,6 +37,8 @@ _LOOK_S = 0.5
 
 class SsdpResponder:
     """Listens on `interfaces` and answers with the URI of the service root; off while disabled.
+
+    There it also says each quarter of an hour that the service is there, and once when it goes.
 
     `host` is where the service listens; a wildcard address means the one that was asked. Whether
     it is enabled is kept in `directory`. ConfigurationError for an interface that is not there.
@@ -57,6 +62,7 @@ class SsdpResponder:
         self._stopping = threading.Event()
         self._room = _ANSWERS_PER_S
         self._filled_s = time.monotonic()
+        self._next_notify_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="ssdp", daemon=True)
         self._socket = self._listen()
 
@@ -87,6 +93,7 @@ class SsdpResponder:
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            found.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, NOTIFY_TTL)
             # Otherwise what others joined on further interfaces would come here, too.
             found.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
             found.bind((self._group, PORT))
@@ -103,6 +110,7 @@ class SsdpResponder:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._announce(here=self.enabled)
             try:
                 data, extra, _, sender = self._socket.recvmsg(_LONGEST, 64)
             except TimeoutError:
@@ -115,6 +123,48 @@ class SsdpResponder:
             target = searched(data)
             if target is not None and self.enabled and self._is_allowed():
                 self._answer(target, sender, extra)
+        self._announce(here=False)
+
+    def _announce(self, *, here: bool) -> None:
+        """Say that the service is there when that is due, and that it goes where that was said."""
+        now_s = time.monotonic()
+        if here and (self._next_notify_s is None or now_s >= self._next_notify_s):
+            self._next_notify_s = now_s + NOTIFY_S
+            self._notify("ssdp:alive")
+        elif not here and self._next_notify_s is not None:
+            self._next_notify_s = None
+            self._notify("ssdp:byebye")
+
+    def _notify(self, what: str) -> None:
+        addresses = interface_addresses()
+        for name in self.interfaces:
+            found = [str(one.interface.ip) for one in addresses.get(name, ())
+                     if one.interface.version == 4]  # fmt: skip
+            address = self._host if self._host not in _ANY else next(iter(found), None)
+            if address is None:
+                continue
+            try:
+                index = socket.if_nametoindex(name)
+                member = _MREQN.pack(bytes(4), bytes(4), index)
+                self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, member)
+                self._socket.sendto(self._notice(what, address), (self._group, PORT))
+            except OSError as error:
+                _LOG.info("%s was not sent on %s: %s", what, name, error)
+
+    def _notice(self, what: str, address: str) -> bytes:
+        lines = [
+            "NOTIFY * HTTP/1.1",
+            f"HOST: {self._group}:{PORT}",
+            f"NT: {REDFISH}",
+            f"NTS: {what}",
+            f"USN: uuid:{self._uuid}::{REDFISH}",
+        ]
+        if what == "ssdp:alive":
+            lines += [f"CACHE-CONTROL: max-age={_VALID_S}", f"AL: {self._root(address)}"]
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+    def _root(self, address: str) -> str:
+        return f"https://{address}:{self._lifecycle.port}/redfish/v1/"
 
     def _answer(
         self, target: str, sender: tuple[str, int], extra: list[tuple[int, int, bytes]]
@@ -128,14 +178,13 @@ class SsdpResponder:
             _LOG.info("no answer to a search for %s from %s: %s", target, sender[0], error)
 
     def _message(self, address: str) -> bytes:
-        root = f"https://{address}:{self._lifecycle.port}/redfish/v1/"
         return (
             "HTTP/1.1 200 OK\r\n"
             f"CACHE-CONTROL: max-age={_VALID_S}\r\n"
             "EXT:\r\n"
             f"ST: {REDFISH}\r\n"
             f"USN: uuid:{self._uuid}::{REDFISH}\r\n"
-            f"AL: {root}\r\n\r\n"
+            f"AL: {self._root(address)}\r\n\r\n"
         ).encode("ascii")
 
     def _address(self, extra: list[tuple[int, int, bytes]]) -> str | None:

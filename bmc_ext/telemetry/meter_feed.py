@@ -73,6 +73,7 @@ class MeterFeed:
             pf_uncertainty=known.get("pf.total", _LACKING).uncertainty,
             f_uncertainty_hz=known.get("frequency", _LACKING).uncertainty,
             counted_at=known.get("energy.active.import", _LACKING).measured_at,
+            source_interval_s=power.source_interval_s,
             conditions=tuple(entry for reading in known.values() for entry in reading.conditions),
             calibrations=tuple(
                 entry for reading in known.values() for entry in reading.calibrations
@@ -101,11 +102,13 @@ def _power(known: Mapping[str, Reading]) -> Reading:
     names = [f"power.active.{phase}" for phase in _PHASES]
     parts = [known[name] for name in names if name in known]
     times = [part.measured_at for part in parts if part.measured_at is not None]
+    intervals = [part.source_interval_s for part in parts if part.source_interval_s is not None]
     return Reading(
         add_known([part.value for part in parts]),
         "W",
         worst_quality([part.quality for part in parts]),
         min(times, default=None),
+        source_interval_s=max(intervals, default=None),
         uncertainty=add_known([part.uncertainty for part in parts]),
     )
 

@@ -52,6 +52,17 @@ CASES = [
     ("no date-time", with_value("yesterday", "timestamp"), 400, "timestamp"),
 ]
 
+KEYS = {
+    "missing": "PropertyMissing",
+    "missing inside": "PropertyMissing",
+    "negative": "PropertyValueOutOfRange",
+    "a string for a number": "PropertyValueTypeError",
+    "unknown version": "PropertyValueNotInList",
+    "wrong type": "PropertyValueNotInList",
+    "no date-time": "PropertyValueFormatError",
+}
+"""Messages of the Base registry by the fault."""
+
 
 @pytest.mark.parametrize(("what", "body", "status", "named"), CASES, ids=[c[0] for c in CASES])
 def test_bad_announcements(bmc: Running, what: str, body: object, status: int, named: str) -> None:
@@ -63,6 +74,9 @@ def test_bad_announcements(bmc: Running, what: str, body: object, status: int, n
     (info,) = answer.body["error"]["@Message.ExtendedInfo"]
     if named:
         assert info["RelatedProperties"] == [f"#/{named}"]
+    if what in KEYS:
+        assert info["MessageId"].rpartition(".")[2] == KEYS[what]
+        assert info["MessageArgs"][-1] == named.rpartition("/")[2]
     assert bmc.get("/redfish/v1/dcpi/workloads")["Members@odata.count"] == before
 
 

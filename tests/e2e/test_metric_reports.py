@@ -129,7 +129,7 @@ def test_appended_reports_keep_to_their_limit(bmc: Running) -> None:
         ("MetricProperties", [f"{SENSORS}/{{X}}#/Reading"], "MetricProperties"),
         ("MetricProperties", [], "MetricProperties"),
         ("MetricProperties", [f"{SENSORS}/Facility_Power#/Reading"] * 2001, "MetricProperties"),
-        ("Metrics", [{"CollectionFunction": "Average"}], "Metrics/0"),
+        ("Metrics", [{"CollectionFunction": "Average"}], "Metrics/0/CollectionDuration"),
         ("ReportUpdates", "NewReport", "ReportUpdates"),
         ("AppendLimit", 0, "AppendLimit"),
         ("Id", "../x", "Id"),
@@ -206,3 +206,49 @@ def test_the_windows_of_a_feed_come_as_lines(bmc: Running) -> None:
         next(f for f in history["Feeds"] if f["FeedId"] == data["Id"])["PowerWatts"], rel=0.2
     )
     assert bmc.ask("GET", f"{data['AdditionalDataURI']}?since=x").status == 400
+
+
+def test_a_trigger_tells_a_listener_its_log_and_a_report(bmc: Running, tmp_path: Path) -> None:
+    """A level inside the load's own noise is passed: event, log entry and a report out of turn."""
+    sensor = f"{SENSORS}/Facility_Power"
+    seen = {bmc.get(sensor)["Reading"]}
+    wait_for(lambda: len(seen) > 1 or seen.add(bmc.get(sensor)["Reading"]), 60, "a load that moves")
+    level = (min(seen) + max(seen)) / 2
+    definition, report_uri = define(bmc, Metrics=[{
+        "MetricProperties": [f"{sensor}#/Reading"], "CollectionFunction": "Average",
+        "CollectionDuration": "PT0.2S"}], MetricProperties=[],
+        ReportActions=["RedfishEvent"])  # fmt: skip
+    trigger = {
+        "MetricType": "Numeric",
+        "NumericThresholds": {"UpperWarning": {"Reading": level, "Activation": "Increasing"}},
+        "MetricProperties": [f"{sensor}#/Reading"],
+        "TriggerActions": ["RedfishEvent", "LogToLogService", "RedfishMetricReport"],
+        "Links": {"MetricReportDefinitions": [{"@odata.id": definition}]},
+    }
+    with event_listener(tmp_path) as listener:
+        made = [
+            bmc.ask("POST", "/redfish/v1/EventService/Subscriptions", {
+                "Destination": listener.url, "Protocol": "Redfish", **wanted})
+            for wanted in ({"RegistryPrefixes": ["Telemetry"]}, {"EventFormatType": "MetricReport",
+                           "MetricReportDefinitions": [{"@odata.id": definition}]})
+        ]  # fmt: skip
+        made.append(bmc.ask("POST", f"{SERVICE}/Triggers", trigger))
+        assert [answer.status for answer in made] == [201] * 3, made[-1].body
+        posts = listener.posts
+        wait_for(lambda: any("Events" in body for _, body in posts), 60, "the event")
+        wait_for(lambda: any("MetricValues" in body for _, body in posts), 60, "the report")
+        for answer in made:
+            assert bmc.ask("DELETE", answer.headers["location"]).status == 204
+    event = next(body for _, body in posts if "Events" in body)["Events"][0]
+    assert event["MessageId"] == "Telemetry.1.0.TriggerNumericAboveUpperWarning"
+    assert event["OriginOfCondition"] == {"@odata.id": sensor}
+    assert float(event["MessageArgs"][1]) >= float(event["MessageArgs"][2])
+    log = bmc.get(bmc.get(SERVICE)["LogService"]["@odata.id"])["Entries"]["@odata.id"]
+    entries = bmc.get(log)["Members"]
+    assert event["MessageArgs"] in [entry["MessageArgs"] for entry in entries]
+    assert bmc.get(entries[0]["@odata.id"])["MessageId"].startswith("Telemetry.")
+    average = wait_for(
+        lambda: bmc.get(report_uri)["MetricValues"][0]["MetricValue"], 60, "two windows in a row"
+    )
+    assert float(average) == pytest.approx(level, rel=0.1)
+    bmc.ask("DELETE", definition)

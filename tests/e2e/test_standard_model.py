@@ -241,7 +241,6 @@ def test_a_control_read_five_seconds_ago_can_be_set(bmc: Running) -> None:
         ({"SetPoint": -1}, 400, "#/SetPoint"),
         ({"SetPoint": True}, 400, "#/SetPoint"),
         ({"SetPoint": "60"}, 400, "#/SetPoint"),
-        ({}, 400, "#/SetPoint"),
         ({"ControlMode": "Automatic"}, 400, "#/ControlMode"),
         ({"SetPoint": 2}, 409, "#/SetPoint"),
     ],

@@ -124,6 +124,7 @@ class EventBus:
                 "Severity": event.severity,
             },
             event_body(str(self._sequence), event),
+            event.audience,
         )
         self._kept.append(item)
         return item

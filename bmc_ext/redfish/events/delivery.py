@@ -13,7 +13,7 @@ import orjson
 from bmc_ext.config import EventsConfig
 from bmc_ext.redfish.events.bus import EventBus
 from bmc_ext.redfish.events.listener import Listener
-from bmc_ext.redfish.events.outbox import Outbox
+from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings
 from bmc_ext.redfish.events.subscription import Subscription
 
@@ -25,9 +25,9 @@ _LONGEST_BACKOFF_S = 600.0
 class Delivery:
     """Sends what one subscription wants.
 
-    `give_up` is told this delivery and the subscription's id once the attempts of SuspendRetries or
-    TerminateAfterRetries are used up; the thread has ended then. The event at which it gave up is
-    lost with those that wait behind it.
+    `may_be_told` says what its owner may know. `give_up` is told this delivery and the
+    subscription's id once the attempts of SuspendRetries or TerminateAfterRetries are used up; the
+    thread has ended then. The event at which it gave up is lost with those that wait behind it.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Delivery:
         config: EventsConfig,
         settings: Callable[[], Settings],
         give_up: Callable[[Delivery, str], None],
+        may_be_told: Callable[[Item], bool],
     ) -> None:
         self._subscription = subscription
         self._bus = bus
@@ -50,7 +51,9 @@ class Delivery:
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._complained = False
-        self._outbox = Outbox(subscription.wanted.accepts, self._news.set)
+        self._outbox = Outbox(
+            lambda item: subscription.wanted.accepts(item) and may_be_told(item), self._news.set
+        )
         self._thread = threading.Thread(
             target=self._run, name=f"event-delivery-{subscription.id[:8]}", daemon=True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import uuid
@@ -14,8 +15,8 @@ from bmc_ext.config import EventsConfig
 from bmc_ext.errors import ConflictError, DcpiError, NotFoundError
 from bmc_ext.redfish.events.bus import EventBus, Report
 from bmc_ext.redfish.events.delivery import Delivery
-from bmc_ext.redfish.events.message import RESOURCE, Happening, happening
-from bmc_ext.redfish.events.outbox import Outbox
+from bmc_ext.redfish.events.message import RESOURCE, Audience, Happening, happening
+from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings, SubscriptionStore
 from bmc_ext.redfish.events.subscription import Subscription
 from bmc_ext.state import StateDirectory
@@ -39,10 +40,20 @@ class Stream:
 
 
 class Eventing:
-    """All of it; any thread. Raises StateError when the subscriptions cannot be read."""
+    """All of it; any thread. Raises StateError when the subscriptions cannot be read.
 
-    def __init__(self, config: EventsConfig, state: StateDirectory, clock: Clock) -> None:
+    `privileges_of` says what a user holds now; nothing where there is none of that name.
+    """
+
+    def __init__(
+        self,
+        config: EventsConfig,
+        state: StateDirectory,
+        clock: Clock,
+        privileges_of: Callable[[str], frozenset[str]],
+    ) -> None:
         self._config = config
+        self._privileges_of = privileges_of
         self._clock = clock
         self.bus = EventBus(clock)
         self.store = SubscriptionStore(state)
@@ -84,7 +95,18 @@ class Eventing:
         if self.store.settings.enabled:
             self.bus.publish(event)
 
-    def note_resource(self, key: str, origin: str, origin_type: str | None) -> None:
+    def may_be_told(self, username: str, item: Item) -> bool:
+        """Whether that user may read what the item is about."""
+        audience = item.audience
+        return (
+            audience is None
+            or username == audience.username
+            or audience.privilege in self._privileges_of(username)
+        )
+
+    def note_resource(
+        self, key: str, origin: str, origin_type: str | None, audience: Audience | None = None
+    ) -> None:
         """Tell that a resource was `ResourceCreated`, `…Changed` or `…Removed`."""
         self.publish(
             happening(
@@ -92,6 +114,7 @@ class Eventing:
                 at_s=self._clock.unix_ns() / 1e9,
                 origin=origin,
                 origin_type=origin_type,
+                audience=audience,
             )
         )
 
@@ -122,6 +145,11 @@ class Eventing:
             stream.close()
         if delivery is not None:
             delivery.stop()
+
+    def end_streams(self) -> None:
+        """End every stream with what it has sent by now."""
+        for stream in self.streams():
+            stream.close()
 
     def streams(self) -> tuple[Stream, ...]:
         """All that are open."""
@@ -163,7 +191,12 @@ class Eventing:
         if subscription.suspended or not self._running:
             return
         delivery = Delivery(
-            subscription, self.bus, self._config, lambda: self.store.settings, self._gave_up
+            subscription,
+            self.bus,
+            self._config,
+            lambda: self.store.settings,
+            self._gave_up,
+            functools.partial(self.may_be_told, subscription.owner),
         )
         self._deliveries[subscription.id] = delivery
         delivery.start()

@@ -14,8 +14,9 @@ DCPI = dcpi_messages.PREFIX
 RESOURCE = "ResourceEvent.1.4"
 SENSOR = "SensorEvent.1.0"
 POWER = "Power.1.0"
+TELEMETRY = "Telemetry.1.0"
 UPDATE = "Update.1.0"
-REGISTRY_PREFIXES = ("Dcpi", "Power", "ResourceEvent", "SensorEvent", "Update")
+REGISTRY_PREFIXES = ("Dcpi", "Power", "ResourceEvent", "SensorEvent", "Telemetry", "Update")
 """The registries whose messages the service itself sends."""
 
 EVENT_TYPES = (
@@ -60,6 +61,24 @@ def _thresholds() -> Iterator[tuple[str, Template]]:
             yield f"{SENSOR}.{threshold_message(level, begins)}", Template(text, severity, "Alert")
 
 
+def _triggers() -> Iterator[tuple[str, Template]]:
+    """Each threshold when it is passed outward, the critical ones when they are passed back."""
+    start = "Metric '%1' value of %2"
+    for word, outward, back in (("Upper", "above", "below"), ("Lower", "below", "above")):
+        for kind, severity in (("Critical", "Critical"), ("Warning", "Warning")):
+            limit = f"the %3 {word.lower()} {kind.lower()} threshold of trigger '%4'"
+            key = f"{TELEMETRY}.TriggerNumeric{outward.capitalize()}{word}{kind}"
+            yield key, Template(f"{start} is {outward} {limit}", severity, "Alert")
+        limit = f"the %3 {word.lower()} critical threshold of trigger '%4'"
+        text = f"{start} is now {back} {limit} but remains outside of normal range"
+        key = f"{TELEMETRY}.TriggerNumeric{back.capitalize()}{word}Critical"
+        yield key, Template(text, "Warning", "Alert")
+    text = f"{start} is within normal operating range of trigger '%3'"
+    yield f"{TELEMETRY}.TriggerNumericReadingNormal", Template(text, "OK", "Alert")
+    text = "Metric '%1' has the value '%2', which meets the discrete condition of trigger '%3'"
+    yield f"{TELEMETRY}.TriggerDiscreteConditionMet", Template(text, "OK", "Alert")
+
+
 # DMTF's registries, in the words that their messages have.
 _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourceCreated": Template("The resource was created.", "OK", "ResourceAdded"),
@@ -100,6 +119,7 @@ _STANDARD: Mapping[str, Template] = {
         "Installation of image '%1' to '%2' failed.", "Critical", "Alert"
     ),
     **dict(_thresholds()),
+    **dict(_triggers()),
     f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Critical", "Alert"),
     f"{SENSOR}.SensorRestored": Template(
         "Sensor '%1' was repaired or restored to normal operation.", "OK", "Alert"
@@ -107,10 +127,18 @@ _STANDARD: Mapping[str, Template] = {
 }
 
 
+class Audience(NamedTuple):
+    """Who may be told of a resource that not everyone may read: that user, and that privilege."""
+
+    username: str
+    privilege: str
+
+
 class Happening(NamedTuple):
     """One event: `origin` is the URI of the resource that it is about, `origin_type` its type.
 
-    `at_s` is the Unix time at which it happened, in seconds.
+    `at_s` is the Unix time at which it happened, in seconds. Without an `audience` everyone who
+    may log in may be told.
     """
 
     message_id: str
@@ -121,6 +149,7 @@ class Happening(NamedTuple):
     at_s: float
     origin: str | None = None
     origin_type: str | None = None
+    audience: Audience | None = None
 
     @property
     def key(self) -> str:
@@ -140,6 +169,7 @@ def happening(
     at_s: float,
     origin: str | None = None,
     origin_type: str | None = None,
+    audience: Audience | None = None,
 ) -> Happening:
     """An event with the text that its registry gives it; KeyError for an unknown message."""
     template = _templates()[message_id]
@@ -153,6 +183,7 @@ def happening(
         at_s,
         origin,
         origin_type,
+        audience,
     )
 
 

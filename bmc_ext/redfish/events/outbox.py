@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from bmc_ext.redfish.events.message import Audience
+
 CAPACITY = 256
 """Events that may wait for one subscriber."""
 
@@ -15,12 +17,14 @@ class Item(NamedTuple):
     """One payload: `facts` are what a filter may ask of it, `body` the JSON without a Context.
 
     `id` is unique; `sequence` that of the event, or of the newest event before a metric report.
+    Only the `audience` may be offered it, where there is one.
     """
 
     id: str
     sequence: int
     facts: Mapping[str, Any]
     body: Mapping[str, Any]
+    audience: Audience | None = None
 
 
 class Outbox:

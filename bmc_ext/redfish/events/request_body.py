@@ -42,7 +42,9 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def new_subscription(body: object, subscription_id: str, config: EventsConfig) -> Subscription:
+def new_subscription(
+    body: object, subscription_id: str, config: EventsConfig, owner: str
+) -> Subscription:
     """The subscription that a POST asks for; MessageError names what is wrong with it."""
     found = members.json_object(body, (*_OTHERS, *_LISTS, *_LINKS))
     destination = members.text(found, "Destination")
@@ -60,6 +62,7 @@ def new_subscription(body: object, subscription_id: str, config: EventsConfig) -
         id=subscription_id,
         destination=destination,
         wanted=_wanted(found),
+        owner=owner,
         **{"context": None, **changes(found)},
     )
 

@@ -73,6 +73,8 @@ class Wanted:
 class Subscription:
     """One destination. `headers` are secrets: they are sent with every event and never shown.
 
+    It is told what its `owner` may read, who made it.
+
     `suspended` is True after the retries of SuspendRetries, or when a client asked for it.
     """
 
@@ -84,6 +86,7 @@ class Subscription:
     headers: Mapping[str, str] = field(default_factory=dict)
     wanted: Wanted = Wanted()
     suspended: bool = False
+    owner: str = ""
 
 
 def _among(value: object, allowed: tuple[str, ...]) -> bool:

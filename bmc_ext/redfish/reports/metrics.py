@@ -9,15 +9,18 @@ from typing import NamedTuple
 
 import orjson
 
-from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
+from bmc_ext.redfish.quantities import status
+from bmc_ext.redfish.reports.collection import Collected
 from bmc_ext.redfish.sensor_catalogue import DevicePoint, DeviceSensors
 from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity, SensorValue
 
 SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
+STATE = "Status/State"
 PROPERTIES = (
-    "Reading", "ApparentVA", "ReactiveVAR", "PowerFactor", "THDPercent", "LifetimeReading",
+    "Reading", "ApparentVA", "ReactiveVAR", "PowerFactor", "THDPercent", "LifetimeReading", STATE,
 )  # fmt: skip
-"""The numbers of a Sensor that can be reported."""
+"""What of a Sensor can be reported: numbers, and its state as a text."""
 
 MAX_METRICS = 2000
 """Values in one report."""
@@ -27,18 +30,41 @@ _WILDCARD = re.compile(r"\{([^{}]*)\}")
 
 
 class Measured(NamedTuple):
-    """A value as JSON text, None where it is unknown, and the Unix time in s of its measurement."""
+    """A value as text, None where it is unknown, and the Unix time in s of its measurement."""
 
     text: str | None
     at_s: float
 
 
 class Metric(NamedTuple):
-    """One value of a report: the URI as the client wrote it, and what it reads."""
+    """One value of a report: the URI as the client wrote it, and what it reads.
+
+    With `collected` the report shows the value of a function instead.
+    """
 
     metric_id: str | None
     uri: str
     read: Callable[[Snapshot], Measured]
+    collected: Collected | None = None
+
+    @property
+    def sensor_uri(self) -> str:
+        """The Sensor that it is of."""
+        match = _URI.fullmatch(self.uri)
+        return self.uri if match is None else f"{SENSORS}/{match[1]}"
+
+    def gather(self, snapshot: Snapshot) -> None:
+        """Take the value of a window to the others."""
+        if self.collected is not None:
+            self.collected.add(snapshot.window_id, self.read(snapshot).text)
+
+    def reported(self, snapshot: Snapshot) -> Measured:
+        """What a report shows: the reading, or the function up to the newest value gathered."""
+        if self.collected is None:
+            return self.read(snapshot)
+        newest = self.collected.newest
+        end_s = snapshot.start_s if newest is None else (newest + 1) * WINDOW_S
+        return Measured(self.collected.result(), end_s)
 
 
 class Catalogue:
@@ -73,7 +99,7 @@ class Catalogue:
         match = _URI.fullmatch(uri)
         if match is None:
             raise ValueError(
-                f"{uri[:200]!r} is none of the numbers of a Sensor below {SENSORS}: "
+                f"{uri[:200]!r} is nothing that can be reported of a Sensor below {SENSORS}: "
                 f"{', '.join(PROPERTIES)}"
             )
         sensor, name = match.groups()
@@ -116,7 +142,9 @@ def _of_device(
 
 
 def _measured(quantity: Quantity, value: SensorValue, name: str, snapshot: Snapshot) -> Measured:
-    """The text is the one that stands in the Sensor's JSON."""
-    number = quantity.shown(value.value) if name == "Reading" else value.extras.get(name)
+    """The text of a number is the one that stands in the Sensor's JSON."""
     at_s = snapshot.start_s if value.measured_at is None else value.measured_at
+    if name == STATE:
+        return Measured(status(value.quality)["State"], at_s)
+    number = quantity.shown(value.value) if name == "Reading" else value.extras.get(name)
     return Measured(None if number is None else orjson.dumps(number).decode(), at_s)

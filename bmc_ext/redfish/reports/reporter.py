@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from bmc_ext.clock import iso8601
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.events.eventing import Eventing
+from bmc_ext.redfish.reports.collection import Collected
 from bmc_ext.redfish.reports.definition import DefinitionStore, ReportDefinition
 from bmc_ext.redfish.reports.metrics import Catalogue, Measured, Metric
 from bmc_ext.telemetry.snapshot import SnapshotStore
@@ -54,8 +56,13 @@ class Reporter:
         self._eventing = eventing
         self._lock = threading.Lock()  # guards what follows
         self._reports: dict[str, _Report] = {}
+        self._followers: list[Callable[[Snapshot], None]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="metric-reports", daemon=True)
+
+    def observe(self, follow: Callable[[Snapshot], None]) -> None:
+        """Hand each window to `follow` after the reports; before the start."""
+        self._followers.append(follow)
 
     def start(self) -> None:
         """Begin to report."""
@@ -107,6 +114,8 @@ class Reporter:
                 except Exception:
                     _LOG.exception("the report %s failed", definition.id)
             self._forget_all_but({definition.id for definition in definitions})
+            for follow in self._followers:
+                follow(snapshot)
 
     def _forget_all_but(self, ids: set[str]) -> None:
         with self._lock:
@@ -114,23 +123,41 @@ class Reporter:
                 del self._reports[gone]
 
     def _follow(self, definition: ReportDefinition, snapshot: Snapshot) -> None:
-        if not definition.enabled or definition.type == "OnRequest":
+        if not definition.enabled or (definition.type == "OnRequest" and not definition.collected):
             return
         with self._lock:
             report = self._of(definition)
+            for metric in report.metrics:
+                metric.gather(snapshot)
+            if definition.type == "OnRequest":
+                return
             if not _is_due(report, snapshot) or not self._take(report, snapshot):
                 return
             body = _body(report)
+        self._send(definition, body)
+
+    def report_now(self, definition_id: str, snapshot: Snapshot) -> None:
+        """Report out of turn, where a trigger asks for it; NotFoundError."""
+        definition = self.store.get(definition_id)
+        if not definition.enabled:
+            return
+        with self._lock:
+            report = self._of(definition)
+            self._take(report, snapshot, even_unchanged=True)
+            body = _body(report)
+        self._send(definition, body)
+
+    def _send(self, definition: ReportDefinition, body: dict[str, Any]) -> None:
         if "RedfishEvent" in definition.actions:
             head = {"@odata.type": f"#{SCHEMA}", "@odata.id": definition.report_uri}
             self._eventing.publish(({**head, **body}, definition.uri))
 
-    def _take(self, report: _Report, snapshot: Snapshot) -> bool:
+    def _take(self, report: _Report, snapshot: Snapshot, *, even_unchanged: bool = False) -> bool:
         """Read all metrics; whether that makes a report. The caller holds the lock."""
-        read = tuple([metric.read(snapshot) for metric in report.metrics])
+        read = tuple([metric.reported(snapshot) for metric in report.metrics])
         texts = [measured.text for measured in read]
         before = [measured.text for measured in report.last]
-        if report.definition.type == "OnChange" and texts == before:
+        if report.definition.type == "OnChange" and texts == before and not even_unchanged:
             return False
         shown = [
             _value(metric, measured)
@@ -146,17 +173,31 @@ class Reporter:
 
 
 def resolve(definition: ReportDefinition, catalogue: Catalogue) -> tuple[Metric, ...]:
-    """The metrics of a definition, in its order; a sensor that is gone is left out."""
-    wildcards = dict(definition.wildcards)
+    """The metrics of a definition, in its order."""
     found = []
     for entry in definition.entries:
-        for uri in entry.properties:
-            for one in catalogue.expand(uri, wildcards):
-                try:
-                    found.append(catalogue.metric(one, entry.metric_id))
-                except ValueError as error:
-                    _LOG.warning("report %s: %s", definition.id, error)
+        for metric in resolved(entry.properties, definition.wildcards, catalogue, definition.id):
+            collected = None
+            if entry.function is not None and entry.duration_s is not None:
+                collected = Collected(entry.function, entry.duration_s)
+            found.append(metric._replace(metric_id=entry.metric_id, collected=collected))
     return tuple(found)
+
+
+def resolved(
+    uris: Iterable[str],
+    wildcards: Iterable[tuple[str, tuple[str, ...]]],
+    catalogue: Catalogue,
+    owner: str,
+) -> Iterator[Metric]:
+    """What URIs with wildcards stand for; a sensor that is gone is left out."""
+    values = dict(wildcards)
+    for uri in uris:
+        for one in catalogue.expand(uri, values):
+            try:
+                yield catalogue.metric(one)
+            except ValueError as error:
+                _LOG.warning("%s: %s", owner, error)
 
 
 def _is_kept(definition: ReportDefinition) -> bool:

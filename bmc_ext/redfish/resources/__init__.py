@@ -49,6 +49,7 @@ from bmc_ext.redfish.resources import (
     thermal_equipment,
     thermal_status,
     thermal_subsystem,
+    triggers,
     update_service,
     workload,
 )
@@ -66,6 +67,6 @@ def all_resources(configured: Iterable[Routes] = ()) -> Registry:
         cooling_parts, control, environment_metrics, power_equipment, power_distribution, circuit,
         rack_pdu, battery,
         message_face, event_service, event_destination, telemetry_service, metric_report,
-        telemetry_data, host,
+        triggers, telemetry_data, host,
     )  # fmt: skip
     return Registry([*configured, *(file.routes for file in files)])

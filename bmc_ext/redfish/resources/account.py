@@ -103,6 +103,7 @@ def accounts(context: Context, request: Request) -> dict[str, Any]:
 
 
 @routes.post(ACCOUNTS, CONFIGURE_USERS, costly=True)
+@routes.post(f"{ACCOUNTS}/Members", CONFIGURE_USERS, costly=True)
 def create_account(context: Context, request: Request) -> Response:
     """Add an account."""
     known = ("UserName", "Password", "RoleId", "Enabled", "PasswordChangeRequired")

@@ -12,6 +12,7 @@ from bmc_ext.clock import iso8601
 from bmc_ext.control.audited import audited
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.manager_network_protocol import CERTIFICATES
@@ -31,6 +32,24 @@ _REPLACE = f"{SERVICE}/Actions/CertificateService.ReplaceCertificate"
 _CURVES = tuple(kind for kind in KEYS if kind.startswith("TPM_ECC"))
 _ALGORITHMS = ("TPM_ALG_ECDSA", "TPM_ALG_RSA")
 _TYPES = ("PEM", "PEMchain")
+_SCHEMA = "Certificate.v1_9_0.Certificate"
+_CSR_PARAMETERS = (
+    *(Parameter(word, required=word == "CommonName") for word in SUBJECT),
+    Parameter("AlternativeNames", "StringArray"),
+    Parameter("KeyPairAlgorithm", allowable=_ALGORITHMS),
+    Parameter("KeyCurveId", allowable=_CURVES),
+    Parameter(
+        "CertificateCollection",
+        "Object",
+        required=True,
+        object_type="CertificateCollection.CertificateCollection",
+    ),
+)
+_REPLACE_PARAMETERS = (
+    Parameter("CertificateString", required=True),
+    Parameter("CertificateType", required=True, allowable=_TYPES),
+    Parameter("CertificateUri", "Object", required=True, object_type=_SCHEMA),
+)
 _USAGES = {
     "digital_signature": "DigitalSignature",
     "content_commitment": "NonRepudiation",
@@ -56,11 +75,11 @@ def certificate_service(context: Context, request: Request) -> dict[str, Any]:  
         "Actions": {
             "#CertificateService.GenerateCSR": {
                 "target": _CSR,
-                "@Redfish.ActionInfo": CSR_INFO,
+                REFERENCE: CSR_INFO,
             },
             "#CertificateService.ReplaceCertificate": {
                 "target": _REPLACE,
-                "@Redfish.ActionInfo": REPLACE_INFO,
+                REFERENCE: REPLACE_INFO,
             },
         },
     }
@@ -86,7 +105,7 @@ def certificates(context: Context, request: Request) -> dict[str, Any]:  # noqa:
     }
 
 
-@routes.get(SERVED, LOGIN, schema="Certificate.v1_9_0.Certificate")
+@routes.get(SERVED, LOGIN, schema=_SCHEMA)
 def certificate(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The certificate that new connections see; its key is never shown."""
     chain = context.certificate.chain
@@ -129,63 +148,17 @@ def _key_usage(shown: x509.Certificate) -> list[str]:
     return usages
 
 
-@routes.get(CSR_INFO, LOGIN, schema="ActionInfo.v1_4_2.ActionInfo")
-def csr_info(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """What GenerateCSR takes."""
-    optional = [word for word in SUBJECT if word != "CommonName"]
-    return {
-        "Id": "GenerateCSRActionInfo",
-        "Name": "Generate CSR Action Info",
-        "Parameters": [
-            _parameter("CommonName", required=True),
-            *(_parameter(word) for word in optional),
-            {**_parameter("AlternativeNames"), "DataType": "StringArray"},
-            {**_parameter("KeyPairAlgorithm"), "AllowableValues": list(_ALGORITHMS)},
-            {**_parameter("KeyCurveId"), "AllowableValues": list(_CURVES)},
-            {
-                **_parameter("CertificateCollection", required=True),
-                "DataType": "Object",
-                "ObjectDataType": "#CertificateCollection.CertificateCollection",
-            },
-        ],
-    }
-
-
-@routes.get(REPLACE_INFO, LOGIN, schema="ActionInfo.v1_4_2.ActionInfo")
-def replace_info(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """What ReplaceCertificate takes."""
-    return {
-        "Id": "ReplaceCertificateActionInfo",
-        "Name": "Replace Certificate Action Info",
-        "Parameters": [
-            _parameter("CertificateString", required=True),
-            {
-                **_parameter("CertificateType", required=True),
-                "AllowableValues": list(_TYPES),
-            },
-            {
-                **_parameter("CertificateUri", required=True),
-                "DataType": "Object",
-                "ObjectDataType": "#Certificate.v1_9_0.Certificate",
-            },
-        ],
-    }
-
-
-def _parameter(name: str, *, required: bool = False) -> dict[str, Any]:
-    return {"Name": name, "Required": required, "DataType": "String"}
+tell(routes, CSR_INFO, _CSR_PARAMETERS)
+tell(routes, REPLACE_INFO, _REPLACE_PARAMETERS)
 
 
 @routes.post(_CSR, CONFIGURE_MANAGER)
 def generate_csr(context: Context, request: Request) -> dict[str, Any]:
     """A signing request for a new key, which stays here."""
-    known = (*SUBJECT, "AlternativeNames", "KeyPairAlgorithm", "KeyCurveId",
-             "CertificateCollection")  # fmt: skip
-    body = members.json_object(request.json(), known)
+    body = checked(request.json(), _CSR_PARAMETERS)
     _require_link(body, "CertificateCollection", CERTIFICATES)
-    members.text(body, "CommonName")
-    subject = {word: members.text(body, word) for word in SUBJECT if word in body}
-    names = members.texts(body, "AlternativeNames")
+    subject = {word: body[word] for word in SUBJECT if word in body}
+    names = body.get("AlternativeNames", [])
     kind = _kind_of_key(body)
     planned = {"common_name": subject["CommonName"][:64], "key": kind}
     with audited(context.audit, "certificate.csr", request.who, request.correlation_id, planned):
@@ -198,19 +171,16 @@ def generate_csr(context: Context, request: Request) -> dict[str, Any]:
 
 
 def _kind_of_key(body: dict[str, Any]) -> str:
-    curve = members.one_of(body, "KeyCurveId", _CURVES, default=_CURVES[0])
-    algorithm = members.one_of(body, "KeyPairAlgorithm", _ALGORITHMS, default=_ALGORITHMS[0])
+    curve: str = body.get("KeyCurveId", _CURVES[0])
+    algorithm: str = body.get("KeyPairAlgorithm", _ALGORITHMS[0])
     return algorithm if algorithm in KEYS else curve
 
 
 @routes.post(_REPLACE, CONFIGURE_MANAGER)
 def replace_certificate(context: Context, request: Request) -> Response:
     """Show another certificate to whoever connects from now on."""
-    body = members.json_object(
-        request.json(), ("CertificateString", "CertificateType", "CertificateUri")
-    )
-    pem = members.text(body, "CertificateString")
-    members.one_of(body, "CertificateType", _TYPES)
+    body = checked(request.json(), _REPLACE_PARAMETERS)
+    pem = body["CertificateString"]
     _require_link(body, "CertificateUri", SERVED)
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "certificate.replace", who, correlation_id, {}) as result:
@@ -220,13 +190,14 @@ def replace_certificate(context: Context, request: Request) -> Response:
             reason = f"CertificateString: {error}"
             raise members.refused("PropertyValueError", reason, "CertificateString") from error
         result["serial"] = f"{context.certificate.chain[0].serial_number:x}"
+    context.eventing.note_resource("ResourceChanged", SERVED, "Certificate")
     return Response(204, None, {"Location": SERVED})
 
 
 def _require_link(body: dict[str, Any], name: str, uri: str) -> None:
     """The member as a link to the one thing that it can lead to."""
-    value = members.required(body, name)
-    if not isinstance(value, dict) or not isinstance(value.get("@odata.id"), str):
-        raise members.refused("PropertyValueTypeError", f"{name} is no link", name, str(value))
-    if value["@odata.id"].rstrip("/") != uri:
+    link = body[name].get("@odata.id")
+    if not isinstance(link, str):
+        raise members.wrong_type(name, body[name], "is no link")
+    if link.rstrip("/") != uri:
         raise NotFoundError(f"{name}: only {uri} can be named")

@@ -30,6 +30,7 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
     return {
         "Id": "DCPI",
         "Name": facility.name,
+        "Description": "The facility as one: its power, its cooling and its heat.",
         "ChassisType": "Zone",
         "UUID": context.uuid,
         "PowerState": _power_state(context),

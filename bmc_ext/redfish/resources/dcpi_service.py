@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.redfish.action import REFERENCE, of_messages, tell
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.quantities import status, with_time_alarm
 from bmc_ext.redfish.registry import Routes
@@ -13,6 +14,7 @@ from drivers.reading import Quality
 routes = Routes()
 
 ROOT = "/redfish/v1/dcpi"
+_ANNOUNCE_INFO = f"{ROOT}/AnnounceWorkloadActionInfo"
 VERSIONS = ("1.0",)
 CAPABILITIES = (
     "power_realtime",
@@ -25,6 +27,8 @@ CAPABILITIES = (
     "grid_status",
     "grid_signal",
 )
+
+tell(routes, _ANNOUNCE_INFO, of_messages("workload_announcement.full"))
 
 
 @routes.get(ROOT, LOGIN, schema="DcpiService.v1_0_0.DcpiService")
@@ -51,7 +55,8 @@ def dcpi_service(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         "PowerStreamUri": f"{ROOT}/power/stream",
         "Actions": {
             "#DcpiService.AnnounceWorkload": {
-                "target": f"{ROOT}/Actions/DcpiService.AnnounceWorkload"
+                "target": f"{ROOT}/Actions/DcpiService.AnnounceWorkload",
+                REFERENCE: _ANNOUNCE_INFO,
             }
         },
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from bmc_ext.control.audited import audited
 from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.events.eventing import SUBSCRIPTIONS, Stream
@@ -19,6 +20,7 @@ routes = Routes()
 
 _SCHEMA = "EventDestination.v1_15_1.EventDestination"
 _ONE = f"{SUBSCRIPTIONS}/{{subscription}}"
+_RESUME_PARAMETERS = (Parameter("DeliverBufferedEventDuration"),)
 _ACTIONS = f"{_ONE}/Actions/EventDestination"
 
 
@@ -38,7 +40,8 @@ def subscriptions(context: Context, request: Request) -> dict[str, Any]:  # noqa
 @routes.post(f"{SUBSCRIPTIONS}/Members", CONFIGURE_COMPONENTS)
 def subscribe(context: Context, request: Request) -> Response:
     """Send events to a listener from now on."""
-    found = new_subscription(request.json(), str(uuid.uuid4()), context.config.events)
+    config, owner = context.config.events, request.who.username
+    found = new_subscription(request.json(), str(uuid.uuid4()), config, owner)
     planned = {"subscription": found.id, "destination": found.destination[:256]}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "subscription.create", who, correlation_id, planned):
@@ -62,7 +65,7 @@ def subscription(context: Context, request: Request) -> dict[str, Any]:
 def change_subscription(context: Context, request: Request) -> dict[str, Any]:
     """Change what a client may: Context, policy, verification, headers."""
     found = _pushed(context, request)
-    changed = changes(members.json_object(request.json(), CHANGEABLE))
+    changed = changes(members.json_object(request.json(), CHANGEABLE, _body(found)))
     planned = {"subscription": found.id, "properties": sorted(changed)}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "subscription.change", who, correlation_id, planned):
@@ -96,8 +99,7 @@ def resume(context: Context, request: Request) -> Response:
 
 def _set_suspended(context: Context, request: Request, suspended: bool) -> Response:
     found = _pushed(context, request)
-    allowed = () if suspended else ("DeliverBufferedEventDuration",)
-    members.json_object(request.json() if request.body else {}, allowed)
+    checked(request.json() if request.body else {}, () if suspended else _RESUME_PARAMETERS)
     verb = "suspend" if suspended else "resume"
     planned = {"subscription": found.id}
     who, correlation_id = request.who, request.correlation_id
@@ -117,6 +119,9 @@ def _pushed(context: Context, request: Request) -> Subscription:
     return context.eventing.store.get(wanted)
 
 
+tell(routes, f"{_ONE}/ResumeSubscriptionActionInfo", _RESUME_PARAMETERS, _pushed)
+
+
 def _body(found: Subscription) -> dict[str, Any]:
     uri = f"{SUBSCRIPTIONS}/{found.id}"
     health = "Warning" if found.suspended else "OK"
@@ -133,8 +138,13 @@ def _body(found: Subscription) -> dict[str, Any]:
         "Status": {"State": "Disabled" if found.suspended else "Enabled", "Health": health},
         **_filters(found),
         "Actions": {
-            f"#EventDestination.{name}": {"target": f"{uri}/Actions/EventDestination.{name}"}
-            for name in ("ResumeSubscription", "SuspendSubscription")
+            "#EventDestination.ResumeSubscription": {
+                "target": f"{uri}/Actions/EventDestination.ResumeSubscription",
+                REFERENCE: f"{uri}/ResumeSubscriptionActionInfo",
+            },
+            "#EventDestination.SuspendSubscription": {
+                "target": f"{uri}/Actions/EventDestination.SuspendSubscription"
+            },
         },
     }
 

@@ -9,6 +9,7 @@ from bmc_ext.clock import parse_iso8601
 from bmc_ext.control.audited import audited
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.events.eventing import SUBSCRIPTIONS
@@ -31,6 +32,19 @@ SSE = f"{SERVICE}/SSE"
 """Where server-sent events are streamed; the front answers there."""
 
 _TEST = f"{SERVICE}/Actions/EventService.SubmitTestEvent"
+_TEST_INFO = f"{SERVICE}/SubmitTestEventActionInfo"
+_TEST_PARAMETERS = (
+    Parameter("EventType", allowable=EVENT_TYPES),
+    Parameter("EventId"),
+    Parameter("EventTimestamp"),
+    Parameter("EventGroupId", "Number"),
+    Parameter("Severity", allowable=SEVERITIES),
+    Parameter("MessageSeverity", allowable=SEVERITIES),
+    Parameter("Message"),
+    Parameter("MessageId"),
+    Parameter("MessageArgs", "StringArray"),
+    Parameter("OriginOfCondition"),
+)
 _RETRIES = {"DeliveryRetryAttempts": (0, 100), "DeliveryRetryIntervalSeconds": (1, 3600)}
 _FIELDS = {
     "DeliveryRetryAttempts": "retry_attempts",
@@ -68,14 +82,15 @@ def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa
             "SubordinateResources": False,
         },
         "Subscriptions": {"@odata.id": SUBSCRIPTIONS},
-        "Actions": {"#EventService.SubmitTestEvent": {"target": _TEST}},
+        "Actions": {"#EventService.SubmitTestEvent": {"target": _TEST, REFERENCE: _TEST_INFO}},
     }
 
 
 @routes.patch(SERVICE, CONFIGURE_MANAGER)
 def change_event_service(context: Context, request: Request) -> dict[str, Any]:
     """Switch it on or off, or change how often and at what distance a push is tried again."""
-    body = members.json_object(request.json(), ("ServiceEnabled", *_RETRIES))
+    known = ("ServiceEnabled", *_RETRIES)
+    body = members.json_object(request.json(), known, event_service(context, request))
     settings = context.eventing.settings
     changed: dict[str, Any] = {}
     if "ServiceEnabled" in body:
@@ -99,14 +114,13 @@ def not_a_stream(context: Context, request: Request) -> Response:  # noqa: ARG00
     raise RedfishError(406, f"{request.path} answers GET with text/event-stream only")
 
 
+tell(routes, _TEST_INFO, _TEST_PARAMETERS)
+
+
 @routes.post(_TEST, CONFIGURE_MANAGER)
 def submit_test_event(context: Context, request: Request) -> Response:
     """Send an event to all who subscribe to its like; without MessageId a plain test message."""
-    allowed = (
-        "EventType", "EventId", "EventTimestamp", "Severity", "MessageSeverity", "Message",
-        "MessageId", "MessageArgs", "OriginOfCondition", "EventGroupId",
-    )  # fmt: skip
-    body = members.json_object(request.json() if request.body else {}, allowed)
+    body = checked(request.json() if request.body else {}, _TEST_PARAMETERS)
     event = _test_event(body, context.clock.unix_ns() / 1e9)
     planned = {"message_id": event.message_id[:64]}
     who, correlation_id = request.who, request.correlation_id
@@ -117,42 +131,30 @@ def submit_test_event(context: Context, request: Request) -> Response:
 
 def _test_event(body: dict[str, Any], now_s: float) -> Happening:
     """The event that the client describes; EventId and EventGroupId are the service's to give."""
-    message_id = _text(body, "MessageId", "ResourceEvent.1.4.TestMessage")
+    message_id = body.get("MessageId", "ResourceEvent.1.4.TestMessage")
     args = body.get("MessageArgs", [])
-    if not isinstance(args, list) or not all(isinstance(entry, str) for entry in args):
-        raise MessageError("MessageArgs is no array of texts", "/MessageArgs")
     try:
         known = happening(message_id, args, at_s=now_s) if is_known(message_id) else None
     except IndexError:
         text = f"MessageArgs has fewer entries than {message_id} takes"
         raise MessageError(text, "/MessageArgs") from None
     usual = known.severity if known else "OK"
-    severity = _text(body, "MessageSeverity", _text(body, "Severity", usual))
-    if severity not in SEVERITIES:
-        raise MessageError(f"the severity is none of {', '.join(SEVERITIES)}", "/MessageSeverity")
-    event_type = _text(body, "EventType", known.event_type if known else "Other")
-    if event_type not in EVENT_TYPES:
-        raise MessageError(f"EventType is none of {', '.join(EVENT_TYPES)}", "/EventType")
     return Happening(
         message_id,
         tuple(args),
-        _text(body, "Message", known.text if known else "Test event."),
-        severity,
-        event_type,
+        body.get("Message", known.text if known else "Test event."),
+        body.get("MessageSeverity", body.get("Severity", usual)),
+        body.get("EventType", known.event_type if known else "Other"),
         _time(body, now_s),
-        _text(body, "OriginOfCondition", "") or None,
+        body.get("OriginOfCondition") or None,
     )
-
-
-def _text(body: dict[str, Any], name: str, default: str) -> str:
-    return members.text(body, name) if name in body else default
 
 
 def _time(body: dict[str, Any], now_s: float) -> float:
     if "EventTimestamp" not in body:
         return now_s
     try:
-        return parse_iso8601(members.text(body, "EventTimestamp"))
+        return parse_iso8601(body["EventTimestamp"])
     except ValueError as error:
         text = "EventTimestamp is no date-time with offset"
         raise MessageError(text, "/EventTimestamp") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.redfish.action import REFERENCE, of_messages, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.quantities import status, timestamp
 from bmc_ext.redfish.registry import Routes
@@ -12,6 +13,9 @@ from bmc_ext.security.identity import DCPI_GRID, LOGIN
 routes = Routes()
 
 URI = "/redfish/v1/dcpi/grid/status"
+_SIGNAL_INFO = f"{URI}/SignalActionInfo"
+
+tell(routes, _SIGNAL_INFO, of_messages("demand_response_request", "grid_signal"))
 
 
 @routes.get(
@@ -23,10 +27,9 @@ URI = "/redfish/v1/dcpi/grid/status"
         "FlexibilityUpWatts", "FlexibilityDownWatts", "ReservedPowerWatts",
     ),
 )  # fmt: skip
-def grid_status(context: Context, request: Request) -> dict[str, Any]:
+def grid_status(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Frequency and import as measured, limits and events as agreed."""
     grid = context.commands.grid_status()
-    target = f"{request.path.rstrip('/')}/Actions/DcpiGridStatus.Signal"
     return {
         "Id": "status",
         "Name": "Grid status",
@@ -57,7 +60,12 @@ def grid_status(context: Context, request: Request) -> dict[str, Any]:
             }
             for event in grid.events
         ],
-        "Actions": {"#DcpiGridStatus.Signal": {"target": target}},
+        "Actions": {
+            "#DcpiGridStatus.Signal": {
+                "target": f"{URI}/Actions/DcpiGridStatus.Signal",
+                REFERENCE: _SIGNAL_INFO,
+            }
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""LogService: the events of power and the audit log, newest first."""
+"""LogService: the events of power, the audit log and what triggers told, newest first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.dcpi_messages import message
 from bmc_ext.redfish.paging import Pages, paged
 from bmc_ext.redfish.registry import Routes
+from bmc_ext.redfish.reports.trigger_watch import LOG_CAPACITY, Logged
 from bmc_ext.redfish.resources.manager import OWN
 from bmc_ext.sampling.events import EventKind
 from bmc_ext.security.audit_pages import MAX_PAGED, AuditPages
@@ -23,6 +24,7 @@ routes = Routes()
 LOGS = f"{OWN}/LogServices"
 EVENTS = f"{LOGS}/EventLog"
 AUDIT = f"{LOGS}/Audit"
+TRIGGER_LOG = f"{LOGS}/Triggers"
 
 _ENTRY = "LogEntry.v1_17_0.LogEntry"
 _ENTRIES = "LogEntryCollection.LogEntryCollection"
@@ -39,11 +41,11 @@ _EVENTS = {
 
 @routes.get(LOGS, LOGIN, schema="LogServiceCollection.LogServiceCollection")
 def log_services(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """Two logs."""
+    """What the sensors saw, what was commanded, and what triggers told."""
     return {
         "Name": "Log Services",
-        "Members": [{"@odata.id": EVENTS}, {"@odata.id": AUDIT}],
-        "Members@odata.count": 2,
+        "Members": [{"@odata.id": uri} for uri in (EVENTS, AUDIT, TRIGGER_LOG)],
+        "Members@odata.count": 3,
     }
 
 
@@ -57,6 +59,13 @@ def event_log(context: Context, request: Request) -> dict[str, Any]:  # noqa: AR
 def audit_log(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Who came in and what was commanded; the file keeps more than the log service shows."""
     return _service(context, _Log("Audit", "Audit log", "OEM", ("Security",), MAX_PAGED))
+
+
+@routes.get(TRIGGER_LOG, LOGIN, schema="LogService.v1_9_0.LogService", volatile=("DateTime",))
+def trigger_log(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
+    """What triggers with LogToLogService have told since the service began."""
+    log = _Log("Triggers", "Log of triggers", "Event", ("Telemetry",), LOG_CAPACITY)
+    return _service(context, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,27 @@ def audit_entry(context: Context, request: Request) -> dict[str, Any]:
     return _audited(AuditPages(context.audit).entry(_number(request)))
 
 
+@routes.get(f"{TRIGGER_LOG}/Entries", LOGIN, schema=_ENTRIES, volatile=_READINGS)
+def trigger_entries(context: Context, request: Request) -> dict[str, Any]:
+    """What triggers told, newest first."""
+    found = context.triggers.logged()
+
+    def read(skip: int, limit: int) -> list[dict[str, Any]]:
+        return [_member(TRIGGER_LOG, _triggered(entry)) for entry in found[skip : skip + limit]]
+
+    uri = f"{TRIGGER_LOG}/Entries"
+    return {"Name": "Trigger entries", **paged(request, uri, Pages(len(found), read))}
+
+
+@routes.get(f"{TRIGGER_LOG}/Entries/{{entry}}", LOGIN, schema=_ENTRY)
+def trigger_entry(context: Context, request: Request) -> dict[str, Any]:
+    """One of them."""
+    for logged in context.triggers.logged():
+        if logged.id == request.params["entry"]:
+            return _triggered(logged)
+    raise NotFoundError(f"no entry {request.params['entry'][:20]!r}")
+
+
 def _number(request: Request) -> int:
     text = request.params["entry"]
     if not re.fullmatch("[1-9][0-9]{0,17}", text):
@@ -146,6 +176,21 @@ def _event(logged: LoggedEvent) -> dict[str, Any]:
         "EntryType": "Event",
         "Created": iso8601(event.detected_ns / 1e9),
         **message(_EVENTS[event.kind], where, "unknown" if amount is None else f"{amount:.1f}"),
+    }
+
+
+def _triggered(logged: Logged) -> dict[str, Any]:
+    event = logged.event
+    return {
+        "Id": logged.id,
+        "Name": f"Entry {logged.id}",
+        "EntryType": "Event",
+        "Created": iso8601(event.at_s),
+        "MessageId": event.message_id,
+        "Message": event.text,
+        "MessageArgs": list(event.args),
+        "Severity": event.severity,
+        "Links": {"OriginOfCondition": {"@odata.id": event.origin}},
     }
 
 

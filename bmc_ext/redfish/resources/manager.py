@@ -7,7 +7,7 @@ from typing import Any
 
 from bmc_ext.clock import iso8601
 from bmc_ext.control.audited import audited
-from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.excerpts import link
@@ -19,6 +19,7 @@ routes = Routes()
 
 OWN = f"{MANAGERS}/{OWN_ID}"
 RESET_TYPES = ("GracefulRestart", "ForceRestart")
+_RESET_PARAMETERS = (Parameter("ResetType", allowable=RESET_TYPES),)
 
 
 @routes.get(OWN, LOGIN, schema="Manager.v1_20_0.Manager", volatile=("DateTime",))
@@ -50,6 +51,7 @@ def services(manager: str) -> dict[str, Any]:
             "#Manager.Reset": {
                 "target": f"{MANAGERS}/{manager}/Actions/Manager.Reset",
                 "ResetType@Redfish.AllowableValues": list(RESET_TYPES),
+                REFERENCE: f"{MANAGERS}/{manager}/ResetActionInfo",
             }
         },
     }
@@ -58,19 +60,34 @@ def services(manager: str) -> dict[str, Any]:
 @routes.post(f"{MANAGERS}/{{manager}}/Actions/Manager.Reset", CONFIGURE_MANAGER)
 def reset(context: Context, request: Request) -> Response:
     """Begin anew with what is on disk; sessions end, the host's power is not touched."""
-    host = context.host
-    if request.params["manager"] != OWN_ID:
-        if host is None or request.params["manager"] not in host.members("Managers"):
-            raise RedfishError(404, f"nothing lives at {request.path}")
-        if not host.runs_here:
-            return _hand_on(context, request)
-    body = members.json_object(request.json() if request.body else {}, ("ResetType",))
-    kind = members.one_of(body, "ResetType", RESET_TYPES, default=RESET_TYPES[0])
+    if not _is_this_process(context, request):
+        return _hand_on(context, request)
+    body = checked(request.json() if request.body else {}, _RESET_PARAMETERS)
+    kind = body.get("ResetType", RESET_TYPES[0])
     planned = {"reset_type": kind}
     with audited(context.audit, "manager.reset", request.who, request.correlation_id, planned):
         if not context.lifecycle.restart(forced=kind == "ForceRestart"):
             raise RedfishError(503, "nothing that could be restarted is serving here")
     return Response(204)
+
+
+def _is_this_process(context: Context, request: Request) -> bool:
+    """Whether the manager is this service, or the host that lives in it; RedfishError for none."""
+    host, manager = context.host, request.params["manager"]
+    if manager == OWN_ID:
+        return True
+    if host is None or manager not in host.members("Managers"):
+        raise RedfishError(404, f"nothing lives at {request.path}")
+    return host.runs_here
+
+
+def _has_info(context: Context, request: Request) -> None:
+    """Another machine tells its own."""
+    if not _is_this_process(context, request):
+        raise RedfishError(404, f"nothing lives at {request.path}")
+
+
+tell(routes, f"{MANAGERS}/{{manager}}/ResetActionInfo", _RESET_PARAMETERS, _has_info)
 
 
 def _hand_on(context: Context, request: Request) -> Response:

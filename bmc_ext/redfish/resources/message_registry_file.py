@@ -55,6 +55,11 @@ _FILES = {
             {"PublicationUri": "https://redfish.dmtf.org/registries/Update.1.0.0.json"},
         ),
         _File(
+            "Telemetry",
+            "Telemetry.1.0",
+            {"PublicationUri": "https://redfish.dmtf.org/registries/Telemetry.1.0.0.json"},
+        ),
+        _File(
             "Privileges",
             "Privileges.1.5",
             {

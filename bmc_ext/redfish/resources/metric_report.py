@@ -9,7 +9,7 @@ from bmc_ext.control.audited import audited
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.reports.definition import DEFINITIONS, REPORTS, ReportDefinition
+from bmc_ext.redfish.reports.definition import DEFINITIONS, REPORTS, Entry, ReportDefinition
 from bmc_ext.redfish.reports.reporter import SCHEMA
 from bmc_ext.redfish.reports.request_body import CHANGEABLE, changed, new_definition
 from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
@@ -58,7 +58,7 @@ def definition(context: Context, request: Request) -> dict[str, Any]:
 def change_definition(context: Context, request: Request) -> dict[str, Any]:
     """Report something else, or at another time; the report begins anew."""
     before = context.reporter.store.get(request.params["definition"])
-    body = members.json_object(request.json(), CHANGEABLE)
+    body = members.json_object(request.json(), CHANGEABLE, _body(before))
     after = changed(before, body, context.reporter.catalogue)
     planned = {"definition": before.id, "properties": sorted(body)}
     who, correlation_id = request.who, request.correlation_id
@@ -102,14 +102,9 @@ def report(context: Context, request: Request) -> dict[str, Any]:
 
 def _body(found: ReportDefinition) -> dict[str, Any]:
     kept = found.type == "OnRequest" or "LogToMetricReportsCollection" in found.actions
-    metrics = [
-        {"MetricId": entry.metric_id, "MetricProperties": list(entry.properties)}
-        for entry in found.entries
-        if entry.metric_id is not None
-    ]
-    properties = [
-        uri for entry in found.entries if entry.metric_id is None for uri in entry.properties
-    ]
+    plain = [e for e in found.entries if e.metric_id is None and e.function is None]
+    metrics = [_metric(entry) for entry in found.entries if entry not in plain]
+    properties = [uri for entry in plain for uri in entry.properties]
     appends = found.updates != "Overwrite"
     return {
         "Id": found.id,
@@ -135,3 +130,14 @@ def _body(found: ReportDefinition) -> dict[str, Any]:
         ),
         **({"MetricReport": {"@odata.id": found.report_uri}} if kept else {}),
     }
+
+
+def _metric(entry: Entry) -> dict[str, Any]:
+    shown: dict[str, Any] = {"MetricProperties": list(entry.properties)}
+    if entry.metric_id is not None:
+        shown["MetricId"] = entry.metric_id
+    if entry.function is not None:
+        shown["CollectionFunction"] = entry.function
+        shown["CollectionDuration"] = f"PT{entry.duration_s:.10g}S"
+        shown["CollectionTimeScope"] = "Interval"
+    return shown

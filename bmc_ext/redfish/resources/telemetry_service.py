@@ -6,7 +6,7 @@ from typing import Any
 
 from bmc_ext.control.audited import audited
 from bmc_ext.errors import MessageError, NotFoundError
-from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
@@ -18,6 +18,8 @@ from bmc_ext.redfish.reports.definition import (
 )
 from bmc_ext.redfish.reports.metrics import SENSORS
 from bmc_ext.redfish.reports.reporter import METRIC_DEFINITIONS, SCHEMA
+from bmc_ext.redfish.reports.trigger import TRIGGERS
+from bmc_ext.redfish.resources.log_service import TRIGGER_LOG
 from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
 
 routes = Routes()
@@ -26,6 +28,12 @@ SERVICE = "/redfish/v1/TelemetryService"
 DATA = f"{SERVICE}/TelemetryData"
 OEM_DATA_TYPE = "DcpiPowerWindows"
 _TEST = f"{SERVICE}/Actions/TelemetryService.SubmitTestMetricReport"
+_TEST_INFO = f"{SERVICE}/SubmitTestMetricReportActionInfo"
+_TEST_PARAMETERS = (
+    Parameter("MetricReportName", required=True),
+    Parameter("GeneratedMetricReportValues", "ObjectArray", required=True),
+    Parameter("MetricReportValues"),
+)
 _MAX_TEST_VALUES = 500
 
 
@@ -45,19 +53,24 @@ def telemetry_service(context: Context, request: Request) -> dict[str, Any]:  # 
         "MetricReportDefinitions": {"@odata.id": DEFINITIONS},
         "MetricReports": {"@odata.id": REPORTS},
         "TelemetryData": {"@odata.id": DATA},
-        "Actions": {"#TelemetryService.SubmitTestMetricReport": {"target": _TEST}},
+        "Triggers": {"@odata.id": TRIGGERS},
+        "LogService": {"@odata.id": TRIGGER_LOG},
+        "Actions": {
+            "#TelemetryService.SubmitTestMetricReport": {"target": _TEST, REFERENCE: _TEST_INFO}
+        },
     }
+
+
+tell(routes, _TEST_INFO, _TEST_PARAMETERS)
 
 
 @routes.post(_TEST, CONFIGURE_MANAGER)
 def submit_test_report(context: Context, request: Request) -> Response:
     """Send a report that the client describes to all who subscribe to metric reports."""
-    body = members.json_object(
-        request.json(), ("MetricReportName", "GeneratedMetricReportValues", "MetricReportValues")
-    )
-    name = members.text(body, "MetricReportName")
-    values = body.get("GeneratedMetricReportValues")
-    if not isinstance(values, list) or not 0 < len(values) <= _MAX_TEST_VALUES:
+    body = checked(request.json(), _TEST_PARAMETERS)
+    name = body["MetricReportName"]
+    values = body["GeneratedMetricReportValues"]
+    if not 0 < len(values) <= _MAX_TEST_VALUES:
         text = f"GeneratedMetricReportValues is no array of 1 to {_MAX_TEST_VALUES} values"
         raise MessageError(text, "/GeneratedMetricReportValues")
     report = {
@@ -74,9 +87,9 @@ def submit_test_report(context: Context, request: Request) -> Response:
     return Response(204)
 
 
-def _test_value(value: object, number: int) -> dict[str, Any]:
+def _test_value(value: dict[str, Any], number: int) -> dict[str, Any]:
     allowed = ("MetricId", "MetricValue", "Timestamp", "MetricProperty", "MetricDefinition")
-    if not isinstance(value, dict) or set(value) - set(allowed):
+    if set(value) - set(allowed):
         text = f"GeneratedMetricReportValues/{number} holds something else than {allowed}"
         raise MessageError(text, f"/GeneratedMetricReportValues/{number}")
     return value

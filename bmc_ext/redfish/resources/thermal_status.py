@@ -7,6 +7,7 @@ from typing import Any
 from bmc_ext.domain.heat_energy import HeatEnergy
 from bmc_ext.domain.redundancy import Redundancy
 from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, SiliconValues, Snapshot
+from bmc_ext.redfish.action import REFERENCE, of_messages, tell
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.newest import newest
@@ -18,6 +19,9 @@ from drivers.reading import Condition, Reading
 routes = Routes()
 
 URI = "/redfish/v1/dcpi/thermal/status"
+_CONTROL_INFO = f"{URI}/ControlActionInfo"
+
+tell(routes, _CONTROL_INFO, of_messages("thermal_control"))
 
 
 @routes.get(
@@ -36,11 +40,10 @@ URI = "/redfish/v1/dcpi/thermal/status"
         "Silicon",
     ),
 )
-def thermal_status(context: Context, request: Request) -> dict[str, Any]:
+def thermal_status(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The newest snapshot's coolant loops and junction temperatures."""
     snapshot = newest(context)
     quality = snapshot.loops_quality
-    target = f"{request.path.rstrip('/')}/Actions/DcpiThermalStatus.Control"
     return {
         "Id": "status",
         "Name": "Thermal status",
@@ -52,7 +55,12 @@ def thermal_status(context: Context, request: Request) -> dict[str, Any]:
         **{f"Total{name}": value for name, value in _energy(snapshot.total_heat_energy).items()},
         "Loops": [_loop(loop) for loop in snapshot.loops],
         "Silicon": [_silicon(sensor) for sensor in snapshot.silicon],
-        "Actions": {"#DcpiThermalStatus.Control": {"target": target}},
+        "Actions": {
+            "#DcpiThermalStatus.Control": {
+                "target": f"{URI}/Actions/DcpiThermalStatus.Control",
+                REFERENCE: _CONTROL_INFO,
+            }
+        },
     }
 
 

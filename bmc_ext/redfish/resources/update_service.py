@@ -18,6 +18,7 @@ from werkzeug.http import parse_options_header
 from bmc_ext.control.audited import audited
 from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.events.message import UPDATE, happening
@@ -34,7 +35,13 @@ SERVICE = "/redfish/v1/UpdateService"
 INVENTORY = f"{SERVICE}/FirmwareInventory"
 PUSH = f"{SERVICE}/update-multipart"
 _SIMPLE_UPDATE = f"{SERVICE}/Actions/UpdateService.SimpleUpdate"
+_UPDATE_INFO = f"{SERVICE}/SimpleUpdateActionInfo"
 _PROTOCOLS = ("HTTP", "HTTPS")
+_UPDATE_PARAMETERS = (
+    Parameter("ImageURI", required=True),
+    Parameter("TransferProtocol", allowable=_PROTOCOLS),
+    Parameter("Targets", "StringArray"),
+)
 MAX_IMAGE_BYTES: Final = 64 * 1024 * 1024
 """What is fetched at most; a pushed image is bound by what a request may hold."""
 
@@ -64,6 +71,7 @@ def update_service(context: Context, request: Request) -> dict[str, Any]:  # noq
             "#UpdateService.SimpleUpdate": {
                 "target": _SIMPLE_UPDATE,
                 "TransferProtocol@Redfish.AllowableValues": list(_PROTOCOLS),
+                REFERENCE: _UPDATE_INFO,
             }
         },
     }
@@ -102,23 +110,22 @@ def _installed(context: Context) -> tuple[Software, ...]:
     return (own, *(() if context.firmware is None else context.firmware.inventory()))
 
 
+tell(routes, _UPDATE_INFO, _UPDATE_PARAMETERS)
+
+
 @routes.post(_SIMPLE_UPDATE, CONFIGURE_COMPONENTS)
 def simple_update(context: Context, request: Request) -> Response:
     """Fetch an image and install it, as a task."""
     firmware = _firmware(context)
-    known = ("ImageURI", "TransferProtocol", "Targets", "Username", "Password")
-    body = members.json_object(request.json(), known)
-    uri = members.text(body, "ImageURI")
-    protocol = members.one_of(body, "TransferProtocol", _PROTOCOLS, default=_PROTOCOLS[0])
+    body = checked(request.json(), _UPDATE_PARAMETERS)
+    uri: str = body["ImageURI"]
+    protocol: str = body.get("TransferProtocol", _PROTOCOLS[0])
     uri = uri if "://" in uri else f"{protocol.lower()}://{uri}"
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         reason = "ImageURI is no URI with http or https and a host, without credentials"
         raise members.refused("PropertyValueFormatError", reason, "ImageURI", uri)
-    for name in ("Username", "Password"):
-        if name in body:
-            raise members.refused("PropertyUnknown", f"{name} is not supported", name)
-    _check_targets(context, members.texts(body, "Targets"), "Targets")
+    _check_targets(context, body.get("Targets", []), "Targets")
 
     def run(progress: Any) -> str:
         image = _fetched(uri)
@@ -171,8 +178,10 @@ def _begin(
 
 def _tell(context: Context, key: str, *args: str) -> None:
     now_s = context.clock.unix_ns() / 1e9
-    origin = {"origin": SERVICE, "origin_type": "UpdateService"}
-    context.eventing.publish(happening(f"{UPDATE}.{key}", args, at_s=now_s, **origin))
+    message = f"{UPDATE}.{key}"
+    context.eventing.publish(
+        happening(message, args, at_s=now_s, origin=SERVICE, origin_type="UpdateService")
+    )
 
 
 def _firmware(context: Context) -> Firmware:

@@ -97,14 +97,12 @@ def test_a_request_becomes_the_certificate_of_new_connections(
     front: Served, tmp_path: Path, more: dict[str, Any], bits: int
 ) -> None:
     """Open connections go on, new ones see it, a restart keeps it, and no key leaves."""
+    answer = _request(front, AlternativeNames=["bmc.example", "192.0.2.7"], Country="DE", **more)
+    csr = x509.load_pem_x509_csr(answer.body["CSRString"].encode())
+    assert csr.is_signature_valid
+    assert csr.public_key().key_size == bits  # type: ignore[union-attr]
+    pem = _signed(csr)
     with front.open() as old:
-        answer = _request(
-            front, AlternativeNames=["bmc.example", "192.0.2.7"], Country="DE", **more
-        )
-        csr = x509.load_pem_x509_csr(answer.body["CSRString"].encode())
-        assert csr.is_signature_valid
-        assert csr.public_key().key_size == bits  # type: ignore[union-attr]
-        pem = _signed(csr)
         assert _replace(front, pem).status == 204
         assert _shown(front) == x509.load_pem_x509_certificate(pem.encode())
         old.sendall(b"GET /redfish HTTP/1.1\r\nHost: bmc\r\n\r\n")

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -229,3 +230,13 @@ def test_a_client_that_reads_nothing_slows_nobody(front: Served) -> None:
         assert got == [str(number) for number in range(2000)]
         _, record = slow.until("EventsLost")
         assert int(record["MessageArgs"][0]) > 0
+
+
+def test_a_stream_ends_whole_with_the_service(tmp_path: Path) -> None:
+    """Who listens sees the end of the answer, not a connection that breaks off after a while."""
+    with served(tmp_path) as front:
+        reader = Reader(front)
+        reader.until("ResourceCreated")
+    with reader:
+        reader.response.read()  # http.client.IncompleteRead where the last chunk is missing
+        assert reader.response.isclosed()

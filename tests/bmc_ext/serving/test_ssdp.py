@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,37 @@ def test_an_interface_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert "eth99" in ended.stderr
+
+
+def _notices(listener: socket.socket, within_s: float, *, until: str) -> list[dict[str, str]]:
+    """The headers of the notices that come, up to the first with that NTS."""
+    found: list[dict[str, str]] = []
+    end_s = time.monotonic() + within_s
+    while (left_s := end_s - time.monotonic()) > 0:
+        listener.settimeout(left_s)
+        try:
+            start, _, rest = listener.recv(2048).partition(b"\r\n")
+        except TimeoutError:
+            break
+        if start == b"NOTIFY * HTTP/1.1":
+            found.append(dict(http.client.parse_headers(io.BytesIO(rest)).items()))
+            if found[-1]["NTS"] == until:
+                break
+    return found
+
+
+def test_it_says_when_it_comes_and_when_it_goes(service: Running) -> None:
+    """A listener on the interface hears of the end and of the beginning, with the root's URI."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((GROUP, PORT))
+        index = socket.if_nametoindex("lo")
+        member = struct.pack("=4s4si", socket.inet_aton(GROUP), bytes(4), index)
+        listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        for enabled, what in ((False, "ssdp:byebye"), (True, "ssdp:alive")):
+            wanted = {"SSDP": {"ProtocolEnabled": enabled}}
+            assert service.ask("PATCH", PROTOCOLS, wanted).status == 200
+            notice = _notices(listener, 20, until=what)[-1]
+            assert (notice["NTS"], notice["NT"]) == (what, REDFISH)
+            assert notice["USN"] == f"uuid:{service.get('/redfish/v1')['UUID']}::{REDFISH}"
+    assert notice["AL"] == f"https://127.0.0.1:{service.port}/redfish/v1/"

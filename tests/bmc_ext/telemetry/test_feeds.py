@@ -290,6 +290,17 @@ def test_a_meter_without_a_total_sums_its_phases(engine: Any) -> None:
     assert (values.quality, values.p_w) == (Quality.STALE, None)
 
 
+def test_a_meter_tells_how_often_it_refreshes_its_power(engine: Any) -> None:
+    """The interval is the total's, or the longest of the phases that make one."""
+    feed = _meter(engine)
+    for point, seconds in (("total", 0.4), ("L1", 1.0), ("L2", 2.0), ("L3", None)):
+        key = "m", f"power.active.{point}"
+        engine.points[key] = replace(engine.points[key], source_interval_s=seconds)
+    assert feed.values().source_interval_s == 0.4
+    del engine.points["m", "power.active.total"]
+    assert feed.values().source_interval_s == 2.0
+
+
 def test_a_dead_meter_shows_nothing(engine: Any) -> None:
     """When no point of the meter is known the feed shows no value, but still when it was read."""
     feed = _meter(engine)

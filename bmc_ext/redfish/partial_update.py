@@ -1,0 +1,62 @@
+"""A PATCH whose body holds more than can be written: what can is, the rest is told (DSP0266 7.9).
+
+Read-only and unknown members are left out and named in the answer. A value that is wrong refuses
+the whole request: nothing is half done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from bmc_ext.redfish.context import Request, Response
+from bmc_ext.redfish.errors import RedfishError, extended_info
+
+_NEVER_WRITTEN: Final = ("PropertyUnknown", "PropertyNotWritable")
+_MOST_LEFT_OUT: Final = 32
+EXTENDED_INFO: Final = "@Message.ExtendedInfo"
+
+
+def patched(request: Request, update: Callable[[Request], Response]) -> Response:
+    """The answer of `update` to what of the body can be written.
+
+    RedfishError where nothing of it can, or where there is nothing in it. `update` refuses a member
+    before it changes anything.
+    """
+    left_out: list[RedfishError] = []
+    while True:
+        try:
+            answer = update(request)
+        except RedfishError as error:
+            request = _without(request, error, left_out)
+            continue
+        if not left_out or not isinstance(answer.body, dict):
+            return answer
+        told = [extended_info(error, request.path) for error in left_out]
+        return dataclasses.replace(answer, body={**answer.body, EXTENDED_INFO: told})
+
+
+def asks_for_nothing(request: Request) -> bool:
+    """Whether the body is an object without any property; MessageError for no JSON."""
+    body = request.json() if request.body else None
+    return isinstance(body, dict) and not _properties(body)
+
+
+def _without(request: Request, error: RedfishError, left_out: list[RedfishError]) -> Request:
+    """The request less the member that cannot be written; the error again where that is no way."""
+    body = request.json()
+    name = error.property_path.removeprefix("/")
+    if error.message not in _NEVER_WRITTEN or not isinstance(body, dict) or name not in body:
+        raise error
+    left_out.append(error)
+    rest = {key: value for key, value in body.items() if key != name}
+    if not _properties(rest) or len(left_out) > _MOST_LEFT_OUT:
+        first, *others = left_out
+        raise first.with_others(others)
+    return dataclasses.replace(request, body=json.dumps(rest).encode())
+
+
+def _properties(body: dict[str, Any]) -> list[str]:
+    return [name for name in body if not name.startswith("@")]
