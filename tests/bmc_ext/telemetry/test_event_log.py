@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_hold_it_is_an_error(state: StateDirectory, clock: 
 
 
 def test_each_observer_is_told_until_it_leaves(log: EventLog) -> None:
-    """Of several services on one log each is told, also after one that fails, and none for ever."""
+    """Of several services on one log each is told until it leaves, though another one fails."""
     told: dict[str, list[int]] = {"first": [], "second": []}
 
     def first(logged: LoggedEvent) -> None:
