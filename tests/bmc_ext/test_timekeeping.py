@@ -254,7 +254,7 @@ def test_it_asks_again_after_a_stop() -> None:
         while len(asked) < starts and time.monotonic() < end:
             time.sleep(0.01)
         keeper.stop()
-        assert len(asked) == starts
+        assert len(asked) >= starts
 
 
 def test_an_alarm_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
