@@ -35,7 +35,7 @@ class Pair:
     def __init__(self, first: Running) -> None:
         self.first = first
         self.second = copy.copy(first)
-        _, self.second.port = first.ports(2)
+        (self.second.port,) = first.more_ports(1)
 
     def of(self, look: Callable[[Running], Any]) -> tuple[Any, Any]:
         """What `look` finds in the first and in the second."""
@@ -206,6 +206,7 @@ def test_a_signal_ends_them_all(pair: Pair) -> None:
     """The last test of this module: SIGINT ends both, with status 0."""
     pair.first.process.send_signal(signal.SIGINT)
     assert pair.first.process.wait(30) == 0
+    assert pair.first.stop() == 0  # it has ended: what it said is closed
 
 
 def test_a_port_that_is_taken_ends_all_with_one_line(tmp_path: Path) -> None:
