@@ -201,7 +201,8 @@ class Timekeeper:
         return min(known, key=lambda bound: bound.seconds or 0.0, default=TimeBound())
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to ask, also after a stop."""
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="timekeeper", daemon=True)
         self._thread.start()
 

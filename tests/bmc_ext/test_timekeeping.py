@@ -239,6 +239,24 @@ def test_it_asks_in_the_background(commands: Callable[[str, str], None]) -> None
         keeper.stop()
 
 
+def test_it_asks_again_after_a_stop() -> None:
+    """A service that begins anew goes on with the same one."""
+    asked: list[str] = []
+
+    def read(answer: str) -> TimeBound:
+        asked.append(answer)
+        return TimeBound()
+
+    keeper = Timekeeper(kernel=TimeBound, daemons=[Daemon(("echo", "here"), read)])
+    for starts in (1, 2):
+        keeper.start()
+        end = time.monotonic() + 10.0
+        while len(asked) < starts and time.monotonic() < end:
+            time.sleep(0.01)
+        keeper.stop()
+        assert len(asked) >= starts
+
+
 def test_an_alarm_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """Once when it comes, once when it has been gone for 10 s, and not in between."""
     clock = HandClock()

@@ -10,7 +10,7 @@ import pytest
 from bmc_ext.errors import StateError
 from bmc_ext.sampling.events import Event, EventKind
 from bmc_ext.state import StateDirectory
-from bmc_ext.telemetry.event_log import CAPACITY, EventLog
+from bmc_ext.telemetry.event_log import CAPACITY, EventLog, LoggedEvent
 
 
 def change(number: int, *, is_over: bool = False, is_cut: bool = False) -> Event:
@@ -134,3 +134,22 @@ def test_a_folder_that_cannot_hold_it_is_an_error(state: StateDirectory, clock: 
     path.mkdir()
     with pytest.raises(StateError, match=r"events\.ring"):
         EventLog(state, clock)
+
+
+def test_each_observer_is_told_until_it_leaves(log: EventLog) -> None:
+    """Of several services on one log each is told until it leaves, though another one fails."""
+    told: dict[str, list[int]] = {"first": [], "second": []}
+
+    def first(logged: LoggedEvent) -> None:
+        told["first"].append(logged.event.number)
+        raise RuntimeError("in the first")
+
+    def second(logged: LoggedEvent) -> None:
+        told["second"].append(logged.event.number)
+
+    log.observe(first)
+    log.observe(second)
+    log.record("a", change(1))
+    log.unobserve(second)
+    log.record("a", change(2))
+    assert told == {"first": [1, 2], "second": [1]}
