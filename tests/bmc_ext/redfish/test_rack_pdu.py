@@ -296,7 +296,7 @@ def test_labels_are_kept_and_checked(front: Served) -> None:
     for wrong, name in (
         ({"UserLabel": 7}, "UserLabel"),
         ({"UserLabel": "a" * 256}, "UserLabel"),
-        ({"AssetTag": "B", "SerialNumber": "1"}, "SerialNumber"),
+        ({"SerialNumber": "1"}, "SerialNumber"),
         ({"Location": {"Placement": {"RackOffset": -1}}}, f"{place_of}/RackOffset"),
         (
             {"Location": {"Placement": {"RackOffsetUnits": []}}},
