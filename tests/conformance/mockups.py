@@ -105,10 +105,18 @@ def _compare(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, str]]:
             else:
                 yield from _compare(old[key], new[key], where)
     elif isinstance(old, list) and isinstance(new, list):
-        for number, (before, after) in enumerate(zip(old, new, strict=False)):
+        for number, (before, after) in enumerate(_paired(old, new)):
             yield from _compare(before, after, f"{name}/{number}")
     elif _kind(old) != _kind(new) and None not in (old, new):
         yield name, f"was {_kind(old)} and is {_kind(new)}"
+
+
+def _paired(old: list[Any], new: list[Any]) -> list[tuple[Any, Any]]:
+    """Entries of two arrays by their Entity, as a privilege map has it, else by their places."""
+    known = {one["Entity"]: one for one in new if isinstance(one, dict) and "Entity" in one}
+    if not known:
+        return list(zip(old, new, strict=False))
+    return [(one, known.get(one["Entity"], {})) for one in old]
 
 
 def _kind(value: Any) -> str:
