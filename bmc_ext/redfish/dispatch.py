@@ -43,23 +43,10 @@ class Dispatcher:
         self.registry = registry
         self.context = context
 
-    def is_open(self, method: str, path: str) -> bool:
-        """Whether DSP0266 lets everyone ask this."""
+    def resource(self, path: str) -> Resource | None:
+        """What answers at `path`."""
         found = self.registry.find(path)
-        if found is None:
-            return False
-        privilege, _ = found[0].handlers.get("GET" if method == "HEAD" else method, (None, None))
-        return privilege == OPEN
-
-    def hot_resource(self, path: str) -> Resource | None:
-        """The resource at `path` if a GET of it is cheap enough for the event loop."""
-        found = self.registry.find(path)
-        return found[0] if found is not None and found[0].hot else None
-
-    def is_costly(self, method: str, path: str) -> bool:
-        """Whether a request runs argon2."""
-        found = self.registry.find(path)
-        return found is not None and method in found[0].costly
+        return None if found is None else found[0]
 
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer; never raises."""

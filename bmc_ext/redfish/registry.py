@@ -12,6 +12,8 @@ from bmc_ext.redfish.context import Context, Request, Response
 Answer = dict[str, Any] | Response
 Handler = Callable[[Context, Request], Answer]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
+Version = Callable[[Context, str], int | None]
+"""What changes whenever the answer at a path does; None where that is not known beforehand."""
 
 OPEN = ""
 """No authentication: only what DSP0266 13.3.1 leaves open."""
@@ -25,8 +27,9 @@ class Resource:
     documents and message endpoints. `volatile` names the members that are readings: they do not
     enter the ETag (design, decision 4); `excerpt` those that an excerpt shows. `hot` resources are
     answered without a thread; methods in `costly` run argon2 and wait in a queue of their own.
-    `media_type` is what a body must be. Who
-    changes one holds `changing` from the look at its entity tag to the change.
+    An answer to a GET that needs no more than LOGIN and shows all of them the same is given again
+    until `version` changes. `media_type` is what a body must be. Who changes one holds `changing`
+    from the look at its entity tag to the change.
     """
 
     uri: str
@@ -34,6 +37,7 @@ class Resource:
     volatile: frozenset[str] = frozenset()
     excerpt: frozenset[str] = frozenset()
     hot: bool = False
+    version: Version | None = None
     costly: set[str] = field(default_factory=set)
     media_type: str = "application/json"
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
@@ -43,6 +47,11 @@ class Resource:
     def allow(self) -> str:
         """The value of the Allow header."""
         return allow(self.handlers)
+
+    def is_open(self, method: str) -> bool:
+        """Whether DSP0266 lets everyone ask this."""
+        privilege, _ = self.handlers.get("GET" if method == "HEAD" else method, (None, None))
+        return privilege == OPEN
 
 
 def allow(methods: Iterable[str]) -> str:
@@ -68,11 +77,12 @@ class Routes:
         volatile: Iterable[str] = (),
         excerpt: Iterable[str] = (),
         hot: bool = False,
+        version: Version | None = None,
     ) -> Callable[[AnyHandler], AnyHandler]:
         """Serve GET and HEAD of `uri` to whoever has `privilege`."""
         resource = self.resources.setdefault(uri, Resource(uri))
         resource.schema, resource.volatile, resource.hot = schema, frozenset(volatile), hot
-        resource.excerpt = frozenset(excerpt)
+        resource.excerpt, resource.version = frozenset(excerpt), version
         return self._handler(uri, "GET", privilege)
 
     def post(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from served_front import FACILITY_NAME, PASSWORD, USER, Answer, Served, basic, served
+from served_front import FACILITY_NAME, PASSWORD, SYSTEM, USER, Answer, Served, basic, served
 
 ROOT = "/redfish/v1"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
@@ -58,6 +58,23 @@ def test_empty_segments_name_nothing(front: Served, path: str) -> None:
     """A path has one spelling: slashes are not merged, neither inside nor at the start."""
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(USER, PASSWORD)}\r\n"
     assert b" 404 " in front.raw(request.encode() + b"Connection: close\r\n\r\n")[:16]
+
+
+def test_a_hosts_answer_is_given_again_until_its_version_changes(front: Served) -> None:
+    """The host is asked once a version, and each time while it knows none; errors are not kept."""
+    host = front.host
+    host.number, host.reads, host.color = 1, 0, "Lit"
+    try:
+        lamps = [front.ask("GET", SYSTEM).body["Lamp"] for _ in range(3)]
+        assert (lamps, host.reads) == (["Lit"] * 3, 1)
+        host.number, host.color = 2, "Blinking"
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Blinking"
+        assert front.ask("GET", SYSTEM, user=None).status == 401
+        host.number, host.color = None, "Off"
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Off"
+        assert [front.ask("GET", f"{SYSTEM}/no").status for _ in range(2)] == [404, 404]
+    finally:
+        host.number = None
 
 
 def test_a_page_of_another_origin_may_not_command(front: Served) -> None:
