@@ -151,15 +151,23 @@ class _Node:
         else:
             self.named.setdefault(segments[0], _Node()).add(segments[1:], resource)
 
-    def find(self, segments: Sequence[str], at: int) -> Resource | None:
+    def find(self, segments: Sequence[str], at: int = 0) -> Resource | None:
         """The resource of the path from segment `at` on: names before parameters."""
-        if at == len(segments):
-            return self.resource
-        for node in (self.named.get(segments[at]), self.any if segments[at] else None):
-            found = None if node is None else node.find(segments, at + 1)
-            if found is not None:
-                return found
-        return self.rest
+        node, rest = self, self.rest
+        while at < len(segments):
+            named = node.named.get(segments[at])
+            other = node.any if segments[at] else None
+            at += 1
+            if named is not None and other is not None:
+                found = named.find(segments, at)
+                if found is not None:
+                    return found
+                named = None
+            step = named or other
+            if step is None:
+                return rest
+            node, rest = step, step.rest or rest
+        return node.resource or rest
 
 
 class Registry:
@@ -170,6 +178,7 @@ class Registry:
 
     def __init__(self, groups: Iterable[Routes]) -> None:
         self._resources = [resource for routes in groups for resource in routes.resources.values()]
+        self._places = {found.uri: _places(found.uri) for found in self._resources}
         self._root = _Node()
         for resource in self._resources:
             self._root.add(resource.uri.split("/"), resource)
@@ -177,8 +186,14 @@ class Registry:
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
         segments = (path.rstrip("/") or "/").split("/")
-        resource = self._root.find(segments, 0)
-        return None if resource is None else (resource, _parameters(resource.uri, segments))
+        resource = self._root.find(segments)
+        if resource is None:
+            return None
+        places = self._places[resource.uri]
+        return resource, {
+            name: "/".join(segments[at:]) if to_the_end else segments[at]
+            for name, at, to_the_end in places
+        }
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -189,12 +204,10 @@ class Registry:
         return iter(self._resources)
 
 
-def _parameters(uri: str, segments: Sequence[str]) -> dict[str, str]:
-    """What stands in a path where the template has `{name}`, or from `{name:path}` on."""
-    found = {}
-    for number, step in enumerate(uri.split("/")):
-        if step.endswith(":path}"):
-            found[step[1:-6]] = "/".join(segments[number:])
-        elif step.startswith("{"):
-            found[step[1:-1]] = segments[number]
-    return found
+def _places(uri: str) -> tuple[tuple[str, int, bool], ...]:
+    """Name and segment of each `{name}` of a template, and whether it is `{name:path}`."""
+    return tuple(
+        (step[1:-1].removesuffix(":path"), number, step.endswith(":path}"))
+        for number, step in enumerate(uri.split("/"))
+        if step.startswith("{")
+    )

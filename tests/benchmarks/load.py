@@ -23,7 +23,8 @@ class Connection:
     def __init__(self, url: str, headers: list[str], body: bytes) -> None:
         parts = urlsplit(url)
         method = "POST" if body else "GET"
-        lines = [f"{method} {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *headers]
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", *headers]
         if body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._request = "\r\n".join([*lines, "", ""]).encode() + body
