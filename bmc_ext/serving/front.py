@@ -48,6 +48,8 @@ _BODY_TIMEOUT_S = 10.0
 _DISCARDED_BODIES = 16  # of the largest size that is taken; whoever sends more is cut off
 _LINGER_S = 5.0
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_UNQUOTED = "$@:!*'(),;=+&"  # in a segment, beside letters, digits and _.-~ (RFC 3986 3.3)
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9_.~$@:!*'(),;=+&/-]*")
 _ODATA_VERSIONS = (b"4.0", b"4")  # DSP0266 7.1
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
@@ -189,14 +191,18 @@ class Front:
         if identity is None and not is_open:
             return refusal(401, "authentication is needed, or the credentials are wrong")
         version: int | None = None
-        if resource is not None and identity is not None and _is_plain_read(scope, headers):
-            if resource.version is not None and LOGIN in identity.privileges:
+        if resource is not None and _is_plain_read(scope, headers):
+            sees_all = identity is not None and LOGIN in identity.privileges
+            if resource.version is not None and sees_all:
                 version = resource.version(self._dispatcher.context, path)
                 known = self._known.get(path)
                 if known is not None and known[0] == version:
                     return known[1]
             if resource.hot:
-                request = Request("GET", path, {}, {}, b"", identity, correlation_id(headers))
+                request = Request(
+                    "GET", path, {}, {}, b"", identity, correlation_id(headers),
+                    client=_client(scope),
+                )  # fmt: skip
                 return self._keep(path, version, _encoded(self._dispatcher.answer(request)))
         costly = resource is not None and method in resource.costly
         lane = self._passwords if costly else self._requests
@@ -259,9 +265,11 @@ class Front:
 
 def normal_path(raw_path: bytes) -> str:
     """The path with each segment percent-encoded in one way; a trailing slash is dropped."""
+    if _PLAIN_PATH.fullmatch(raw_path):
+        return raw_path.decode().rstrip("/") or "/"
     segments = raw_path.decode("latin-1").split("/")
     decoded = (unquote(segment, errors="surrogateescape") for segment in segments)
-    path = "/".join(quote(part, safe="$@:!*'(),;=+&", errors="surrogateescape") for part in decoded)
+    path = "/".join(quote(part, safe=_UNQUOTED, errors="surrogateescape") for part in decoded)
     return path.rstrip("/") or "/"
 
 
