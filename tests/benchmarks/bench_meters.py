@@ -66,8 +66,8 @@ _TURNAROUND_S = 0.005
 _REGISTERS = 60
 
 
-def profile_text() -> str:
-    """The profile of the served meters."""
+def profile_text(every_ms: int = 100) -> str:
+    """The profile of the served meters, polled so often."""
     names = [(f"{name}.L{phase}", *kind) for name, kind in _PHASED.items() for phase in (1, 2, 3)]
     names += [("power.active.total", "W", 120_000), ("frequency", "Hz", 70)]
     points = {
@@ -84,7 +84,9 @@ def profile_text() -> str:
         "sources": [{"ref": "tests/benchmarks/meter_server.py", "verified": "restated"}],
         "transport": {"modes": ["tcp"], "timeout_ms": 300},
         "defaults": {"fc": 3, "type": "f32", "group": "fast"},
-        "groups": {"fast": {"every_ms": 100, "source_ms": 100, "stale_after_ms": 1000}},
+        "groups": {
+            "fast": {"every_ms": every_ms, "source_ms": 100, "stale_after_ms": 10 * every_ms}
+        },
         "points": points,
         "checks": [{"expr": f"power_active_total - {phases}", "max": 1}],
     }
@@ -106,10 +108,12 @@ def server(module: str, *arguments: object) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def served_specs(meters: int, latency_ms: float, folder: Path) -> Iterator[list[DeviceSpec]]:
+def served_specs(
+    meters: int, latency_ms: float, folder: Path, every_ms: int = 100
+) -> Iterator[list[DeviceSpec]]:
     """Running meters and how an engine finds them."""
     path = folder / "meter.yaml"
-    path.write_text(profile_text(), encoding="utf-8")
+    path.write_text(profile_text(every_ms), encoding="utf-8")
     with server("meter_server", meters, latency_ms) as ports:
         yield [
             DeviceSpec(f"m{number}", str(path), f"tcp://127.0.0.1:{port}")
@@ -210,9 +214,12 @@ def measure_rtu(seconds: float) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def metered_service(meters: int, feeds: int) -> Iterator[Running]:
+def metered_service(meters: int, feeds: int, every_ms: int = 100) -> Iterator[Running]:
     """A service that polls so many meters, the first of them as feeds."""
-    with tempfile.TemporaryDirectory() as name, served_specs(meters, 0, Path(name)) as devices:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served_specs(meters, 0, Path(name), every_ms) as devices,
+    ):
         document = {
             "feeds": [
                 {"id": f"f{number}", "rated_power_w": 1e4, "meter": f"m{number}"}
