@@ -295,17 +295,14 @@ def _short_pauses() -> Iterator[None]:
     """No thread is kept from the interpreter for long.
 
     Whoever waits for it gets it after half a millisecond, not after five: a request asks for it
-    several times. What was built at the start is no garbage: to look through it took 50 ms.
+    several times. What was built at the start is no garbage: to look through it takes 50 ms.
     """
-    before_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
-    gc.collect()
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
-        sys.setswitchinterval(before_s)
+        gc.unfreeze()  # after a restart it is
 
 
 def on_same_port(ended: Service) -> Config:
