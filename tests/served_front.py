@@ -42,7 +42,6 @@ class OneSystem:
 
     def __init__(self) -> None:
         self.color = "Off"
-        self.reads = 0
         self.number: int | None = None  # its version, if it has one
         self.writes = 0
         self.types: tuple[str, ...] = ("ComputerSystem.v1_0_0.ComputerSystem",)
@@ -60,7 +59,6 @@ class OneSystem:
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Read or write it."""
         if method == "GET":
-            self.reads += 1
             kind = f"#{self.types[0]}"
             body = {"@odata.id": path, "@odata.type": kind, "Id": "one", "Lamp": self.color}
             return HostResponse(200, body, {})
