@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import math
 import time
 from typing import Protocol
 
@@ -41,8 +43,14 @@ class SystemClock:
 
 def iso8601(unix_s: float) -> str:
     """UTC time as ISO 8601 with milliseconds and Z (DCPI 5.2.1)."""
-    moment = datetime.datetime.fromtimestamp(unix_s, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    fraction, seconds = math.modf(unix_s)
+    moment = divmod(round(fraction * 1e6), 1_000_000)  # to the µs, as datetime has it
+    return f"{_second(int(seconds) + moment[0])}.{moment[1] // 1000:03d}Z"
+
+
+@functools.lru_cache(64)  # the values of a window share their times
+def _second(unix_s: int) -> str:
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_iso8601(text: str) -> float:

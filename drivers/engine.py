@@ -100,13 +100,14 @@ class Engine:
         )
         # Replaced, never changed: readers need no lock.
         self._devices: dict[str, tuple[FieldDevice, _Bus]] = {}
+        self._ids: tuple[str, ...] = ()
         for settings in devices:
             self._register(settings)
 
     @property
     def device_ids(self) -> tuple[str, ...]:
         """The ids of all devices, in the order in which they were added."""
-        return tuple(self._devices)
+        return self._ids
 
     def start(self) -> None:
         """Begin to poll.
@@ -246,6 +247,7 @@ class Engine:
         self._buses[target.bus] = bus
         bus.devices.append(device)
         self._devices = {**self._devices, settings.id: (device, bus)}
+        self._ids = tuple(self._devices)
         return device, bus
 
     def _model(
@@ -261,6 +263,7 @@ class Engine:
     def _forget(self, device_id: str) -> None:
         device, bus = self._devices[device_id]
         self._devices = {k: entry for k, entry in self._devices.items() if k != device_id}
+        self._ids = tuple(self._devices)
         bus.devices.remove(device)
         if not bus.devices:
             del self._buses[bus.target.bus]

@@ -265,11 +265,7 @@ class FieldDevice:
             ) from None
         facts = self.model.facts[point]
         group = self.groups[self._table.group_of(column)]
-        lost = (
-            self.failure is not None
-            or group.failure is not None
-            or now - self._last_exchange > self.silence_limit_s
-        )
+        lost = self.failure is not None or group.failure is not None or self._is_silent(now)
         sample = self._table.sample(self._row, column)
         if sample is None:
             quality = Quality.COMM_ERROR if lost else Quality.STALE
@@ -286,6 +282,10 @@ class FieldDevice:
             None if math.isnan(sample.interval_s) else sample.interval_s,
             _uncertainty(value, facts),
         )
+
+    def _is_silent(self, now: float) -> bool:
+        silent_s = now - self._last_exchange
+        return silent_s > _SILENCE_LIMIT_S and silent_s > self.silence_limit_s
 
     def readings(self, now: float) -> dict[str, Reading]:
         """All points, in the profile's order."""

@@ -199,7 +199,9 @@ class SampleTable:
     def sample(self, row: int, column: int) -> Sample | None:
         """The newest sample of a point; None before the first."""
         with self._lock:
-            self._settle()
+            # What waits for other devices is left: to decode it between any two reads is costly.
+            if any(row in group.pending for group in self.groups):
+                self._settle()
             group = self._group_numbers[column]
             measured = float(self._measured[row, group])
             if measured == -np.inf:

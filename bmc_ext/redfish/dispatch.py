@@ -43,23 +43,10 @@ class Dispatcher:
         self.registry = registry
         self.context = context
 
-    def is_open(self, method: str, path: str) -> bool:
-        """Whether DSP0266 lets everyone ask this."""
+    def resource(self, path: str) -> Resource | None:
+        """What answers at `path`."""
         found = self.registry.find(path)
-        if found is None:
-            return False
-        privilege, _ = found[0].handlers.get("GET" if method == "HEAD" else method, (None, None))
-        return privilege == OPEN
-
-    def hot_resource(self, path: str) -> Resource | None:
-        """The resource at `path` if a GET of it is cheap enough for the event loop."""
-        found = self.registry.find(path)
-        return found[0] if found is not None and found[0].hot else None
-
-    def is_costly(self, method: str, path: str) -> bool:
-        """Whether a request runs argon2."""
-        found = self.registry.find(path)
-        return found is not None and method in found[0].costly
+        return None if found is None else found[0]
 
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer; never raises."""
@@ -140,15 +127,20 @@ class Dispatcher:
         if found is None or handler is None:
             return None
         resource, params = found
-        asked = dataclasses.replace(
-            request, method="GET", path=path, params=params, query={}, headers={}, raw_query=""
-        )
+        asked = Request(
+            "GET", path, {}, {}, b"", request.identity, request.correlation_id, params,
+            client=request.client,
+        )  # fmt: skip
         try:
             _authorise(asked, privilege)
-            answer = _annotate(handler(self.context, asked), resource, asked)
+            answer = handler(self.context, asked)
         except (DcpiError, DriverError):
             return None
-        return answer.body if isinstance(answer.body, dict) and answer.status == 200 else None
+        if isinstance(answer, Response):
+            if answer.status != 200 or not isinstance(answer.body, dict):
+                return None
+            answer = answer.body
+        return _annotated(answer, resource, path)
 
     def _excerpt(self, body: dict[str, Any]) -> dict[str, Any]:
         """What an excerpt shows of a resource; all of one that has none (DSP0266 7.3.6)."""
@@ -210,35 +202,37 @@ def _check_media_type(resource: Resource, request: Request) -> None:
         raise RedfishError(415, f"the content type {media_type!r} is not {resource.media_type}")
 
 
-def _annotated(body: dict[str, Any], resource: Resource, request: Request) -> dict[str, Any]:
-    """The body with its @odata annotations in front."""
-    if resource.schema is None:
-        return body
-    return {"@odata.type": f"#{resource.schema}", "@odata.id": request.path.rstrip("/"), **body}
-
-
-def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
-    """Add annotations and the entity tag, and answer 304 where the client has it already.
+def _annotated(body: dict[str, Any], resource: Resource, path: str) -> dict[str, Any]:
+    """The body with its @odata annotations.
 
     What has no @odata.id is a message or a plain document and stays as it is.
     """
+    if resource.schema is not None:
+        body = {"@odata.type": f"#{resource.schema}", "@odata.id": path.rstrip("/"), **body}
+    if "@odata.id" not in body:
+        return body
+    return {**body, "@odata.etag": etag(body, resource.volatile)}
+
+
+def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
+    """Add annotations and headers, and answer 304 where the client has it already."""
     response = answer if isinstance(answer, Response) else Response(200, answer)
     if not isinstance(response.body, dict) or response.status != 200:
         return response
-    body = _annotated(response.body, resource, request)
-    if "@odata.id" not in body:
+    body = _annotated(response.body, resource, request.path)
+    tag = body.get("@odata.etag")
+    if tag is None:
         return response
     headers = {
-        "ETag": etag(body, resource.volatile),
+        "ETag": tag,
         "Link": f"<{json_schema_uri(str(body.get('@odata.type')))}>; rel=describedby",
         **response.headers,
     }
-    tag = headers["ETag"]
     if request.method in ("GET", "HEAD") and not resource.volatile:
         known = request.headers.get("if-none-match", "")
         if known == "*" or tag in [part.strip() for part in known.split(",")]:
             return Response(304, None, headers)
-    return Response(200, {**body, "@odata.etag": tag}, headers)
+    return Response(200, body, headers)
 
 
 def json_schema_uri(odata_type: str) -> str:

@@ -58,5 +58,11 @@ class HostBMC(Protocol):
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:
         """Answer one request; `path` starts with /redfish/v1/. Raises HostError."""
 
+    def version(self, path: str) -> int | None:
+        """A number that changes whenever what a GET of `path` shows does.
+
+        None where that may change without the host saying so.
+        """
+
     def warm_up(self) -> None:
         """Do what makes the first request slow, before the first request."""

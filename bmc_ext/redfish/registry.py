@@ -12,6 +12,8 @@ from bmc_ext.redfish.context import Context, Request, Response
 Answer = dict[str, Any] | Response
 Handler = Callable[[Context, Request], Answer]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
+Version = Callable[[Context, str], int | None]
+"""What changes whenever the answer at a path does; None where that is not known beforehand."""
 
 OPEN = ""
 """No authentication: only what DSP0266 13.3.1 leaves open."""
@@ -25,8 +27,9 @@ class Resource:
     documents and message endpoints. `volatile` names the members that are readings: they do not
     enter the ETag (design, decision 4); `excerpt` those that an excerpt shows. `hot` resources are
     answered without a thread; methods in `costly` run argon2 and wait in a queue of their own.
-    `media_type` is what a body must be. Who
-    changes one holds `changing` from the look at its entity tag to the change.
+    An answer to a GET that needs no more than LOGIN and shows all of them the same is given again
+    until `version` changes. `media_type` is what a body must be. Who changes one holds `changing`
+    from the look at its entity tag to the change.
     """
 
     uri: str
@@ -34,6 +37,7 @@ class Resource:
     volatile: frozenset[str] = frozenset()
     excerpt: frozenset[str] = frozenset()
     hot: bool = False
+    version: Version | None = None
     costly: set[str] = field(default_factory=set)
     media_type: str = "application/json"
     handlers: dict[str, tuple[str, Handler]] = field(default_factory=dict)
@@ -43,6 +47,11 @@ class Resource:
     def allow(self) -> str:
         """The value of the Allow header."""
         return allow(self.handlers)
+
+    def is_open(self, method: str) -> bool:
+        """Whether DSP0266 lets everyone ask this."""
+        privilege, _ = self.handlers.get("GET" if method == "HEAD" else method, (None, None))
+        return privilege == OPEN
 
 
 def allow(methods: Iterable[str]) -> str:
@@ -68,11 +77,12 @@ class Routes:
         volatile: Iterable[str] = (),
         excerpt: Iterable[str] = (),
         hot: bool = False,
+        version: Version | None = None,
     ) -> Callable[[AnyHandler], AnyHandler]:
         """Serve GET and HEAD of `uri` to whoever has `privilege`."""
         resource = self.resources.setdefault(uri, Resource(uri))
         resource.schema, resource.volatile, resource.hot = schema, frozenset(volatile), hot
-        resource.excerpt = frozenset(excerpt)
+        resource.excerpt, resource.version = frozenset(excerpt), version
         return self._handler(uri, "GET", privilege)
 
     def post(
@@ -141,15 +151,23 @@ class _Node:
         else:
             self.named.setdefault(segments[0], _Node()).add(segments[1:], resource)
 
-    def find(self, segments: Sequence[str], at: int) -> Resource | None:
+    def find(self, segments: Sequence[str], at: int = 0) -> Resource | None:
         """The resource of the path from segment `at` on: names before parameters."""
-        if at == len(segments):
-            return self.resource
-        for node in (self.named.get(segments[at]), self.any if segments[at] else None):
-            found = None if node is None else node.find(segments, at + 1)
-            if found is not None:
-                return found
-        return self.rest
+        node, rest = self, self.rest
+        while at < len(segments):
+            named = node.named.get(segments[at])
+            other = node.any if segments[at] else None
+            at += 1
+            if named is not None and other is not None:
+                found = named.find(segments, at)
+                if found is not None:
+                    return found
+                named = None
+            step = named or other
+            if step is None:
+                return rest
+            node, rest = step, step.rest or rest
+        return node.resource or rest
 
 
 class Registry:
@@ -160,6 +178,7 @@ class Registry:
 
     def __init__(self, groups: Iterable[Routes]) -> None:
         self._resources = [resource for routes in groups for resource in routes.resources.values()]
+        self._places = {found.uri: _places(found.uri) for found in self._resources}
         self._root = _Node()
         for resource in self._resources:
             self._root.add(resource.uri.split("/"), resource)
@@ -167,8 +186,14 @@ class Registry:
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
         segments = (path.rstrip("/") or "/").split("/")
-        resource = self._root.find(segments, 0)
-        return None if resource is None else (resource, _parameters(resource.uri, segments))
+        resource = self._root.find(segments)
+        if resource is None:
+            return None
+        places = self._places[resource.uri]
+        return resource, {
+            name: "/".join(segments[at:]) if to_the_end else segments[at]
+            for name, at, to_the_end in places
+        }
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -179,12 +204,10 @@ class Registry:
         return iter(self._resources)
 
 
-def _parameters(uri: str, segments: Sequence[str]) -> dict[str, str]:
-    """What stands in a path where the template has `{name}`, or from `{name:path}` on."""
-    found = {}
-    for number, step in enumerate(uri.split("/")):
-        if step.endswith(":path}"):
-            found[step[1:-6]] = "/".join(segments[number:])
-        elif step.startswith("{"):
-            found[step[1:-1]] = segments[number]
-    return found
+def _places(uri: str) -> tuple[tuple[str, int, bool], ...]:
+    """Name and segment of each `{name}` of a template, and whether it is `{name:path}`."""
+    return tuple(
+        (step[1:-1].removesuffix(":path"), number, step.endswith(":path}"))
+        for number, step in enumerate(uri.split("/"))
+        if step.startswith("{")
+    )

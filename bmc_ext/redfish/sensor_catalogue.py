@@ -106,7 +106,7 @@ class DeviceSensors:
     def points(self) -> Mapping[str, DevicePoint]:
         """The points by sensor id."""
         present = self._devices.device_ids
-        if present != self._known:
+        if present is not self._known:  # the engine makes a new one when devices come or go
             self._points = dict(self._listed(present))
             self._known = present
         return self._points

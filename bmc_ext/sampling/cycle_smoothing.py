@@ -83,7 +83,7 @@ class CycleSmoothing:
             values.end_ns,
             self._seen_s >= 5.0 * TIME_CONSTANT_S,
             int(known[-1]) + 1,
-            tuple(SmoothedPhase(_channel(v), _channel(i)) for v, i in self._state),
+            tuple(map(_phase, self._state, _distortions(self._state).tolist())),
         )
 
 
@@ -96,13 +96,16 @@ def _pair(channel: CycleChannel) -> tuple[Harmonics, Harmonics]:
     return channel.groups, channel.subgroups
 
 
-def _channel(rows: NDArray[np.float64]) -> SmoothedChannel:
-    groups, subgroups = rows.copy()
-    return SmoothedChannel(_distortion(groups), _distortion(subgroups), groups, subgroups)
+def _phase(orders: NDArray[np.float64], distortions: list[list[float]]) -> SmoothedPhase:
+    voltage, current = (
+        SmoothedChannel(thdg, thds, groups, subgroups)
+        for (thdg, thds), (groups, subgroups) in zip(distortions, orders, strict=True)
+    )
+    return SmoothedPhase(voltage, current)
 
 
-def _distortion(orders: Harmonics) -> float:
-    """In %; NaN without a fundamental."""
-    if not orders[1] > 0.0:
-        return math.nan
-    return float(100.0 * np.sqrt(np.nansum(orders[2:] ** 2)) / orders[1])
+def _distortions(orders: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In %, [phase][voltage, current][groups, subgroups]; NaN without a fundamental."""
+    first = np.where(orders[..., 1] > 0.0, orders[..., 1], np.nan)
+    found: NDArray[np.float64] = np.sqrt(np.nansum(orders[..., 2:] ** 2, axis=-1)) * 100.0 / first
+    return found

@@ -48,6 +48,8 @@ _BODY_TIMEOUT_S = 10.0
 _DISCARDED_BODIES = 16  # of the largest size that is taken; whoever sends more is cut off
 _LINGER_S = 5.0
 _CORRELATION = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_UNQUOTED = "$@:!*'(),;=+&"  # in a segment, beside letters, digits and _.-~ (RFC 3986 3.3)
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9_.~$@:!*'(),;=+&/-]*")
 _ODATA_VERSIONS = (b"4.0", b"4")  # DSP0266 7.1
 _READING = ("GET", "HEAD", "OPTIONS")
 _BODILESS = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
@@ -86,7 +88,7 @@ class Front:
         self._event_stream = event_stream
         self._health = health
         self._max_body_bytes = max_body_bytes
-        self._hot: dict[str, tuple[int, Answer]] = {}
+        self._known: dict[str, tuple[int, Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event stream of ASGI 3."""
@@ -180,19 +182,43 @@ class Front:
             return refusal(403, _FOREIGN)
         if headers.get(b"odata-version", b"4.0").strip() not in _ODATA_VERSIONS:
             return refusal(412, "the header OData-Version names none but 4.0")
+        resource = self._dispatcher.resource(path)
+        is_open = resource is not None and resource.is_open(method)
         identity: Identity | None = None
-        if self._dispatcher.is_open(method, path):
-            # Who may see what $expand gathers behind an open resource is asked all the same.
-            if scope["query_string"]:
-                identity = await self._authenticator.identify(headers, _client(scope))
-        else:
+        # Who may see what $expand gathers behind an open resource is asked all the same.
+        if not is_open or scope["query_string"]:
             identity = await self._authenticator.identify(headers, _client(scope))
-            if identity is None:
-                return refusal(401, "authentication is needed, or the credentials are wrong")
-            if method == "GET" and not scope["query_string"] and LOGIN in identity.privileges:
-                hot = self._hot_answer(path, identity, headers)
-                if hot is not None:
-                    return hot
+        if identity is None and not is_open:
+            return refusal(401, "authentication is needed, or the credentials are wrong")
+        version: int | None = None
+        if resource is not None and _is_plain_read(scope, headers):
+            sees_all = identity is not None and LOGIN in identity.privileges
+            if resource.version is not None and sees_all:
+                version = resource.version(self._dispatcher.context, path)
+                known = self._known.get(path)
+                if known is not None and known[0] == version:
+                    return known[1]
+            if resource.hot:
+                request = Request(
+                    "GET", path, {}, {}, b"", identity, correlation_id(headers),
+                    client=_client(scope),
+                )  # fmt: skip
+                return self._keep(path, version, _encoded(self._dispatcher.answer(request)))
+        costly = resource is not None and method in resource.costly
+        lane = self._passwords if costly else self._requests
+        answer = await self._by_thread(scope, receive, headers, path, identity, lane)
+        return self._keep(path, version, answer)
+
+    async def _by_thread(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        path: str,
+        identity: Identity | None,
+        lane: Lane,
+    ) -> Answer:
+        """What Flask answers once the whole body is here."""
         try:
             body = await read_body(scope, receive, self._max_body_bytes, _BODY_TIMEOUT_S)
         except BodyTooLargeError:
@@ -202,31 +228,16 @@ class Front:
         extra = {
             "PATH_INFO": path,
             # The body of a HEAD is needed for its length; `_http` does not send it.
-            "REQUEST_METHOD": "GET" if method == "HEAD" else method,
+            "REQUEST_METHOD": "GET" if scope["method"] == "HEAD" else scope["method"],
             "dcpi.identity": identity,
             "dcpi.correlation_id": correlation_id(headers),
         }
-        costly = self._dispatcher.is_costly(method, path)
-        lane = self._passwords if costly else self._requests
         return await self._bridge.call(scope, body, extra, lane)
 
-    def _hot_answer(
-        self, path: str, identity: Identity, headers: Mapping[bytes, bytes]
-    ) -> Answer | None:
-        """The answer to a GET that needs no thread, rendered once a window."""
-        resource = self._dispatcher.hot_resource(path)
-        if resource is None:
-            return None
-        window = self._dispatcher.context.snapshots.latest()
-        if window is not None and resource.schema is not None:
-            known = self._hot.get(path)
-            if known is not None and known[0] == window.window_id:
-                return known[1]
-        request = Request("GET", path, {}, {}, b"", identity, correlation_id(headers))
-        status, answer_headers, body = self._dispatcher.answer(request)
-        answer = status, encoded(answer_headers.items()), body
-        if window is not None and resource.schema is not None:
-            self._hot[path] = window.window_id, answer
+    def _keep(self, path: str, version: int | None, answer: Answer) -> Answer:
+        """The answer, which from now on holds while the version stays what it was before it."""
+        if version is not None and answer[0] == http.HTTPStatus.OK:
+            self._known[path] = version, answer
         return answer
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -254,9 +265,11 @@ class Front:
 
 def normal_path(raw_path: bytes) -> str:
     """The path with each segment percent-encoded in one way; a trailing slash is dropped."""
+    if _PLAIN_PATH.fullmatch(raw_path):
+        return raw_path.decode().rstrip("/") or "/"
     segments = raw_path.decode("latin-1").split("/")
     decoded = (unquote(segment, errors="surrogateescape") for segment in segments)
-    path = "/".join(quote(part, safe="$@:!*'(),;=+&", errors="surrogateescape") for part in decoded)
+    path = "/".join(quote(part, safe=_UNQUOTED, errors="surrogateescape") for part in decoded)
     return path.rstrip("/") or "/"
 
 
@@ -278,6 +291,18 @@ def is_foreign(headers: Mapping[bytes, bytes]) -> bool:
     except ValueError:
         return True
     return authority.lower() != headers.get(b"host", b"").decode("latin-1").lower()
+
+
+def _is_plain_read(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether this asks for a resource as it is, whatever the client has already."""
+    return (
+        scope["method"] == "GET" and not scope["query_string"] and (b"if-none-match" not in headers)
+    )
+
+
+def _encoded(answer: tuple[int, dict[str, str], bytes]) -> Answer:
+    status, headers, body = answer
+    return status, encoded(headers.items()), body
 
 
 def _client(scope: Scope) -> str:

@@ -48,9 +48,10 @@ class SushyHost:
     Its state lives in `directory`, which it alone uses until `close`, and power changes take
     effect `power_delay_s` after they were asked for. Without `legacy` it serves nothing that the
     standard has deprecated. Each instance is a BMC of its own, also
-    within one process. A GET is answered from memory; any write drops all that is remembered, so
-    that the next GET shows it. ValueError for machines without a canonical UUID of their own,
-    StateError for a directory that cannot be used, ConfigurationError for libvirt that cannot.
+    within one process. A GET is answered from memory until anything in the state changes, by
+    whatever way, so that the next GET shows it. ValueError for machines without a canonical UUID
+    of their own, StateError for a directory that cannot be used, ConfigurationError for libvirt
+    that cannot.
 
     With `libvirt_uri` its systems are libvirt's domains, whoever makes and changes them: then
     nothing is remembered, and there is no virtual media, for no image is ever fetched.
@@ -72,7 +73,7 @@ class SushyHost:
         self._clock = clock or SystemClock()
         self._legacy = legacy
         self._lock = threading.Lock()
-        self._bodies: dict[str, bytes] = {}
+        self._bodies: dict[str, tuple[int, bytes]] = {}
         self._state = StateDirectory(directory)
         self._store = HostStore(self._state)
         try:
@@ -148,7 +149,7 @@ class SushyHost:
             if not self._is_supplied():
                 for system in self._machines:
                     self._app.power.set_power_state(system, "ForceOff")
-            self._bodies.clear()
+            self._store.changed()
             self._next_power_change_s = self._app.power.settle()
 
     def check_supply(self, chassis: str | None, supply: str) -> None:
@@ -159,7 +160,7 @@ class SushyHost:
         """Undo `lose_supply`. Unknown: KeyError."""
         with self._lock:
             self._supplies.restore(key)
-            self._bodies.clear()
+            self._store.changed()
 
     def _is_supplied(self) -> bool:
         """Whether the chassis that holds the systems has power."""
@@ -180,6 +181,12 @@ class SushyHost:
         """The methods that the resource at `path` takes; none where nothing lives there."""
         found = self._find(path.rstrip("/"))
         return found[0].methods if found is not None else ()
+
+    def version(self, path: str) -> int | None:
+        """The state's version where a GET shows nothing but that; a manager shows the time."""
+        if self._is_libvirt or path.startswith(f"{ROOT}Managers/"):
+            return None
+        return None if self._now_s() >= self._next_power_change_s else self._store.version
 
     def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
         """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
@@ -209,14 +216,12 @@ class SushyHost:
             try:
                 self._write(method, route, path, ids, content)
             finally:
-                self._bodies.clear()
                 self._next_power_change_s = self._app.power.settle()
         return HostResponse(204, None, {})
 
     def _keep(self, key: str, value: str) -> None:
         with self._lock:
             self._settings[key] = value
-            self._bodies.clear()
 
     def _now_s(self) -> float:
         return self._clock.unix_ns() / 1e9
@@ -249,11 +254,12 @@ class SushyHost:
         if self._now_s() >= self._next_power_change_s:
             with self._lock:
                 self._next_power_change_s = self._app.power.settle()
-                self._bodies.clear()
-        data = None if self._is_libvirt else self._bodies.get(path)
-        if data is None:
+        version = self._store.version
+        known, data = self._bodies.get(path, (None, b""))
+        if known != version or self._is_libvirt:
             with self._lock:
-                data = self._bodies[path] = orjson.dumps(self._render(route, path))
+                data = orjson.dumps(self._render(route, path))
+            self._bodies[path] = version, data
         body: dict[str, Any] = orjson.loads(data)
         return body
 

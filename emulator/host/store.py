@@ -23,9 +23,13 @@ CREATE TABLE IF NOT EXISTS host_state (
 
 
 class HostStore:
-    """Sections of keys and values; StateError where the file cannot be used."""
+    """Sections of keys and values; StateError where the file cannot be used.
+
+    `version` changes after every change of a value, whoever made it.
+    """
 
     def __init__(self, state: StateDirectory) -> None:
+        self.version = 0
         self._lock = threading.Lock()
         self._database = state.database("host", durable=False)
         try:
@@ -57,6 +61,11 @@ class HostStore:
         except sqlite3.Error as error:
             raise StateError(f"the host's state could not be written: {error}") from error
 
+    def changed(self) -> None:
+        """A value that is read from now on is another."""
+        with self._lock:
+            self.version += 1
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -87,10 +96,12 @@ class Section(MutableMapping[Any, Any]):
         if self._values.get(key) != text:
             self._store.put(self._section, json.dumps(key), text)
             self._values[key] = text
+            self._store.changed()
 
     def __delitem__(self, key: Any) -> None:
         del self._values[key]
         self._store.put(self._section, json.dumps(key), None)
+        self._store.changed()
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self._values))

@@ -19,7 +19,10 @@ def main() -> int:
     """Run them all; 1 if any of them failed."""
     seconds = "600" if "--long" in sys.argv else "60"
     runs = [
-        ("power/realtime beside stock sushy-tools", ["bench_http"]),
+        ("a System and power/realtime beside stock sushy-tools", ["bench_http"]),
+        ("$expand of 1000 Sensors", ["bench_expand"]),
+        ("a GET beside 20 and 10,000 sensors", ["bench_scale"]),
+        ("all loads at once", ["bench_combined", "--seconds", seconds]),
         ("16 feeds at 12.8 kS/s", ["bench_windows", "--seconds", seconds, "--feeds", "16"]),
         ("sampled values", ["bench_sampled_values"]),
         ("events in blocks of 5 ms", ["bench_events"]),

@@ -1,9 +1,10 @@
-"""GET power/realtime over TLS beside stock sushy-tools without authentication, in one run.
+"""GET a System and power/realtime over TLS beside stock sushy-tools without authentication.
 
     python -m tests.benchmarks.bench_http [--seconds 5] [--rounds 3] [--paced-seconds 20]
 
 Peers: sushy-emulator under its own Werkzeug server and under gunicorn (gthread, 8 threads), plain
 HTTP, asked for a System and for the root. Rounds alternate between the servers; medians are shown.
+What a Reset, a PATCH or another client changes must be in the very next answer.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.limits import Limit, show
 from tests.e2e.emulator_client import Running, emulator, wait_for
 
 POWER = "/redfish/v1/dcpi/power/realtime"
 BIN = Path(sys.executable).parent
+OUR_SYSTEM, OUR_POWER = "ours: System, TLS, token", "ours: power/realtime, TLS, token"
+PEERS = ("sushy, Werkzeug", "sushy, gunicorn gthread 8")
 
 
 def load(url: str, *options: object) -> dict[str, Any]:
@@ -74,8 +78,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 where a limit is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
@@ -85,7 +89,13 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bmc = stack.enter_context(emulator(scratch / "bmc"))
         ours, header = ready(bmc)
-        targets = {"ours: power/realtime, TLS, token": (ours, ["--header", header])}
+        own_system = bmc.get("/redfish/v1/Systems")["Members"][0]["@odata.id"]
+        check_next_answers(bmc, own_system, header)
+        token = ["--header", header]
+        targets = {
+            OUR_SYSTEM: (f"https://127.0.0.1:{bmc.port}{own_system}", token),
+            OUR_POWER: (ours, token),
+        }
         for name, base in start_peers(stack, scratch).items():
             system = first_system(base)
             targets[f"{name}: System"] = (system, [])
@@ -93,7 +103,47 @@ def main() -> None:
         paced = load(ours, "--rate", 200, "--seconds", arguments.paced_seconds, "--header", header)
         rates = measure(targets, arguments.rounds, arguments.seconds)
         memory_mb = resident_mb(bmc.process.pid)
-    show(rates, paced, memory_mb)
+    show_rates(rates, paced, memory_mb)
+    return show(limits(rates, paced), "× is against sushy's System at as many connections")
+
+
+def check_next_answers(bmc: Running, system: str, header: str) -> None:
+    """A System that is asked all the time shows each change in the next answer; AssertionError."""
+    name, _, token = header.partition(": ")
+
+    def shown(member: str) -> Any:
+        answers = [bmc.ask("GET", system, headers={name: token}).body for _ in range(3)]
+        return answers[0][member]
+
+    def change(method: str, path: str, body: object, **headers: str) -> None:
+        answer = bmc.ask(method, path, body, headers=headers)
+        assert answer.status in (200, 202, 204), answer
+
+    for number in range(10):
+        kind = "On" if number % 2 == 0 else "ForceOff"
+        change("POST", f"{system}/Actions/ComputerSystem.Reset", {"ResetType": kind})
+        assert shown("PowerState") == kind.removeprefix("Force")
+        target = ("Pxe", "Cd")[number % 2]
+        change("PATCH", system, {"Boot": {"BootSourceOverrideTarget": target}}, **{name: token})
+        assert shown("Boot")["BootSourceOverrideTarget"] == target
+        lit = number % 2 == 0
+        change("PATCH", system, {"LocationIndicatorActive": lit})  # another client, with Basic
+        assert shown("LocationIndicatorActive") is lit
+
+
+def limits(rates: dict[str, dict[int, float]], paced: dict[str, Any]) -> list[Limit]:
+    """What is asked of this service: ten times the faster peer."""
+
+    def ratio(name: str, count: int) -> float:
+        return rates[name][count] / max(rates[f"{peer}: System"][count] for peer in PEERS)
+
+    return [
+        Limit("System, 16 connections", ratio(OUR_SYSTEM, 16), "×", least=10),
+        Limit("System, 1 connection", ratio(OUR_SYSTEM, 1), "×"),
+        Limit("power/realtime, 16 connections", ratio(OUR_POWER, 16), "×", least=10),
+        Limit("power/realtime, 1 connection", ratio(OUR_POWER, 1), "×", least=10),
+        Limit("power/realtime at 200 requests a second, p99", paced["p99_ms"], "ms", most=20),
+    ]
 
 
 def ready(bmc: Running) -> tuple[str, str]:
@@ -110,7 +160,7 @@ def ready(bmc: Running) -> tuple[str, str]:
 def start_peers(stack: contextlib.ExitStack, scratch: Path) -> dict[str, str]:
     """Stock sushy-tools twice."""
     found = {}
-    for name in ("sushy, Werkzeug", "sushy, gunicorn gthread 8"):
+    for name in PEERS:
         folder = scratch / name.replace(" ", "-").replace(",", "")
         folder.mkdir()
         port = free_port()
@@ -156,7 +206,7 @@ def resident_mb(pid: int) -> float:
     raise ValueError(f"no VmRSS of process {pid}")
 
 
-def show(rates: dict[str, dict[int, float]], paced: dict[str, Any], memory_mb: float) -> None:
+def show_rates(rates: dict[str, dict[int, float]], paced: dict[str, Any], memory_mb: float) -> None:
     """The table, and one line for machines."""
     reference = rates["sushy, Werkzeug: System"]
     table = Table("server and resource", "req/s, 1 conn.", "×", "req/s, 16 conn.", "×")
@@ -173,4 +223,4 @@ def show(rates: dict[str, dict[int, float]], paced: dict[str, Any], memory_mb: f
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

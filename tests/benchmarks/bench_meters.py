@@ -38,8 +38,9 @@ from drivers.reading import Quality
 from drivers.target import SerialTarget
 from tests.benchmarks.bench_http import load, ready
 from tests.benchmarks.meter_server import POINTS
-from tests.e2e.emulator_client import COMMAND, running
+from tests.e2e.emulator_client import COMMAND, Running, running
 
+USER, PASSWORD = "bench", "bench-secret"
 RATE_HZ = 10
 FEEDS = 16
 _PHASED = {
@@ -65,8 +66,8 @@ _TURNAROUND_S = 0.005
 _REGISTERS = 60
 
 
-def profile_text() -> str:
-    """The profile of the served meters."""
+def profile_text(every_ms: int = 100) -> str:
+    """The profile of the served meters, polled so often."""
     names = [(f"{name}.L{phase}", *kind) for name, kind in _PHASED.items() for phase in (1, 2, 3)]
     names += [("power.active.total", "W", 120_000), ("frequency", "Hz", 70)]
     points = {
@@ -83,7 +84,9 @@ def profile_text() -> str:
         "sources": [{"ref": "tests/benchmarks/meter_server.py", "verified": "restated"}],
         "transport": {"modes": ["tcp"], "timeout_ms": 300},
         "defaults": {"fc": 3, "type": "f32", "group": "fast"},
-        "groups": {"fast": {"every_ms": 100, "source_ms": 100, "stale_after_ms": 1000}},
+        "groups": {
+            "fast": {"every_ms": every_ms, "source_ms": 100, "stale_after_ms": 10 * every_ms}
+        },
         "points": points,
         "checks": [{"expr": f"power_active_total - {phases}", "max": 1}],
     }
@@ -105,10 +108,12 @@ def server(module: str, *arguments: object) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def served_specs(meters: int, latency_ms: float, folder: Path) -> Iterator[list[DeviceSpec]]:
+def served_specs(
+    meters: int, latency_ms: float, folder: Path, every_ms: int = 100
+) -> Iterator[list[DeviceSpec]]:
     """Running meters and how an engine finds them."""
     path = folder / "meter.yaml"
-    path.write_text(profile_text(), encoding="utf-8")
+    path.write_text(profile_text(every_ms), encoding="utf-8")
     with server("meter_server", meters, latency_ms) as ports:
         yield [
             DeviceSpec(f"m{number}", str(path), f"tcp://127.0.0.1:{port}")
@@ -208,37 +213,59 @@ def measure_rtu(seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_serve(meters: int, seconds: float) -> dict[str, Any]:
-    """The service polls so many meters, 16 of them as feeds, and is asked 200 times a second."""
-    with tempfile.TemporaryDirectory() as name, served_specs(meters, 0, Path(name)) as devices:
-        config = Path(name) / "service.yaml"
+@contextlib.contextmanager
+def metered_service(meters: int, feeds: int, every_ms: int = 100) -> Iterator[Running]:
+    """A service that polls so many meters, the first of them as feeds."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served_specs(meters, 0, Path(name), every_ms) as devices,
+    ):
         document = {
-            "facility": {"id": "bench", "rated_power_w": 1e6},
-            "state_dir": "state",
-            "devices": [
-                {"id": spec.id, "profile": spec.profile, "target": spec.target} for spec in devices
-            ],
             "feeds": [
                 {"id": f"f{number}", "rated_power_w": 1e4, "meter": f"m{number}"}
-                for number in range(FEEDS)
+                for number in range(feeds)
             ],
         }
-        config.write_text(yaml.safe_dump(document), encoding="utf-8")
-        set_password = [COMMAND, "serve", "--config", config, "--set-password", "bench"]
-        answers = "bench-secret\nbench-secret\n"
-        subprocess.run(set_password, input=answers, text=True, check=True, capture_output=True)
-        with running("serve", "--config", config, "--port", 0) as service:
-            service.user, service.password = "bench", "bench-secret"
-            url, header = ready(service)
-            time.sleep(3.0)
-            before = _cpu_s(service.process.pid)
-            paced = load(url, "--rate", 200, "--seconds", seconds, "--header", header)
-            cpu_s = _cpu_s(service.process.pid) - before
-            quality = service.get("/redfish/v1/dcpi/power/realtime").get("Quality")
+        with bench_service(Path(name), devices, document) as service:
+            yield service
+
+
+@contextlib.contextmanager
+def bench_service(
+    folder: Path, devices: list[DeviceSpec], document: dict[str, Any]
+) -> Iterator[Running]:
+    """A service over these devices and what else the configuration says."""
+    config = folder / "service.yaml"
+    head = {
+        "facility": {"id": "bench", "rated_power_w": 1e6},
+        "state_dir": "state",
+        "devices": [
+            {"id": spec.id, "profile": spec.profile, "target": spec.target} for spec in devices
+        ],
+    }
+    config.write_text(yaml.safe_dump({**head, **document}), encoding="utf-8")
+    set_password = [COMMAND, "serve", "--config", config, "--set-password", USER]
+    answers = f"{PASSWORD}\n{PASSWORD}\n"
+    subprocess.run(set_password, input=answers, text=True, check=True, capture_output=True)
+    with running("serve", "--config", config, "--port", 0) as service:
+        service.user, service.password = USER, PASSWORD
+        yield service
+
+
+def measure_serve(meters: int, seconds: float) -> dict[str, Any]:
+    """The service polls so many meters, 16 of them as feeds, and is asked 200 times a second."""
+    with metered_service(meters, FEEDS) as service:
+        url, header = ready(service)
+        time.sleep(3.0)
+        before = service_cpu_s(service.process.pid)
+        paced = load(url, "--rate", 200, "--seconds", seconds, "--header", header)
+        cpu_s = service_cpu_s(service.process.pid) - before
+        quality = service.get("/redfish/v1/dcpi/power/realtime").get("Quality")
     return {**paced, "quality": quality, "core_percent": 100 * cpu_s / seconds}
 
 
-def _cpu_s(pid: int) -> float:
+def service_cpu_s(pid: int) -> float:
+    """Processor time of a process in seconds, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -7,14 +7,21 @@ not share an interpreter with it, and prints one JSON object.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import selectors
 import socket
 import ssl
 import statistics
 import time
+from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
+
+# One for all, without the system's authorities: to read those takes longer than a handshake.
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TLS.check_hostname = False
+_TLS.verify_mode = ssl.CERT_NONE
 
 
 class Connection:
@@ -23,7 +30,8 @@ class Connection:
     def __init__(self, url: str, headers: list[str], body: bytes) -> None:
         parts = urlsplit(url)
         method = "POST" if body else "GET"
-        lines = [f"{method} {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *headers]
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", *headers]
         if body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._request = "\r\n".join([*lines, "", ""]).encode() + body
@@ -39,10 +47,7 @@ class Connection:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._tls:
             return plain
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context.wrap_socket(plain)
+        return _TLS.wrap_socket(plain)
 
     def send(self) -> None:
         """Send the request, on a new connection where the server has closed the old one."""
@@ -59,7 +64,7 @@ class Connection:
     def receive(self) -> int | None:
         """Take what is there; the status once the answer is complete."""
         try:
-            data = self.socket.recv(262144)
+            data = self.socket.recv(65536)
         except ConnectionError:
             data = b""
         if not data:
@@ -131,6 +136,45 @@ def paced(connection: Connection, seconds: float, rate_hz: float) -> list[float]
     return latencies
 
 
+def pollers(connections: list[Connection], seconds: float, rate_hz: float) -> list[float]:
+    """So many requests a second on each connection, evenly spread; latency from when one is due."""
+    selector = selectors.DefaultSelector()
+    for connection in connections:
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    begin = time.perf_counter()
+    count = int(seconds * rate_hz)
+    due = [
+        (begin + (turn + number / len(connections)) / rate_hz, connection)
+        for turn in range(count)
+        for number, connection in enumerate(connections)
+    ]
+    waiting: dict[Connection, deque[float]] = {connection: deque() for connection in connections}
+    latencies: list[float] = []
+    at = 0
+    while len(latencies) < len(due):
+        now = time.perf_counter()
+        while at < len(due) and due[at][0] <= now:
+            moment, connection = due[at]
+            waiting[connection].append(moment)
+            if len(waiting[connection]) == 1:
+                connection.send()
+            at += 1
+        pause_s = max(0.0, due[at][0] - time.perf_counter()) if at < len(due) else 10.0
+        for key, _ in selector.select(pause_s):
+            connection = key.data
+            before = connection.socket
+            status = connection.receive()
+            if status is not None:
+                _expect(status)
+                latencies.append(time.perf_counter() - waiting[connection].popleft())
+                if waiting[connection]:
+                    connection.send()
+            if connection.socket is not before:
+                selector.unregister(before)
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+    return latencies
+
+
 def _expect(status: int) -> None:
     if status != 200:
         raise SystemExit(f"load: the server answered {status}")
@@ -150,15 +194,19 @@ def summary(latencies: list[float], seconds: float) -> dict[str, Any]:
 def main() -> None:
     """Parse the command line, load, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
+    parser.add_argument("url", nargs="+", help="several are spread over the connections")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rate", type=float, help="requests a second, on one connection")
+    parser.add_argument("--rate", type=float, help="requests a second, on each connection")
     parser.add_argument("--header", action="append", default=[])
     arguments = parser.parse_args()
-    count = 1 if arguments.rate else arguments.connections
-    connections = [Connection(arguments.url, arguments.header, b"") for _ in range(count)]
-    if arguments.rate:
+    urls = itertools.cycle(arguments.url)
+    connections = [
+        Connection(next(urls), arguments.header, b"") for _ in range(arguments.connections)
+    ]
+    if arguments.rate and arguments.connections > 1:
+        latencies = pollers(connections, arguments.seconds, arguments.rate)
+    elif arguments.rate:
         latencies = paced(connections[0], arguments.seconds, arguments.rate)
     else:
         latencies = closed_loop(connections, arguments.seconds)

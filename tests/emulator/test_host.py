@@ -501,7 +501,9 @@ def test_a_lost_supply_stays_lost_until_its_last_cause_ends(tmp_path: Path) -> N
     other = HostChassis("00000000-0000-4000-8000-000000000001", "second")
     host = SushyHost(tmp_path, chassis=[STOCK_CHASSIS, other])
     uri = f"{ROOT}/Chassis/{STOCK_CHASSIS.uuid}/PowerSubsystem"
+    before = host.version(uri)
     host.lose_supply("a", None, "PSU1", "failure")
+    assert host.version(uri) != before
     host.lose_supply("b", STOCK_CHASSIS.uuid, "PSU1", "input")
     host.restore_supply("b")
     assert _get(host, f"{uri}/PowerSupplies/PSU1")["Status"]["Health"] == "Critical"
@@ -512,4 +514,33 @@ def test_a_lost_supply_stays_lost_until_its_last_cause_ends(tmp_path: Path) -> N
     assert _get(host, f"{uri}/PowerSupplies/PSU1")["Status"]["Health"] == "OK"
     with pytest.raises(HostError, match="nothing lives"):
         _get(host, f"{uri}/PowerSupplies/PSU3")
+    host.close()
+
+
+def test_a_change_in_the_drivers_own_state_shows_in_the_next_get(host: SushyHost) -> None:
+    """What changes a system without asking this host is seen, and the version says so."""
+    uri = _uri(host)
+    assert _get(host, uri)["PowerState"] == "Off"
+    before = host.version(uri)
+    assert before is not None
+    assert host.version(uri) == before
+    host._app.power.set_power_state(host.members("Systems")[0], "On")
+    assert host.version(uri) != before
+    host._app.power.settle()
+    assert _get(host, uri)["PowerState"] == "On"
+
+
+def test_what_changes_with_time_has_no_version(tmp_path: Path) -> None:
+    """A manager shows the time, and a power change that is due is not made yet."""
+    clock = HandClock()
+    host = SushyHost(tmp_path, power_delay_s=5, clock=clock)
+    assert host.version(_uri(host, "Managers")) is None
+    _reset(host, "On")
+    waiting = host.version(_uri(host))
+    assert waiting is not None
+    assert _get(host, _uri(host))["PowerState"] == "Off"
+    clock.sleep(5)
+    assert host.version(_uri(host)) is None
+    assert _get(host, _uri(host))["PowerState"] == "On"
+    assert host.version(_uri(host)) not in (None, waiting)
     host.close()

@@ -33,7 +33,7 @@ def mains(context: Context, request: Request) -> dict[str, Any]:
     return collection("Mains", f"{uri}/Mains", [ONLY])
 
 
-@routes.get(f"{MAINS}/{ONLY}", LOGIN, schema="Circuit.v1_9_0.Circuit", volatile=_READINGS)
+@routes.get(f"{MAINS}/{ONLY}", LOGIN, schema="Circuit.v1_9_0.Circuit", volatile=_READINGS, hot=True)
 def circuit(context: Context, request: Request) -> dict[str, Any]:
     """The incoming circuit. EnergykWh is what came in; phases that nothing measures are null."""
     pdu = rack_pdus.named(context, request)

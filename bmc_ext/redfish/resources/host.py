@@ -15,8 +15,12 @@ routes = Routes()
 ANY = "/redfish/v1/{host:path}"
 
 
+def _version(context: Context, path: str) -> int | None:
+    return None if context.host is None else context.host.version(path)
+
+
 @routes.options(ANY, LOGIN)
-@routes.get(ANY, LOGIN, volatile=("DateTime",))
+@routes.get(ANY, LOGIN, volatile=("DateTime",), version=_version)
 @routes.post(ANY, CONFIGURE_COMPONENTS)
 @routes.patch(ANY, CONFIGURE_COMPONENTS)
 @routes.put(ANY, CONFIGURE_COMPONENTS)

@@ -10,7 +10,7 @@ from bmc_ext.domain.snapshot import WINDOW_S
 from bmc_ext.redfish.confidence import calibrations, conditioned_status, redundancy
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cycle_members import cycle_members
-from bmc_ext.redfish.newest import newest
+from bmc_ext.redfish.newest import newest, window
 from bmc_ext.redfish.quantities import (
     kilowatt_hours,
     milliseconds,
@@ -35,6 +35,7 @@ READINGS = (
     schema="DcpiPowerRealtime.v1_0_0.DcpiPowerRealtime",
     volatile=READINGS,
     hot=True,
+    version=window,
 )
 def power_realtime(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The newest snapshot's power."""

@@ -48,6 +48,7 @@ def sensors(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
     schema="Sensor.v1_13_0.Sensor",
     volatile=_READINGS,
     excerpt=_EXCERPT,
+    hot=True,
 )
 def sensor(context: Context, request: Request) -> dict[str, Any]:
     """One sensor: null with its state where the reading is not known."""

@@ -20,7 +20,7 @@ def versions(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG
     return {"v1": f"{ROOT}/"}
 
 
-@routes.get(ROOT, OPEN, schema="ServiceRoot.v1_17_0.ServiceRoot")
+@routes.get(ROOT, OPEN, schema="ServiceRoot.v1_17_0.ServiceRoot", hot=True)
 def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Where every client starts; the DCPI service is in Oem.DCPI."""
     body: dict[str, Any] = {

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from served_front import FACILITY_NAME, PASSWORD, USER, Answer, Served, basic, served
+from served_front import FACILITY_NAME, PASSWORD, SYSTEM, USER, Answer, Served, basic, served
 
 ROOT = "/redfish/v1"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
@@ -58,6 +58,24 @@ def test_empty_segments_name_nothing(front: Served, path: str) -> None:
     """A path has one spelling: slashes are not merged, neither inside nor at the start."""
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(USER, PASSWORD)}\r\n"
     assert b" 404 " in front.raw(request.encode() + b"Connection: close\r\n\r\n")[:16]
+
+
+def test_a_hosts_answer_is_given_again_until_its_version_changes(front: Served) -> None:
+    """A host that says nothing has changed is believed; one that cannot say is always asked."""
+    host = front.host
+    host.number, host.color = 1, "Lit"
+    try:
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Lit"
+        host.color = "Blinking"
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Lit"
+        host.number = 2
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Blinking"
+        assert front.ask("GET", SYSTEM, user=None).status == 401
+        host.number, host.color = None, "Off"
+        assert front.ask("GET", SYSTEM).body["Lamp"] == "Off"
+        assert [front.ask("GET", f"{SYSTEM}/no").status for _ in range(2)] == [404, 404]
+    finally:
+        host.number = None
 
 
 def test_a_page_of_another_origin_may_not_command(front: Served) -> None:

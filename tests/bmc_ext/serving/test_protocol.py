@@ -234,3 +234,15 @@ def upgrade(extra: bytes = b"") -> bytes:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n" + SIGNED + extra
         + b"\r\n"
     )  # fmt: skip
+
+
+def test_an_answer_is_one_record(front: Served) -> None:
+    """Head and body of a small answer arrive together: the client wakes once."""
+    with front.open() as connection:
+        for _ in range(3):
+            connection.sendall(OPEN + b"\r\n")
+            connection.settimeout(5)
+            answer = connection.recv(65536)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert status(head) == 200
+            assert b"content-length: %d" % len(body) in head
