@@ -127,6 +127,7 @@ _LAMP: Final[Mapping[str, Check]] = {
     "IndicatorLED": one_of(*_INDICATORS),
     "LocationIndicatorActive": boolean,
 }
+_MARKS: Final[Mapping[str, Check]] = {"AssetTag": text, **_LAMP}
 
 _SYSTEM_PATCH = members(
     {
@@ -137,7 +138,7 @@ _SYSTEM_PATCH = members(
                 "BootSourceOverrideEnabled": one_of(*BOOT_ENABLED),
             }
         ),
-        **_LAMP,
+        **_MARKS,
     }
 )
 
@@ -202,7 +203,7 @@ _ROUTES: Final = (
         {"POST": _NO_BODY},
         reads=False,
     ),
-    Route("chassis", "{Chassis}", {"PATCH": members(_LAMP)}),
+    Route("chassis", "{Chassis}", {"PATCH": members(_MARKS)}),
     Route("thermal", "{Chassis}/Thermal", {}),
     Route("power subsystem", "{Chassis}/PowerSubsystem", {}),
     Route("power supplies", "{Chassis}/PowerSubsystem/PowerSupplies", {}),
