@@ -257,7 +257,9 @@ def test_old_clients_find_what_the_sensors_say(site: Site, front: Served) -> Non
         assert sensor["ReadingUnits"] == "Cel"
         assert (one["Name"], one["ReadingCelsius"]) == (sensor["Name"], sensor["Reading"])
         assert one["Status"] == sensor["Status"]
-    assert [one["ReadingCelsius"] for one in thermal["Temperatures"]] == pytest.approx([20, 21], abs=0.01)
+    assert [one["ReadingCelsius"] for one in thermal["Temperatures"]] == pytest.approx(
+        [20, 21], abs=0.01
+    )
     site.pipes.update({"temperature.ch0": 60.0})
     supply = f"{SENSORS}/Loop_loop-a_SupplyTemperature"
     try:
