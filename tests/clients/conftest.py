@@ -95,10 +95,10 @@ class Clients:
         lines = (self.bmc.state_dir / "audit" / "audit.jsonl").read_text(encoding="utf-8")
         return sum(json.loads(line)["event"] == event for line in lines.splitlines())
 
-    def script(self, name: str) -> Any:
-        """What a script of this folder prints, as JSON; it gets URL, user and password."""
+    def script(self, name: str, *more: object) -> Any:
+        """What a script of this folder prints, as JSON; it gets URL, user, password and more."""
         path = Path(__file__).with_name(name)
-        out = self.run("python", path, self.url, USER, PASSWORD)
+        out = self.run("python", path, self.url, USER, PASSWORD, *more)
         return json.loads(out.strip().splitlines()[-1])
 
     def system(self) -> dict[str, Any]:

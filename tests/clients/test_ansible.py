@@ -5,15 +5,13 @@ One playbook is one start of Ansible; between two of them another client looks a
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clients.conftest import CHASSIS, NEAR, SYSTEM, Clients
+from clients.images import image, image_server
 from e2e.emulator_client import PASSWORD, USER, wait_for
 
 from emulator.plant.client import PlantControl
@@ -278,45 +276,21 @@ def test_redfish_command_clears_the_log(ansible: Playbooks, clients: Clients) ->
     assert clients.audited("event_log.clear.done") == before + 1
 
 
-def _image(version: str) -> bytes:
-    payload = b"code of " + version.encode()
-    digest = hashlib.sha256(payload).hexdigest()
-    return f"DCPI-EMULATOR-IMAGE\nVersion: {version}\nSHA256: {digest}\n\n".encode() + payload
-
-
 def test_redfish_command_updates(ansible: Playbooks, clients: Clients, tmp_path: Path) -> None:
     """Pushed or fetched, the image becomes the manager's version; the handle tells how it went."""
     manager = f"{ROOT}/Managers/{SYSTEM}"
 
-    class Images(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(_image("5.0.2"))
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
     file = tmp_path / "bmc.img"
-    file.write_bytes(_image("5.0.1"))
+    file.write_bytes(image("5.0.1"))
     push = {"update_image_file": str(file)}
     (pushed,) = ansible.play(("command", "Update", "MultipartHTTPPushUpdate", push))
     wait_for(lambda: clients.bmc.get(manager)["FirmwareVersion"] == "5.0.1", 30, "the pushed one")
     handle = {"update_handle": pushed["update_status"]["handle"]}
     (told,) = ansible.play(("info", "Update", "GetUpdateStatus", handle))
     assert told["redfish_facts"]["update_status"]["entries"]["status"] == "Completed"
-    with http.server.HTTPServer(("127.0.0.1", 0), Images) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            uri = {"update_image_uri": f"http://127.0.0.1:{server.server_port}/bmc.img"}
-            ansible.play(("command", "Update", "SimpleUpdate", uri))
-            wait_for(
-                lambda: clients.bmc.get(manager)["FirmwareVersion"] == "5.0.2", 30, "the fetched"
-            )
-        finally:
-            server.shutdown()
-            thread.join()
+    with image_server("5.0.2") as uri:
+        ansible.play(("command", "Update", "SimpleUpdate", {"update_image_uri": uri}))
+        wait_for(lambda: clients.bmc.get(manager)["FirmwareVersion"] == "5.0.2", 30, "the fetched")
 
 
 def test_redfish_config_sets(ansible: Playbooks, clients: Clients) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from clients.authority import signed
 from clients.conftest import NEAR, SYSTEM, Clients
+from clients.images import image
 from cryptography import x509
 from e2e.emulator_client import wait_for
 from event_listener import event_listener
@@ -132,17 +132,14 @@ def test_rf_firmware_inventory_and_rf_update_tell_one_version(
     clients: Clients, tmp_path: Path
 ) -> None:
     """A pushed image runs through its task, and is the version that the manager has then."""
-    payload = b"code that no other test has"
-    digest = hashlib.sha256(payload).hexdigest()
-    image = tmp_path / "bmc.img"
-    head = f"DCPI-EMULATOR-IMAGE\nVersion: 7.8.9\nSHA256: {digest}\n\n"
-    image.write_bytes(head.encode() + payload)
+    file = tmp_path / "bmc.img"
+    file.write_bytes(image("7.8.9"))
     target = "/redfish/v1/UpdateService/FirmwareInventory/BMC"
-    clients.utility("rf_update", "--image", image, "--target", target)
+    clients.utility("rf_update", "--image", file, "--target", target)
     assert clients.bmc.get(f"/redfish/v1/Managers/{SYSTEM}")["FirmwareVersion"] == "7.8.9"
     assert _rows(clients.utility("rf_firmware_inventory", "--id"))["BMC"][-1] == "7.8.9"
-    image.write_bytes(head.encode() + b"damaged")
-    assert "image is damaged" in clients.utility("rf_update", "--image", image)
+    file.write_bytes(image("7.9.0") + b"and more")
+    assert "image is damaged" in clients.utility("rf_update", "--image", file)
     assert clients.bmc.get(target)["Version"] == "7.8.9"
 
 
