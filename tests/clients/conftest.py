@@ -88,18 +88,13 @@ class Clients:
                 and power.body["Quality"] == "ok"
             )
 
-        wait_for(began, 90, "a manager that has begun anew")
+        wait_for(began, 180, "a manager that has begun anew")
 
-    def audited(self, event: str) -> int:
-        """How many audit entries tell of that event."""
+    def audited(self, event: str) -> list[dict[str, Any]]:
+        """What the audit entries of that event hold, oldest first."""
         lines = (self.bmc.state_dir / "audit" / "audit.jsonl").read_text(encoding="utf-8")
-        return sum(json.loads(line)["event"] == event for line in lines.splitlines())
-
-    def script(self, name: str, *more: object) -> Any:
-        """What a script of this folder prints, as JSON; it gets URL, user, password and more."""
-        path = Path(__file__).with_name(name)
-        out = self.run("python", path, self.url, USER, PASSWORD, *more)
-        return json.loads(out.strip().splitlines()[-1])
+        entries = [json.loads(line) for line in lines.splitlines()]
+        return [entry["fields"] for entry in entries if entry["event"] == event]
 
     def system(self) -> dict[str, Any]:
         """The computer system as it is, asked without any of these clients."""

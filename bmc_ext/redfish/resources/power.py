@@ -22,7 +22,10 @@ _READINGS = ("PowerControl", "Voltages")
 
 @routes.get(POWER, LOGIN, schema="Power.v1_7_3.Power", volatile=_READINGS)
 def power(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The sum of all feeds with the limit that it keeps, and the feeds' voltages."""
+    """The sum of all feeds with the limit that it keeps, and the feeds' voltages.
+
+    A facility has no power supplies of its own; clients look for some.
+    """
     facility = context.facility_sensors["Facility_Power"]
     value = facility.value(newest(context))
     control = {
@@ -43,4 +46,6 @@ def power(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
         "PowerControl": [control],
         "PowerControl@odata.count": 1,
         **sensor_array(context, f"{POWER}#/Voltages", VOLTAGE, "ReadingVolts"),
+        "PowerSupplies": [],
+        "PowerSupplies@odata.count": 0,
     }

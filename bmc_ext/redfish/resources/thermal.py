@@ -18,9 +18,11 @@ THERMAL = f"{URI}/Thermal"
 
 @routes.get(THERMAL, LOGIN, schema="Thermal.v1_7_3.Thermal", volatile=("Temperatures",))
 def thermal(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """Of coolant and silicon; a facility has no fans of its own."""
+    """Of coolant and silicon. A facility has no fans of its own; clients look for some."""
     return {
         "Id": "Thermal",
         "Name": "Thermal",
         **sensor_array(context, f"{THERMAL}#/Temperatures", TEMPERATURE, "ReadingCelsius"),
+        "Fans": [],
+        "Fans@odata.count": 0,
     }
