@@ -96,6 +96,12 @@ class Clients:
         entries = [json.loads(line) for line in lines.splitlines()]
         return [entry["fields"] for entry in entries if entry["event"] == event]
 
+    def script(self, name: str, *more: object) -> Any:
+        """What a script of this folder prints, as JSON; it gets URL, user, password and more."""
+        path = Path(__file__).with_name(name)
+        out = self.run("python", path, self.url, USER, PASSWORD, *more)
+        return json.loads(out.strip().splitlines()[-1])
+
     def system(self) -> dict[str, Any]:
         """The computer system as it is, asked without any of these clients."""
         body: dict[str, Any] = self.bmc.get(f"/redfish/v1/Systems/{SYSTEM}")

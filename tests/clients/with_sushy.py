@@ -48,17 +48,22 @@ subscription = events.subscriptions.create(
 )
 now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 events.submit_test_event(
-    "1", now, sushy.EVENT_TYPE_ALERT, "A test of Ironic's", [], "ResourceEvent.1.4.TestMessage",
-    "/redfish/v1/Chassis/DCPI", "Warning",
+    "1", now, sushy.EVENT_TYPE_ALERT.value, "A test of Ironic's", [],
+    "ResourceEvent.1.4.TestMessage", "/redfish/v1/Chassis/DCPI", "Warning",
 )  # fmt: skip
 time.sleep(2)  # the listener looks for what came
 subscription.delete()
 seen["subscriptions"] = len(events.subscriptions.get_members())
 
 updates = root.get_update_service()
-monitor = updates.simple_update(image)
-while monitor.check_is_processing:
+# Its monitor looks at the task, which is answered with 200 from the beginning: it has to be asked.
+task = updates.simple_update(image).get_task()
+deadline = time.monotonic() + 60
+while task.task_state in (sushy.TASK_STATE_NEW, sushy.TASK_STATE_RUNNING):
+    if time.monotonic() > deadline:
+        break
     time.sleep(0.2)
-seen["task"] = monitor.get_task().task_state.value
+    task.refresh()
+seen["task"] = task.task_state.value
 seen["firmware"] = {one.identity: one.version for one in updates.firmware_inventory.get_members()}
 print(json.dumps(seen))
