@@ -123,11 +123,11 @@ def _where(pointer: str, reason: str) -> str:
     return f"{pointer.removeprefix('/').replace('/', '.') or 'the body'} {reason}"
 
 
-_LAMP: Final[Mapping[str, Check]] = {
+_MARKS: Final[Mapping[str, Check]] = {
+    "AssetTag": text,
     "IndicatorLED": one_of(*_INDICATORS),
     "LocationIndicatorActive": boolean,
 }
-_MARKS: Final[Mapping[str, Check]] = {"AssetTag": text, **_LAMP}
 
 _SYSTEM_PATCH = members(
     {
