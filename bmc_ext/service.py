@@ -46,6 +46,7 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lockout import LockoutRule
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
+from bmc_ext.service_identification import ServiceIdentification
 from bmc_ext.serving.aggregated import NoAuthentication, ReadOnly
 from bmc_ext.serving.authentication import Authenticator
 from bmc_ext.serving.bridge import AsgiApp
@@ -141,7 +142,7 @@ class Service:
             self.clock,
         )
         self.reporter.observe(self.triggers.follow)
-        self.registry = all_resources(chassis_routes(config))
+        self.registry = all_resources(chassis_routes(config), legacy=config.legacy)
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
         self._host_name = host_name or MachineName()
@@ -165,6 +166,7 @@ class Service:
             access=self.access,
             lifecycle=self.lifecycle,
             host_name=self._host_name,
+            identification=ServiceIdentification(config.state_dir / "service_identification"),
             certificate=self.certificate,
             tasks=self.tasks,
             firmware=firmware,

@@ -22,7 +22,10 @@ State = Literal["New", "Running", "Completed", "Exception"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task as it is now; times are Unix s, `percent` is 0 to 100, `text` what came of it."""
+    """One task as it is now; times are Unix s, `percent` is 0 to 100, `text` what came of it.
+
+    `error` is what ended it before its end.
+    """
 
     id: str
     name: str
@@ -31,6 +34,7 @@ class Task:
     text: str
     began_s: float
     ended_s: float | None = None
+    error: Exception | None = None
 
     @property
     def is_over(self) -> bool:
@@ -92,14 +96,22 @@ class Tasks:
         try:
             text = run(lambda percent: self._change(task_id, "Running", percent, ""))
         except DcpiError as error:
-            self._change(task_id, "Exception", None, str(error))
-        except Exception:
+            self._change(task_id, "Exception", None, str(error), error)
+        except Exception as error:
             _LOG.exception("task %s failed", task_id)
-            self._change(task_id, "Exception", None, "the service failed; its log says why")
+            text = "the service failed; its log says why"
+            self._change(task_id, "Exception", None, text, error)
         else:
             self._change(task_id, "Completed", 100, text)
 
-    def _change(self, task_id: str, state: State, percent: int | None, text: str) -> None:
+    def _change(
+        self,
+        task_id: str,
+        state: State,
+        percent: int | None,
+        text: str,
+        error: Exception | None = None,
+    ) -> None:
         with self._lock:
             task = self._tasks[task_id]
             self._tasks[task_id] = replace(
@@ -107,6 +119,7 @@ class Tasks:
                 state=state,
                 percent=task.percent if percent is None else percent,
                 text=text,
+                error=error,
                 ended_s=self._now_s() if state in ("Completed", "Exception") else None,
             )
 

@@ -6,14 +6,16 @@ Redundancy.RedundantGroup (RedundancyType, MinNeededInGroup).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bmc_ext.domain.redundancy import Redundancy
+from bmc_ext.domain.thresholds import Limits, beyond, severity
 from bmc_ext.redfish.quantities import status
 from drivers.reading import CalibrationState, Condition, Quality
 
 _REGISTRY = "Dcpi.1.0"
+_WORSE = ("OK", "Warning", "Critical")
 
 
 def conditioned_status(quality: Quality, found: Iterable[Condition]) -> dict[str, Any]:
@@ -32,6 +34,12 @@ def conditioned_status(quality: Quality, found: Iterable[Condition]) -> dict[str
         return answer
     health = "Warning" if answer["Health"] == "OK" else answer["Health"]
     return {**answer, "Health": health, "Conditions": shown}
+
+
+def limited_status(found: Mapping[str, Any], limits: Limits, value: float | None) -> dict[str, Any]:
+    """A Status that a passed limit makes worse; an unknown value passes none."""
+    health = severity(beyond(limits, value))
+    return {**found, "Health": max(health, found["Health"], key=_WORSE.index)}
 
 
 def calibrations(states: Iterable[CalibrationState]) -> list[dict[str, Any]]:

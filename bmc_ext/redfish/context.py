@@ -30,6 +30,7 @@ from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
+from bmc_ext.service_identification import ServiceIdentification
 from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.peaks import PowerPeaks
@@ -66,6 +67,7 @@ class Context:
     device_sensors: DeviceSensors
     lifecycle: Lifecycle
     host_name: HostName
+    identification: ServiceIdentification
     certificate: ServedCertificate
     tasks: Tasks
     privilege_mappings: Sequence[dict[str, Any]]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bmc_ext.errors import DcpiError
+from bmc_ext.errors import MessageError
 
 
-class ImageError(DcpiError):
+class ImageError(MessageError):
     """An image that is not for this machine, or that is damaged; nothing was changed."""
 
 

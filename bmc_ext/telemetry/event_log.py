@@ -3,7 +3,8 @@
 File layout, little-endian: a header of 64 bytes (magic, version, record size, capacity, CRC-32 of
 these), then `capacity` records. Event number n, counted from 1, lies in slot (n - 1) mod capacity
 and ends in a CRC-32 of its other bytes: one torn by a crash is seen and left out. An event is
-written when it is detected and again when it is over.
+written when it is detected and again when it is over. Clearing the log is a record, too, with a
+number of its own: what lies before it is gone at once, and numbers go on after a restart.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _RECORD = struct.Struct("<Q3q3d3B5x64s")
 _CRC = struct.Struct("<I")
 _SIZE = _RECORD.size + _CRC.size
 _UNKNOWN_NS = -1
-_IS_OVER, _IS_CUT = 1, 2
+_FLAGS = 8  # their place among a record's fields
+_IS_OVER, _IS_CUT, _IS_CLEARING = 1, 2, 4
 
 # What flash bears (design, decision 12): a burst, then one new event in 2 s, each written twice:
 # 2 · 43 200 records of 140 bytes and the pages that they lie in are below 25 MB a day.
@@ -64,7 +66,9 @@ class EventLog:
             capacity=CAPACITY,
         )
         self._lock = threading.Lock()  # guards what follows; held over memory only
-        self._sequence = max((self._sequence_at(slot) for slot in range(CAPACITY)), default=0)
+        kept = [number for slot in range(CAPACITY) if (number := self._sequence_at(slot))]
+        self._sequence = max(kept, default=0)
+        self._cleared = max((number for number in kept if self._is_clearing(number)), default=0)
         self._open: dict[tuple[str | None, int], int] = {}
         self._allowance = _BURST
         self._allowed_at = clock.monotonic_s()
@@ -120,7 +124,8 @@ class EventLog:
         """
         found: list[LoggedEvent] = []
         with self._lock:
-            for sequence in range(self._sequence, max(0, self._sequence - CAPACITY), -1):
+            oldest = max(self._cleared, self._sequence - CAPACITY)
+            for sequence in range(self._sequence, oldest, -1):
                 if len(found) == limit:
                     break
                 logged = self._read(sequence)
@@ -131,6 +136,13 @@ class EventLog:
                 if feed_id is None or logged.feed_id == feed_id:
                     found.append(logged)
         return found
+
+    def clear(self) -> None:
+        """Forget all events; one that is not over yet stays forgotten when it is."""
+        with self._lock:
+            self._sequence = self._cleared = self._sequence + 1
+            nothing = 0, 0, 0, math.nan, math.nan, math.nan, 0, _IS_CLEARING, 0, b""
+            self._put(self._sequence, _RECORD.pack(self._sequence, *nothing))
 
     def close(self) -> None:
         """Unmap the file; the log is unusable afterwards."""
@@ -162,6 +174,9 @@ class EventLog:
             sum(1 << int(phase[1:]) - 1 for phase in event.phases),
             (feed_id or "").encode("ascii"),
         )
+        self._put(sequence, body)
+
+    def _put(self, sequence: int, body: bytes) -> None:
         offset = _offset((sequence - 1) % CAPACITY)
         self._map[offset : offset + _SIZE] = body + _CRC.pack(zlib.crc32(body))
 
@@ -172,6 +187,10 @@ class EventLog:
             return 0
         sequence: int = _RECORD.unpack_from(stored)[0]
         return sequence if sequence > 0 and (sequence - 1) % CAPACITY == slot else 0
+
+    def _is_clearing(self, sequence: int) -> bool:
+        fields = _RECORD.unpack_from(self._map, _offset((sequence - 1) % CAPACITY))
+        return bool(fields[_FLAGS] & _IS_CLEARING)
 
     def _read(self, sequence: int) -> LoggedEvent | None:
         slot = (sequence - 1) % CAPACITY

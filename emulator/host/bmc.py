@@ -36,6 +36,8 @@ from emulator.host.sushy import SushyApp
 
 _LOG = logging.getLogger(__name__)
 
+_TAGGED: Final = ("system", "chassis")
+_TAG_KEY: Final = "asset tag"
 _CLOCK_KEY: Final = "clock"
 _NAME_KEY: Final = "host name"
 _VERSION_KEY: Final = "firmware version"
@@ -275,6 +277,8 @@ class SushyHost:
         if route.name == "manager":
             body |= services(body["Id"])
             body["FirmwareVersion"] = self._settings.get(_VERSION_KEY, body["FirmwareVersion"])
+        if route.name in _TAGGED:
+            body["AssetTag"] = self._settings.get((_TAG_KEY, path), body.get("AssetTag"))
         if route.name == "system":
             boot_enabled = self._app.power.get_boot_enabled(body["Id"])
             body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled
@@ -301,10 +305,14 @@ class SushyHost:
         if route.name == "manager":
             self._set_time(body)
             return
+        if route.name in _TAGGED and "AssetTag" in body:
+            self._settings[_TAG_KEY, path] = body["AssetTag"]
         if route.name == "system":
             self._set_system(path, ids["Systems"], body)
         elif route.name == "chassis":
-            self._ask(method, path, _indicator(body))
+            lamp = _indicator(body)
+            if lamp:
+                self._ask(method, path, lamp)
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
         elif route.name == "reset" and not (self._is_supplied() or body["ResetType"] in OFF_TYPES):

@@ -123,7 +123,8 @@ def _where(pointer: str, reason: str) -> str:
     return f"{pointer.removeprefix('/').replace('/', '.') or 'the body'} {reason}"
 
 
-_LAMP: Final[Mapping[str, Check]] = {
+_MARKS: Final[Mapping[str, Check]] = {
+    "AssetTag": text,
     "IndicatorLED": one_of(*_INDICATORS),
     "LocationIndicatorActive": boolean,
 }
@@ -137,7 +138,7 @@ _SYSTEM_PATCH = members(
                 "BootSourceOverrideEnabled": one_of(*BOOT_ENABLED),
             }
         ),
-        **_LAMP,
+        **_MARKS,
     }
 )
 
@@ -202,7 +203,7 @@ _ROUTES: Final = (
         {"POST": _NO_BODY},
         reads=False,
     ),
-    Route("chassis", "{Chassis}", {"PATCH": members(_LAMP)}),
+    Route("chassis", "{Chassis}", {"PATCH": members(_MARKS)}),
     Route("thermal", "{Chassis}/Thermal", {}),
     Route("power subsystem", "{Chassis}/PowerSubsystem", {}),
     Route("power supplies", "{Chassis}/PowerSubsystem/PowerSupplies", {}),

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 import subprocess
+from pathlib import Path
 
 import pytest
-from clients.conftest import SYSTEM, Clients
+from clients.conftest import CHASSIS, NEAR, SYSTEM, Clients
+from clients.images import image_server
 from e2e.emulator_client import PASSWORD, USER, Running, wait_for
+from event_listener import event_listener
 
 from emulator.plant.client import PlantControl
-
-CHASSIS = "15693887-7984-9484-3272-842188918912"
-_NEAR = 0.05
-"""Meters err by 0.5 %, and the campus moves while a client is starting."""
 
 
 def _reset(bmc: Running, kind: str) -> None:
@@ -30,7 +27,7 @@ def _site_w(plant: PlantControl) -> float:
 def test_redfish_reads_the_power_and_turns_a_pump(clients: Clients, plant: PlantControl) -> None:
     """DMTF's library reads what the site draws, and its command reaches the drive."""
     seen = clients.script("with_redfish.py")
-    assert seen["power_w"] == pytest.approx(_site_w(plant), rel=_NEAR)
+    assert seen["power_w"] == pytest.approx(_site_w(plant), rel=NEAR)
     assert seen["status"] == 200, seen
     wait_for(
         lambda: abs(plant.truth()["loops"]["liquid_cooling_loop_b"]["pump_speed_percent"] - 83) < 1,
@@ -39,145 +36,60 @@ def test_redfish_reads_the_power_and_turns_a_pump(clients: Clients, plant: Plant
     )
 
 
-def test_rf_sensor_list_tells_the_truth(clients: Clients, plant: PlantControl) -> None:
-    """The script for sensors shows the facility's power and a loop's flow as they are."""
-    out = clients.utility("rf_sensor_list", "--id")
-    power = re.search(r"^\s*Sensor Facility_Power\s*\|\s*([\d.]+) W\b", out, re.MULTILINE)
-    assert power is not None, out[:2000]
-    assert float(power[1]) == pytest.approx(_site_w(plant), rel=_NEAR)
-    flows = [float(text) for text in re.findall(r"\|\s*([\d.]+) L/min\b", out)]
-    loops = plant.truth()["loops"]
-    del loops["liquid_cooling_loop_b"]  # whose pump another test turns
-    for loop in loops.values():
-        assert pytest.approx(loop["flow_lpm"], rel=_NEAR) in flows
-
-
-def test_rf_power_reset_switches_the_machine(clients: Clients) -> None:
-    """On and off arrive."""
-    for kind, state in (("On", "On"), ("ForceOff", "Off")):
-        clients.utility("rf_power_reset", "--type", kind)
-        assert clients.system()["PowerState"] == state
-
-
-def test_rf_boot_override_is_kept(clients: Clients) -> None:
-    """The next boot is from where the script said."""
-    clients.utility("rf_boot_override", "--target", "Cd")
-    assert clients.system()["Boot"]["BootSourceOverrideTarget"] == "Cd"
-    assert clients.system()["Boot"]["BootSourceOverrideEnabled"] == "Once"
-
-
-def test_rf_virtual_media_inserts_and_ejects(clients: Clients) -> None:
-    """The medium is in the drive, and then out of it."""
-
-    def images() -> set[str | None]:
-        listed = clients.bmc.get(f"/redfish/v1/Systems/{SYSTEM}/VirtualMedia?$expand=.")
-        return {medium["Image"] for medium in listed["Members"]}
-
-    image = "http://127.0.0.1/boot.iso"
-    clients.utility("rf_virtual_media", "insert", "--image", image)
-    assert image in images()
-    found = re.search(rf"^\s*(\S+)\s*\|[^\n]*{re.escape(image)}", clients.utility(
-        "rf_virtual_media", "info"), re.MULTILINE)  # fmt: skip
-    drive = found[1] if found else "Cd"
-    clients.utility("rf_virtual_media", "eject", "--id", drive)
-    assert image not in images()
-
-
-def test_rf_accounts_adds_one_that_can_log_in(clients: Clients) -> None:
-    """A new account logs in, and is gone afterwards."""
-    name, password = "labuser", "Very-Long-Lab-Secret-7"
-    clients.utility("rf_accounts", "--add", name, password, "ReadOnly")
-    login = {"UserName": name, "Password": password}
-    sessions = "/redfish/v1/SessionService/Sessions"
-    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 201
-    clients.utility("rf_accounts", "--delete", name)
-    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 401
-
-
-def test_rf_sys_inventory_names_the_chassis(clients: Clients) -> None:
-    """The inventory holds each chassis that the service has."""
-    out = clients.utility("rf_sys_inventory", "--details")
-    for chassis in clients.bmc.get("/redfish/v1/Chassis?$expand=.")["Members"]:
-        assert f"Chassis: {chassis['Id']}"[:30] in out
-
-
-def test_rf_raw_request_writes(clients: Clients) -> None:
-    """A PATCH that the script sends shows in the next GET."""
-    uri = f"/redfish/v1/Systems/{SYSTEM}"
-    before = clients.system()["Boot"]["BootSourceOverrideTarget"]
-    other = "Hdd" if before == "Pxe" else "Pxe"
-    body = json.dumps({"Boot": {"BootSourceOverrideTarget": other}})
-    clients.utility("rf_raw_request", "--method", "PATCH", "--request", uri, "--body", body)
-    assert clients.system()["Boot"]["BootSourceOverrideTarget"] == other
-
-
-@pytest.mark.parametrize(
-    ("words", "member"),
-    [
-        (("root",), "RedfishVersion"),
-        (("Systems",), "Members"),
-        (("Systems", "-I", SYSTEM), "PowerState"),
-        (("Systems", "-I", SYSTEM, "EthernetInterfaces"), "Members"),
-        (("Chassis",), "Members"),
-        (("Chassis", "-I", "DCPI"), "Sensors"),
-        (("Chassis", "-I", CHASSIS, "Thermal"), "Temperatures"),
-        (("Managers", "-F"), "FirmwareVersion"),
-        (("AccountService",), "Accounts"),
-        (("SessionService",), "Sessions"),
-        (("versions",), "v1"),
-        (("odata",), "value"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
-)
-def test_redfishtool_reads(clients: Clients, words: tuple[str, ...], member: str) -> None:
-    """Each subcommand shows the very body that the service has."""
-    options = [word for pair in itertools.pairwise(words) for word in pair
-               if pair[0] == "-I"]  # fmt: skip
-    flags = ["-F"] if "-F" in words else []
-    commands = [word for word in words if word not in options and word != "-F"]
-    body = clients.tool(*options, *flags, *commands)
-    assert member in body
-    if "@odata.id" in body:
-        assert clients.bmc.get(body["@odata.id"])[member] == body[member]
-
-
-def test_redfishtool_tells_the_truth_and_writes(clients: Clients, plant: PlantControl) -> None:
-    """It reads what the site draws, switches the machine, its boot and its lamp."""
-    sensor = clients.tool("raw", "GET", "/redfish/v1/Chassis/DCPI/Sensors/Facility_Power")
-    assert sensor["Reading"] == pytest.approx(_site_w(plant), rel=_NEAR)
-    one = ("-I", SYSTEM, "Systems")
-    clients.tool(*one, "reset", "On")
-    assert clients.system()["PowerState"] == "On"
-    clients.tool(*one, "reset", "ForceOff")
-    assert clients.system()["PowerState"] == "Off"
-    clients.tool(*one, "setBootOverride", "Once", "Pxe")
-    boot = clients.system()["Boot"]
-    assert (boot["BootSourceOverrideEnabled"], boot["BootSourceOverrideTarget"]) == ("Once", "Pxe")
-    clients.tool(*one, "setIndicatorLed", "Blinking")
-    assert clients.system()["IndicatorLED"] == "Blinking"
-
-
-def test_redfishtool_adds_an_account(clients: Clients) -> None:
-    """An account that it adds logs in, and does no longer once it is deleted."""
-    login = {"UserName": "tooluser", "Password": "Very-Long-Lab-Secret-8"}
-    sessions = "/redfish/v1/SessionService/Sessions"
-    clients.tool("AccountService", "adduser", *login.values(), "Operator")
-    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 201
-    clients.tool("AccountService", "deleteuser", login["UserName"])
-    assert clients.bmc.ask("POST", sessions, login, auth=False).status == 401
-
-
-def test_sushy_drives_the_machine(clients: Clients) -> None:
-    """Ironic's library: session, power, boot and lamp are what the service then says."""
+def test_sushy_drives_the_machine(clients: Clients, plant: PlantControl, tmp_path: Path) -> None:
+    """Ironic's library: what it sees is the truth, what it sets is there, its event arrives."""
     _reset(clients.bmc, "ForceOff")
-    seen = clients.script("with_sushy.py")
+    with event_listener(tmp_path) as listener, image_server("6.0.1") as image:
+        seen = clients.script("with_sushy.py", listener.url, image)
+        event = listener.wait_for("TestMessage", 30)
+    truth = plant.truth()
     assert (seen["before"], seen["on"], seen["boot"]) == ("Off", "On", "Pxe")
+    assert (event["Message"], event["Severity"]) == ("A test of Ironic's", "Warning")
     assert seen["sessions"] >= 1
-    assert "DCPI" in seen["chassis"]
+    assert seen["subscriptions"] == 0
+    assert seen["chassis"] == [CHASSIS, "DCPI"]
+    assert seen["power_w"] == pytest.approx(truth["site_power_w"], rel=NEAR)
+    supply = seen["temperatures"]["liquid_cooling_loop_a supply temperature"]
+    assert supply == pytest.approx(truth["loops"]["liquid_cooling_loop_a"]["supply_c"], rel=NEAR)
+    assert seen["manager"] == [SYSTEM]
+    assert (seen["task"], seen["firmware"]["BMC"]) == ("Completed", "6.0.1")
     after = clients.system()
     assert after["PowerState"] == "On"
     assert after["Boot"]["BootSourceOverrideEnabled"] == "Continuous"
     assert after["IndicatorLED"] == "Blinking"
+    root = "/redfish/v1"
+    assert clients.bmc.get(f"{root}/Systems/{SYSTEM}/SecureBoot")["SecureBootEnable"] is True
+    medium = clients.bmc.get(f"{root}/Systems/{SYSTEM}/VirtualMedia/Cd")
+    assert medium["Image"] == "http://127.0.0.1/ironic.iso"
+    manager = clients.bmc.get(f"{root}/Managers/{SYSTEM}")
+    assert (manager["DateTimeLocalOffset"], manager["FirmwareVersion"]) == ("+03:00", "6.0.1")
+
+
+def test_kvmfleet_tells_and_switches(clients: Clients) -> None:
+    """A client of 2026 for many makes: power, temperatures of Thermal, and the machine's make."""
+    _reset(clients.bmc, "ForceOff")
+    who = ("kvmfleet-bmc", "--host", clients.url, "-u", USER, "-p", PASSWORD, "--json")
+    assert json.loads(clients.run(*who, "power", "status"))["power_state"] == "Off"
+    clients.run(*who, "power", "on")
+    assert clients.system()["PowerState"] == "On"
+    shown = json.dumps(json.loads(clients.run(*who, "thermal")))
+    thermal = clients.bmc.get(f"/redfish/v1/Chassis/{CHASSIS}/Thermal")
+    for one in thermal["Temperatures"]:
+        assert one["Name"] in shown
+    assert clients.system()["Manufacturer"] in clients.run(*who, "info")
+
+
+def test_redfish_ctl_tells_the_truth(clients: Clients, plant: PlantControl) -> None:
+    """A client of 2026 that walks all chassis: the facility's power among their sensors."""
+    out = clients.run(
+        "redfish_ctl", "--idrac_ip", "127.0.0.1", "--idrac_port", clients.bmc.port,
+        "--idrac_username", USER, "--idrac_password", PASSWORD, "--insecure", "--nocolor",
+        "sensors",
+    )  # fmt: skip
+    found = json.loads(out[out.index("{") : out.rindex("}") + 1])["data"]
+    names = {one["Name"]: one["Reading"] for one in found}
+    site_w = names[clients.bmc.get("/redfish/v1/Chassis/DCPI/Sensors/Facility_Power")["Name"]]
+    assert site_w == pytest.approx(plant.truth()["site_power_w"], rel=NEAR)
 
 
 def test_badfish_knows_and_switches_the_power(clients: Clients) -> None:
@@ -202,7 +114,7 @@ def test_curl_expands_and_writes(bmc: Running, plant: PlantControl) -> None:
 
     expanded = json.loads(curl("-g", path="/redfish/v1/Chassis/DCPI/Sensors?$expand=."))
     readings = {sensor["Id"]: sensor["Reading"] for sensor in expanded["Members"]}
-    assert readings["Facility_Power"] == pytest.approx(_site_w(plant), rel=_NEAR)
+    assert readings["Facility_Power"] == pytest.approx(_site_w(plant), rel=NEAR)
     body = json.dumps({"Boot": {"BootSourceOverrideTarget": "Cd"}})
     uri = f"/redfish/v1/Systems/{SYSTEM}"
     curl("-X", "PATCH", "-H", "Content-Type: application/json", "-d", body, path=uri)

@@ -193,7 +193,7 @@ def test_an_override_for_one_boot_is_used_up_by_it(host: SushyHost) -> None:
 
 
 def test_other_settings_show_in_the_next_get(host: SushyHost) -> None:
-    """Indicators of system and chassis, and secure boot."""
+    """Indicators and tags of system and chassis, and secure boot."""
     for uri in (_uri(host), _uri(host, "Chassis")):
         for value in ("Blinking", "Off"):
             host.handle("PATCH", uri, "", {"IndicatorLED": value})
@@ -201,6 +201,9 @@ def test_other_settings_show_in_the_next_get(host: SushyHost) -> None:
         for active in (True, False):
             host.handle("PATCH", uri, "", {"LocationIndicatorActive": active})
             assert _get(host, uri)["LocationIndicatorActive"] is active
+        host.handle("PATCH", uri, "", {"AssetTag": f"rack 7 {uri[12:20]}"})
+        assert _get(host, uri)["AssetTag"] == f"rack 7 {uri[12:20]}"
+        assert _get(host, uri)["IndicatorLED"] == "Off"
     secure = f"{_uri(host)}/SecureBoot"
     host.handle("PATCH", secure, "", {"SecureBootEnable": True})
     assert _get(host, secure)["SecureBootEnable"] is True
@@ -271,7 +274,7 @@ _INSERT = "{Systems}/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia"
         ("PATCH", _SYSTEM, None, 400, ""),
         ("PATCH", _SYSTEM, {}, 400, ""),
         ("PATCH", _SYSTEM, {"@odata.etag": "x"}, 400, ""),
-        ("PATCH", _SYSTEM, {"AssetTag": "x"}, 400, "/AssetTag"),
+        ("PATCH", _SYSTEM, {"SKU": "x"}, 400, "/SKU"),
         ("PATCH", _SYSTEM, {"Boot": []}, 400, "/Boot"),
         ("PATCH", _SYSTEM, {"Boot": {}}, 400, "/Boot"),
         (
@@ -288,6 +291,7 @@ _INSERT = "{Systems}/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia"
         ),
         ("PATCH", _SYSTEM, {"Boot": {"HttpBootUri": "http://x/"}}, 400, "/Boot/HttpBootUri"),
         ("PATCH", _SYSTEM, {"IndicatorLED": "Red"}, 400, "/IndicatorLED"),
+        ("PATCH", _SYSTEM, {"AssetTag": "x" * 256}, 400, "/AssetTag"),
         ("PATCH", "{Chassis}", {"IndicatorLED": None}, 400, "/IndicatorLED"),
         ("PATCH", "{Systems}/SecureBoot", {"SecureBootEnable": 1}, 400, "/SecureBootEnable"),
         ("PATCH", "{Managers}", {"DateTime": "yesterday"}, 400, "/DateTime"),
@@ -349,7 +353,7 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
     uri, device = _uri(host), f"{_uri(host)}/VirtualMedia/Cd"
     _reset(host, "On")
     boot = {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideEnabled": "Continuous"}
-    host.handle("PATCH", uri, "", {"Boot": boot, "IndicatorLED": "Blinking"})
+    host.handle("PATCH", uri, "", {"Boot": boot, "IndicatorLED": "Blinking", "AssetTag": "7"})
     host.handle("PATCH", _uri(host, "Managers"), "", {"DateTime": "2030-01-01T00:00:00Z"})
     insert = f"{device}/Actions/VirtualMedia.InsertMedia"
     host.handle("POST", insert, "", {"Image": "https://images.example/x.iso"})

@@ -33,6 +33,7 @@ from bmc_ext.redfish.resources import (
     message_face,
     message_registry_file,
     metric_report,
+    power,
     power_distribution,
     power_equipment,
     power_events,
@@ -46,6 +47,7 @@ from bmc_ext.redfish.resources import (
     task,
     telemetry_data,
     telemetry_service,
+    thermal,
     thermal_equipment,
     thermal_status,
     thermal_subsystem,
@@ -55,8 +57,12 @@ from bmc_ext.redfish.resources import (
 )
 
 
-def all_resources(configured: Iterable[Routes] = ()) -> Registry:
-    """Everything that is served, with what the configuration adds; the host's catch-all is last."""
+def all_resources(configured: Iterable[Routes] = (), *, legacy: bool = True) -> Registry:
+    """Everything that is served, with what the configuration adds; the host's catch-all is last.
+
+    Types that the standard has deprecated as a whole only with `legacy`.
+    """
+    deprecated = (power, thermal) if legacy else ()
     files = (
         service_root, json_schema_file, session, account, collections, chassis, dcpi_service,
         power_realtime, power_history, power_events, thermal_status, sensor, grid_status, workload,
@@ -67,6 +73,6 @@ def all_resources(configured: Iterable[Routes] = ()) -> Registry:
         cooling_parts, control, environment_metrics, power_equipment, power_distribution, circuit,
         rack_pdu, battery,
         message_face, event_service, event_destination, telemetry_service, metric_report,
-        triggers, telemetry_data, host,
+        triggers, telemetry_data, *deprecated, host,
     )  # fmt: skip
     return Registry([*configured, *(file.routes for file in files)])

@@ -21,6 +21,7 @@ _ADDRESS = {
     "City": "city",
     "PostalCode": "postal_code",
 }
+_LEGACY = ("Power", "Thermal")
 
 
 @routes.get(URI, LOGIN, schema="Chassis.v1_28_0.Chassis", volatile=("PowerState",))
@@ -43,6 +44,7 @@ def chassis(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG0
         **({"LeakDetectors": link(LEAK_DETECTORS)} if cooling.detector_ids(context) else {}),
         "PowerSubsystem": link(f"{URI}/PowerSubsystem"),
         "ThermalSubsystem": link(f"{URI}/ThermalSubsystem"),
+        **({name: link(f"{URI}/{name}") for name in _LEGACY} if context.config.legacy else {}),
         "Links": {
             "ManagedBy": [link("/redfish/v1/Managers/DCPI")],
             "CoolingUnits": [link(f"{cooling.CDUS}/{loop}") for loop in context.loop_places],

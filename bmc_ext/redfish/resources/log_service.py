@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bmc_ext.clock import iso8601
+from bmc_ext.control.audited import audited
 from bmc_ext.errors import NotFoundError
-from bmc_ext.redfish.context import Context, Request
+from bmc_ext.redfish import members
+from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.dcpi_messages import message
 from bmc_ext.redfish.paging import Pages, paged
 from bmc_ext.redfish.registry import Routes
@@ -25,6 +27,7 @@ LOGS = f"{OWN}/LogServices"
 EVENTS = f"{LOGS}/EventLog"
 AUDIT = f"{LOGS}/Audit"
 TRIGGER_LOG = f"{LOGS}/Triggers"
+_CLEAR = f"{EVENTS}/Actions/LogService.ClearLog"
 
 _ENTRY = "LogEntry.v1_17_0.LogEntry"
 _ENTRIES = "LogEntryCollection.LogEntryCollection"
@@ -52,7 +55,17 @@ def log_services(context: Context, request: Request) -> dict[str, Any]:  # noqa:
 @routes.get(EVENTS, LOGIN, schema="LogService.v1_9_0.LogService", volatile=("DateTime",))
 def event_log(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Changes of power that disturb the grid, dips, swells and interruptions."""
-    return _service(context, _Log("EventLog", "Event log", "Event", ("Operations",), CAPACITY))
+    log = _Log("EventLog", "Event log", "Event", ("Operations",), CAPACITY)
+    return {**_service(context, log), "Actions": {"#LogService.ClearLog": {"target": _CLEAR}}}
+
+
+@routes.post(_CLEAR, CONFIGURE_MANAGER)
+def clear_event_log(context: Context, request: Request) -> Response:
+    """Forget the events, on every face; the audit log is kept for who has to answer for it."""
+    members.json_object(request.json() if request.body else {}, ())
+    with audited(context.audit, "event_log.clear", request.who, request.correlation_id, {}):
+        context.events.log.clear()
+    return Response(204)
 
 
 @routes.get(AUDIT, LOGIN, schema="LogService.v1_9_0.LogService", volatile=("DateTime",))

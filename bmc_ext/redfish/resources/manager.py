@@ -31,6 +31,7 @@ def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "ManagerType": "Service",
         "UUID": context.uuid,
         "ServiceEntryPointUUID": context.uuid,
+        "ServiceIdentification": context.identification(),
         "FirmwareVersion": metadata.version("dcpi-bmc"),
         "DateTime": iso8601(context.clock.unix_ns() / 1e9),
         "DateTimeLocalOffset": "+00:00",
@@ -39,6 +40,21 @@ def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         **services(OWN_ID),
         "Links": {"ManagerForChassis": [link(f"{CHASSIS}/{one}") for one in own_chassis(context)]},
     }
+
+
+@routes.patch(OWN, CONFIGURE_MANAGER)
+def change_manager(context: Context, request: Request) -> dict[str, Any]:
+    """Name this service; the root shows it to everyone, before they log in."""
+    name = "ServiceIdentification"
+    body = members.json_object(request.json(), (name,), own_manager(context, request))
+    text = members.text(body, name)
+    planned = {"service_identification": text[:64]}
+    with audited(context.audit, "manager.change", request.who, request.correlation_id, planned):
+        try:
+            context.identification.change(text)
+        except ValueError as error:
+            raise members.refused("PropertyValueFormatError", str(error), name, text) from error
+    return own_manager(context, request)
 
 
 def services(manager: str) -> dict[str, Any]:

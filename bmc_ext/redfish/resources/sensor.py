@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.domain.thresholds import Limits, beyond, severity
+from bmc_ext.domain.thresholds import Limits
 from bmc_ext.errors import NotFoundError
-from bmc_ext.redfish.confidence import conditioned_status
+from bmc_ext.redfish.confidence import conditioned_status, limited_status
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.excerpts import SENSORS
 from bmc_ext.redfish.newest import newest
@@ -28,7 +28,6 @@ _EXCERPT = (
     "Reading", "PhysicalContext", "ApparentVA", "ReactiveVAR", "PowerFactor", "THDPercent",
     "LifetimeReading",
 )  # fmt: skip
-_WORSE = {"OK": 0, "Warning": 1, "Critical": 2}
 
 
 @routes.get(SENSORS, LOGIN, schema="SensorCollection.SensorCollection")
@@ -87,11 +86,7 @@ def _of_facility(context: Context, sensor: FacilitySensor) -> dict[str, Any]:
         **({} if sensor.peak is None else _peak(peak)),
         **_thresholds(sensor.limits, sensor.quantity),
     }
-    # Of a value that is not known the quality's own health stays.
-    health = severity(beyond(sensor.limits, value.value))
-    if _WORSE[health] > _WORSE[body["Status"]["Health"]]:
-        body["Status"] = {**body["Status"], "Health": health}
-    return body
+    return {**body, "Status": limited_status(body["Status"], sensor.limits, value.value)}
 
 
 def _peak(peak: Peak | None) -> dict[str, Any]:

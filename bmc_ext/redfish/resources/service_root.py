@@ -55,6 +55,8 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         body["PowerEquipment"] = {"@odata.id": f"{ROOT}/PowerEquipment"}
     if context.config.loops:
         body["ThermalEquipment"] = {"@odata.id": f"{ROOT}/ThermalEquipment"}
+    if context.identification():
+        body["ServiceIdentification"] = context.identification()
     if context.host is not None:
         body["Systems"] = {"@odata.id": f"{ROOT}/Systems"}
     return body

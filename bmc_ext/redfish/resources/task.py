@@ -7,6 +7,7 @@ from typing import Any
 from bmc_ext.clock import iso8601
 from bmc_ext.redfish.base_messages import PREFIX
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.errors import error_response
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
 from bmc_ext.tasks import Task
@@ -54,7 +55,9 @@ def task_monitor(context: Context, request: Request) -> Response:
     found = context.tasks.get(request.params["task"])
     if not found.is_over:
         return accepted(found)
-    return Response(200 if found.state == "Completed" else 500, _representation(found))
+    if found.error is not None:
+        return error_response(found.error, request.path)
+    return Response(200, _representation(found))
 
 
 def accepted(found: Task) -> Response:

@@ -34,6 +34,15 @@ def _walk(front: Served, uri: str) -> list[dict[str, Any]]:
     return found
 
 
+def _change() -> Event:
+    """A change of power of 60 MW."""
+    return Event(
+        number=1, kind=EventKind.POWER_CHANGE, onset_ns=10**18, detected_ns=10**18 + 10**8,
+        end_ns=None, before_w=1e6, after_w=61e6, extreme_v=None, phases=(), is_over=False,
+        is_cut=False,
+    )  # fmt: skip
+
+
 def test_pages_hold_every_entry_once(front: Served) -> None:
     """Following nextLink from the first page brings each audit entry once, newest first."""
     for number in range(250):
@@ -87,17 +96,27 @@ def test_only_who_configures_the_manager_reads_the_audit_log(front: Served) -> N
 
 def test_a_power_event_becomes_an_entry(front: Served) -> None:
     """A change of power is shown with its feed and its size, in the words of the registry."""
-    event = Event(
-        number=1, kind=EventKind.POWER_CHANGE, onset_ns=10**18, detected_ns=10**18 + 10**8,
-        end_ns=None, before_w=1e6, after_w=61e6, extreme_v=None, phases=(), is_over=False,
-        is_cut=False,
-    )  # fmt: skip
-    front.service.measuring.events.log.record("feed-1", event)
+    front.service.measuring.events.log.record("feed-1", _change())
     (entry,) = _walk(front, EVENTS)
     assert entry["MessageId"] == "Dcpi.1.0.PowerChanged"
     assert entry["MessageArgs"] == ["feed-1", "60000000.0"]
     assert entry["Created"] == "2001-09-09T01:46:40.100Z"
     assert front.ask("GET", entry["@odata.id"]).body["Message"] == entry["Message"]
+
+
+def test_the_event_log_is_cleared_and_the_audit_log_says_by_whom(front: Served) -> None:
+    """Only who configures the manager clears it; both faces are empty; audit has no such action."""
+    front.service.measuring.events.log.record("feed-1", _change())
+    clear = front.ask("GET", f"{LOGS}/EventLog").body["Actions"]["#LogService.ClearLog"]["target"]
+    front.service.accounts.create("viewer", "only-looking", "ReadOnly")
+    assert front.ask("POST", clear, {}, user="viewer", password="only-looking").status == 403
+    assert front.ask("POST", clear, {"Colour": 1}).status == 400
+    assert len(_walk(front, EVENTS)) == 1
+    assert front.ask("POST", clear, {}).status == 204
+    assert _walk(front, EVENTS) == []
+    assert front.ask("GET", "/redfish/v1/dcpi/power/events").body["Events"] == []
+    assert any("event_log.clear.done" in entry["Message"] for entry in _walk(front, AUDIT))
+    assert "Actions" not in front.ask("GET", f"{LOGS}/Audit").body
 
 
 @pytest.mark.parametrize("entry", ["0", "-1", "x", "99999", "1e3"])

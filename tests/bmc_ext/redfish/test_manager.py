@@ -38,6 +38,30 @@ def test_the_manager_is_this_program(front: Served) -> None:
         assert front.ask("GET", body[name]["@odata.id"]).status == 200
 
 
+def test_the_service_can_be_named(tmp_path: Path) -> None:
+    """The name is the manager's and, before any login, the root's; it outlives the process."""
+    name = {"ServiceIdentification": "hall 3, row B"}
+    with served(tmp_path) as front:
+        assert front.ask("GET", MANAGER).body["ServiceIdentification"] == ""
+        assert "ServiceIdentification" not in front.ask("GET", "/redfish/v1", user=None).body
+        assert front.ask("PATCH", MANAGER, name).body["ServiceIdentification"] == "hall 3, row B"
+        for wrong in ("x" * 129, "two\nlines"):
+            refused = front.ask("PATCH", MANAGER, {"ServiceIdentification": wrong})
+            assert refused.status == 400
+            info = refused.body["error"]["@Message.ExtendedInfo"][0]
+            assert info["RelatedProperties"] == ["#/ServiceIdentification"]
+        front.service.accounts.create("viewer", "only-looking", "ReadOnly")
+        assert (
+            front.ask("PATCH", MANAGER, name, user="viewer", password="only-looking").status == 403
+        )
+    with served(tmp_path) as front:
+        for user in ("root", None):
+            root = front.ask("GET", "/redfish/v1", user=user).body
+            assert root["ServiceIdentification"] == "hall 3, row B"
+        assert front.ask("PATCH", MANAGER, {"ServiceIdentification": ""}).status == 200
+        assert "ServiceIdentification" not in front.ask("GET", "/redfish/v1").body
+
+
 def test_https_is_on_the_port_that_answers(front: Served) -> None:
     """The port in NetworkProtocol is the one of this very connection."""
     body = front.ask("GET", f"{MANAGER}/NetworkProtocol").body

@@ -241,6 +241,36 @@ def test_a_reading_beyond_a_limit_is_unwell_and_keeps_its_peak(site: Site, front
         site.meter.set("power.active.total", 6900.0)
 
 
+def test_old_clients_find_what_the_sensors_say(site: Site, front: Served) -> None:
+    """Power and Thermal tell each sensor's reading, limit and health; unknown is null."""
+    found = _get(front, f"{ROOT}/Chassis/DCPI")
+    power = _get(front, found["Power"]["@odata.id"])
+    (control,) = power["PowerControl"]
+    assert control["PowerConsumedWatts"] == pytest.approx(6900, rel=1e-3)
+    assert control["PowerCapacityWatts"] == 20e3
+    assert control["PowerLimit"]["LimitInWatts"] == 6000
+    assert [one["ReadingVolts"] for one in power["Voltages"]] == [230.0] * len(power["Voltages"])
+    assert len(power["Voltages"]) >= 3
+    thermal = _get(front, found["Thermal"]["@odata.id"])
+    for one in thermal["Temperatures"]:
+        sensor = _get(front, one["RelatedItem"][0]["@odata.id"])
+        assert sensor["ReadingUnits"] == "Cel"
+        assert (one["Name"], one["ReadingCelsius"]) == (sensor["Name"], sensor["Reading"])
+        assert one["Status"] == sensor["Status"]
+    assert [one["ReadingCelsius"] for one in thermal["Temperatures"]] == pytest.approx(
+        [20, 21], abs=0.01
+    )
+    site.pipes.update({"temperature.ch0": 60.0})
+    supply = f"{SENSORS}/Loop_loop-a_SupplyTemperature"
+    try:
+        wait_for(lambda: _get(front, supply)["Status"]["Health"] == "Critical", 10, "too warm")
+        warm = _get(front, found["Thermal"]["@odata.id"])["Temperatures"][0]
+        assert (round(warm["ReadingCelsius"]), warm["Status"]["Health"]) == (60, "Critical")
+        assert warm["UpperThresholdCritical"] < 60
+    finally:
+        site.pipes.update({"temperature.ch0": 20.0})
+
+
 def test_a_set_point_reaches_the_drives_register(site: Site, front: Served) -> None:
     """A PATCH is a write to the device; a set point that is not a number of JSON's is refused."""
     written: list[tuple[str, float]] = []
@@ -281,6 +311,11 @@ def test_switches_hide_what_they_name(site: Site) -> None:
         detection = _get(front, f"{UNIT}/LeakDetection")
         assert "LeakDetectors" not in detection
         assert front.ask("GET", f"{UNIT}/LeakDetection/LeakDetectors").status == 404
+        assert {"Power", "Thermal"}.isdisjoint(_get(front, f"{ROOT}/Chassis/DCPI"))
+        types = _get(front, f"{ROOT}/EventService")["ResourceTypes"]
+        for name in ("Power", "Thermal"):
+            assert front.ask("GET", f"{ROOT}/Chassis/DCPI/{name}").status == 404
+            assert name not in types
 
         def state() -> str | None:
             group = _get(front, f"{UNIT}/LeakDetection")["LeakDetectorGroups"][0]

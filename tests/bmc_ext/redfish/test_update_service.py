@@ -134,10 +134,14 @@ def _percent(front: Served, task: str) -> int:
 def test_a_bad_image_ends_in_an_exception_and_changes_nothing(
     front: Served, file: bytes, reason: str
 ) -> None:
-    """The task says what is wrong with it."""
-    answer = _outcome(front, _push(front, b"{}", file))
-    assert (answer.status, answer.body["TaskState"]) == (500, "Exception")
-    assert reason in answer.body["Messages"][0]["Message"]
+    """The task says what is wrong with it, and its monitor answers with that error."""
+    accepted = _push(front, b"{}", file)
+    answer = _outcome(front, accepted)
+    assert (answer.status, answer.body["error"]["code"]) == (400, "Base.1.19.GeneralError")
+    assert reason in answer.body["error"]["message"]
+    task = front.ask("GET", accepted.body["@odata.id"]).body
+    assert task["TaskState"] == "Exception"
+    assert reason in task["Messages"][0]["Message"]
     assert front.ask("GET", BMC).body["Version"] == "1.00"
     assert front.audit("update.failed")
 
@@ -160,7 +164,7 @@ def test_simple_update_fetches_the_image(front: Served) -> None:
         host = f"127.0.0.1:{server.server_port}"
         try:
             bad = front.ask("POST", SIMPLE, {"ImageURI": f"http://{host}/bad"})
-            assert _outcome(front, bad).body["TaskState"] == "Exception"
+            assert "404" in _outcome(front, bad).body["error"]["message"]
             body = {"ImageURI": f"{host}/good", "TransferProtocol": "HTTP"}
             assert _outcome(front, front.ask("POST", SIMPLE, body)).status == 200
         finally:

@@ -128,6 +128,24 @@ def test_the_oldest_go_first(log: EventLog, clock: Any) -> None:
     assert (kept[0].sequence, kept[-1].sequence) == (5000, 5001 - CAPACITY)
 
 
+def test_what_was_cleared_stays_away(log: EventLog, state: StateDirectory, clock: Any) -> None:
+    """Nothing from before comes back: not by a late end, not over a restart; numbers go on."""
+    for number in (1, 2, 3):
+        log.record("a", change(number))
+    log.clear()
+    assert log.newest(9) == []
+    log.record("a", change(3, is_over=True))
+    log.record("a", change(4))
+    assert [e.sequence for e in log.newest(9)] == [5]
+    again = EventLog(state, clock)
+    assert [e.sequence for e in again.newest(9)] == [5]
+    again.clear()
+    last = EventLog(state, clock)
+    assert last.newest(9) == []
+    last.record("a", change(1))
+    assert [e.sequence for e in last.newest(9)] == [7]
+
+
 def test_a_folder_that_cannot_hold_it_is_an_error(state: StateDirectory, clock: Any) -> None:
     """What stands in the way is named."""
     path: Path = state.path / "events.ring"
