@@ -7,6 +7,7 @@ from typing import Any
 
 from bmc_ext.clock import iso8601
 from bmc_ext.control.audited import audited
+from bmc_ext.redfish import members
 from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
