@@ -49,6 +49,7 @@ from bmc_ext.serving.tls import ReplaceableCertificate
 from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
 from bmc_ext.timekeeping import Timekeeper
+from bmc_ext.upstream.bmc import upstream_bmc
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
@@ -119,13 +120,15 @@ class Service:
             self.eventing,
         )
         self.registry = all_resources()
+        self.upstream = upstream_bmc(config, self.registry, self.eventing.publish)
+        host = host or self.upstream
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
         self.context = Context(
             config=config,
             clock=self.clock,
             uuid=identity,
-            types=(*self.registry.types, *(() if host is None else host.types)),
+            types=self.registry.types,
             snapshots=self.snapshots,
             history=self.measuring.collector.history,
             events=self.measuring.events,
@@ -143,7 +146,7 @@ class Service:
             tasks=self.tasks,
             firmware=firmware,
             discovery=self.discovery,
-            privilege_mappings=privilege_mappings(
+            privilege_mappings=lambda: privilege_mappings(
                 self.registry, () if host is None else host.types
             ),
             facility_sensors=sensors,
@@ -165,6 +168,8 @@ class Service:
         self._ticker.start()
         if self.discovery is not None:
             self.discovery.start()
+        if self.upstream is not None:
+            self.upstream.start()
         self.watch.start()
         self.reporter.start()
 
@@ -175,6 +180,8 @@ class Service:
         self._stopping.set()
         self._ticker.join()
         self.watch.stop()
+        if self.upstream is not None:
+            self.upstream.stop()
         self.reporter.stop()
         if self._measures_itself:
             self.measuring.stop()
@@ -199,9 +206,10 @@ class Service:
             with (
                 Lane("request", threads=_THREADS, waiting=_WAITING) as requests,
                 Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS) as passwords,
+                Lane("upstream", threads=_THREADS, waiting=_WAITING_LOGINS) as hosts,
             ):
                 run(
-                    self.front(requests, passwords),
+                    self.front(requests, passwords, hosts),
                     listener,
                     self.tls(),
                     lambda: on_ready(self.config, port),
@@ -218,7 +226,7 @@ class Service:
         self.certificate.observe(pair.use)
         return pair.context
 
-    def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
+    def front(self, requests: Lane, passwords: Lane, hosts: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
         dispatcher = Dispatcher(self.registry, self.context)
         return Front(
@@ -230,6 +238,7 @@ class Service:
             Health(self.snapshots, self.clock),
             requests=requests,
             passwords=passwords,
+            hosts=hosts,
             max_body_bytes=self.config.listen.max_body_bytes,
         )
 

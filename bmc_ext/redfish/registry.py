@@ -44,6 +44,11 @@ class Resource:
         """The value of the Allow header."""
         return allow(self.handlers)
 
+    @property
+    def is_hosts(self) -> bool:
+        """Whether the host BMC answers: it knows its methods, and what a body may be."""
+        return self.uri.endswith(":path}")
+
 
 def allow(methods: Iterable[str]) -> str:
     """The value of the Allow header for a resource that takes `methods`."""

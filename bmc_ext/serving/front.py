@@ -58,8 +58,8 @@ _BUSY = "too many requests are waiting"
 class Front:
     """The application that uvicorn serves.
 
-    `requests` runs what may wait for a disk or a device, `passwords` what runs argon2: who floods
-    the login keeps nobody else waiting.
+    `requests` runs what may wait for a disk or a device, `passwords` what runs argon2, `hosts` what
+    waits for a BMC elsewhere: neither a flood of logins nor a BMC that hangs keeps others waiting.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class Front:
         *,
         requests: Lane,
         passwords: Lane,
+        hosts: Lane,
         max_body_bytes: int,
     ) -> None:
         self._dispatcher = dispatcher
         self._bridge = WsgiBridge(wsgi_app)
         self._requests = requests
         self._passwords = passwords
+        self._hosts = hosts
         self._authenticator = authenticator
         self._stream = stream
         self._event_stream = event_stream
@@ -204,9 +206,13 @@ class Front:
             "dcpi.identity": identity,
             "dcpi.correlation_id": correlation_id(headers),
         }
-        costly = self._dispatcher.is_costly(method, path)
-        lane = self._passwords if costly else self._requests
-        return await self._bridge.call(scope, body, extra, lane)
+        return await self._bridge.call(scope, body, extra, self._lane(scope, method, path))
+
+    def _lane(self, scope: Scope, method: str, path: str) -> Lane:
+        if self._dispatcher.is_costly(method, path):
+            return self._passwords
+        waits = self._dispatcher.may_wait_for_host(path, scope["query_string"])
+        return self._hosts if waits else self._requests
 
     def _hot_answer(
         self, path: str, identity: Identity, headers: Mapping[bytes, bytes]

@@ -24,7 +24,6 @@ from bmc_ext.redfish.events.message import (
     threshold_message,
 )
 from bmc_ext.redfish.events.power import of_logged
-from bmc_ext.redfish.host import HostBMC
 from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
@@ -190,12 +189,10 @@ class Watch:
         if host is None:
             return
         with contextlib.suppress(DcpiError):  # the host's own trouble; its power is as it was
-            for system in host.members("Systems"):
-                self._follow_system(host, system)
+            for system, state in host.power_states().items():
+                self._follow_system(system, state)
 
-    def _follow_system(self, host: HostBMC, system: str) -> None:
-        uri = f"{_SYSTEMS}/{system}"
-        state = str((host.handle("GET", uri, "", None).body or {}).get("PowerState"))
+    def _follow_system(self, system: str, state: str) -> None:
         before = self._powered.get(system)
         if state not in _POWER or state == before:
             return
@@ -206,7 +203,7 @@ class Watch:
                     f"{RESOURCE}.{_POWER[state]}",
                     [system],
                     at_s=self._now_s(),
-                    origin=uri,
+                    origin=f"{_SYSTEMS}/{system}",
                     origin_type="ComputerSystem",
                 )
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.errors import HostUnavailableError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes
@@ -19,14 +20,14 @@ SYSTEMS = "/redfish/v1/Systems"
 
 @routes.get(CHASSIS, LOGIN, schema="ChassisCollection.ChassisCollection")
 def chassis_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The host's chassis first, then the facility's own."""
-    return _collection(context, "Chassis", own=True)
+    """The facility's own chassis; the host's stand before it."""
+    return _collection("Chassis", OWN_ID)
 
 
 @routes.get(MANAGERS, LOGIN, schema="ManagerCollection.ManagerCollection")
 def manager_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The host's managers first, then this service."""
-    return _collection(context, "Managers", own=True)
+    """The service itself; the host's managers stand before it."""
+    return _collection("Managers", OWN_ID)
 
 
 @routes.get(SYSTEMS, LOGIN, schema="ComputerSystemCollection.ComputerSystemCollection")
@@ -34,13 +35,12 @@ def system_collection(context: Context, request: Request) -> dict[str, Any]:
     """The host's systems; without a host there is no such collection."""
     if context.host is None:
         raise RedfishError(404, f"nothing lives at {request.path}")
-    return _collection(context, "Systems", own=False)
+    if "Systems" not in context.host.root:
+        raise HostUnavailableError("the systems of the BMC behind this service are not known yet")
+    return _collection("Systems")
 
 
-def _collection(context: Context, name: str, *, own: bool) -> dict[str, Any]:
-    ids = list(context.host.members(name)) if context.host is not None else []
-    if own:
-        ids.append(OWN_ID)
+def _collection(name: str, *ids: str) -> dict[str, Any]:
     return {
         "Name": f"{name} Collection",
         "Members": [{"@odata.id": f"/redfish/v1/{name}/{member}"} for member in ids],
