@@ -86,6 +86,17 @@ def test_power_is_switched_at_the_bmc_and_told(
         }
 
 
+def test_types_of_a_bmc_without_metadata_are_in_ours(sidecar: Running) -> None:
+    """What sushy serves is found in our $metadata, though it has none and no client looked yet."""
+    wait_for(
+        lambda: b"SecureBoot.v1_1_0" in sidecar.ask("GET", f"{ROOT}/$metadata").body, 60, "found"
+    )
+    document = sidecar.ask("GET", f"{ROOT}/$metadata").body
+    assert b"ComputerSystem.v1_13_0" in document
+    names = str(sidecar.get(f"{ROOT}/JsonSchemas")["Members"])
+    assert "/redfish/v1/JsonSchemas/Thermal.v1_3_0" in names
+
+
 def test_boot_is_set_at_the_bmc(sidecar: Running, stock: tuple[int, Path]) -> None:
     """A PATCH with the entity tag of our GET changes the BMC; with an old one it does not."""
     uri = system(sidecar)

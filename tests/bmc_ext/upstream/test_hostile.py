@@ -138,6 +138,20 @@ def test_garbage_is_503_with_retry_after_and_is_over_with_it(
     wait_for(lambda: front.ask("GET", FABRICS).status == 200, 20, "it is over")
 
 
+def test_a_collection_that_is_broken_takes_nothing_else_down(front: Served, bmc: MockupBmc) -> None:
+    """What the looks find there is nothing; the BMC goes on to be asked."""
+
+    def instead(handler: Handler) -> bool:
+        return handler.path == "/redfish/v1/Registries" and GARBAGE["no JSON"](handler)
+
+    names = "/redfish/v1/Registries"
+    assert "Acme" in str(front.ask("GET", names).body["Members"])
+    bmc.instead = instead
+    wait_for(lambda: "Acme" not in str(front.ask("GET", names).body["Members"]), 30, "seen")
+    assert front.ask("GET", FABRICS).status == 200
+    assert front.ask("GET", "/redfish/v1/Registries/Acme").status == 200
+
+
 def test_a_hanging_bmc_keeps_nobody_else_waiting(
     bmc: MockupBmc, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
