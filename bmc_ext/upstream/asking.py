@@ -23,6 +23,7 @@ _HANDED_ON: Final = {
     "if-none-match": "If-None-Match", "prefer": "Prefer",
 }  # fmt: skip
 _COMMON: Final = {"OData-Version": "4.0", "Accept-Encoding": "identity", "User-Agent": "dcpi-bmc"}
+_LOOK_S: Final = 10.0  # for what no client asked: it tells whether the BMC is there
 _MAX_PAGES: Final = 40
 _MAX_PAGES_WAITED: Final = 3  # times the time-out of one answer
 _MOST_KNOWN: Final = 2000
@@ -50,8 +51,9 @@ class Asking:
         for login in self._logins.values():
             login.log_out()
 
-    def read(self, path: str, *, within_s: float | None = None) -> dict[str, Any] | None:
+    def read(self, path: str, *, within_s: float = _LOOK_S) -> dict[str, Any] | None:
         """A resource in its own words, for the service; None where it answers something else."""
+        within_s = min(within_s, self._config.timeout_s)
         answer = self._as(self.service, "GET", path, _with_common({}), None, within_s)
         try:
             return json_object(answer) if answer.status == 200 else None
@@ -60,7 +62,10 @@ class Asking:
 
     def document(self, path: str) -> bytes:
         """A document that is not JSON, for the service; nothing where there is none."""
-        answer = self._as(self.service, "GET", path, _with_common({"Accept": "*/*"}), None)
+        within_s = min(_LOOK_S, self._config.timeout_s)
+        answer = self._as(
+            self.service, "GET", path, _with_common({"Accept": "*/*"}), None, within_s
+        )
         return answer.data if answer.status == 200 else b""
 
     def answer(

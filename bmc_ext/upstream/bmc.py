@@ -197,7 +197,7 @@ class UpstreamBmc:
     def _look(self) -> float:
         """See what is there; seconds until the next look."""
         try:
-            root = self._asking.read(f"{ROOT}/", within_s=min(_PROBE_S, self._config.timeout_s))
+            root = self._asking.read(f"{ROOT}/", within_s=_PROBE_S)
             if root is None:
                 raise HostUnavailableError("it has no service root at /redfish/v1/")
             schemas = self._inventory.schemas

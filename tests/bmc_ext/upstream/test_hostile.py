@@ -153,13 +153,19 @@ def test_a_collection_that_is_broken_takes_nothing_else_down(front: Served, bmc:
 
 
 def test_a_hanging_bmc_keeps_nobody_else_waiting(
-    bmc: MockupBmc, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While more requests than there are threads hang on the BMC, all others are answered."""
     free = threading.Event()
     answers: list[int] = []
-    config = sidecar_config(tmp_path, bmc.url, ca=bmc.ca, timeout_s=120.0)
-    with served(tmp_path, config=config) as front:
+    write_tree(tmp_path / "bmc")
+    with (
+        mockup_bmc(tmp_path / "bmc") as bmc,
+        served(
+            tmp_path / "s",
+            config=sidecar_config(tmp_path / "s", bmc.url, ca=bmc.ca, timeout_s=120.0),
+        ) as front,
+    ):
         wait_for(lambda: is_known(front), 20, "known")
 
         def hang(handler: Handler) -> bool:
