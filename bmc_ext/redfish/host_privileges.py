@@ -30,7 +30,9 @@ _MACHINES: Final = frozenset(
 _OF_MANAGERS: Final = frozenset(
     {"certificates", "hostinterfaces", "logservices", "serialinterfaces", "virtualmedia"}
 )
-_USERS: Final = frozenset({"remoteaccountservice"})
+_USERS: Final = frozenset({"accounts", "externalaccountproviders", "remoteaccountservice"})
+"""Where some BMCs keep users beside AccountService."""
+
 
 _MANAGER_TYPES: Final = frozenset(
     {

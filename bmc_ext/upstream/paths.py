@@ -41,8 +41,8 @@ MERGED: Final[Mapping[str, frozenset[str] | None]] = {
 
 _OURS: Final = frozenset(
     {
-        "accountservice", "certificateservice", "dcpi", "eventservice", "odata", "sessionservice",
-        "taskservice", "telemetryservice", "$metadata",
+        "accountservice", "certificateservice", "dcpi", "eventservice", "odata", "sessions",
+        "sessionservice", "taskservice", "telemetryservice", "$metadata",
     }
 )  # fmt: skip
 """First segments under which only the members of MERGED are ever the upstream BMC's."""

@@ -34,6 +34,7 @@ def users(front: Served) -> dict[str, str]:
         ("POST", "/Systems/1/LOGSERVICES./SEL/Actions/LogService.ClearLog", "Administrator"),
         ("POST", "/Chassis/2/Certificates", "Administrator"),
         ("GET", "/Managers/Upstream_DCPI/RemoteAccountService/Accounts", "Administrator"),
+        ("PATCH", "/Managers/Upstream_DCPI/Accounts/2", "Administrator"),
         ("POST", "/UpdateService/Actions/UpdateService.SimpleUpdate", "Operator"),
         ("POST", "/JobService/Jobs", "Administrator"),
         ("DELETE", "/TaskService/Tasks/Upstream_1", "Administrator"),
@@ -60,6 +61,8 @@ def test_who_lacks_the_privilege_never_reaches_the_bmc(
     [
         "/SessionService/Sessions/s", "/AccountService/Accounts/1",
         "/AccountService/Accounts/1/Keys",
+        "/Sessions",
+        "/sessions/1",
         "/sessionservice/Sessions", "/SESSIONSERVICE", "/%53essionService/Sessions/s/x",
         "/AccountService./Accounts", "/AccountService%20/Accounts", "//AccountService/Accounts/1",
         "/Systems/../AccountService/Accounts/1", "/Systems/%2e%2e/AccountService/Accounts/1",
