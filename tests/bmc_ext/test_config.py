@@ -230,6 +230,8 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     specs = [{**GOOD["devices"][0], "id": name} for name in devices]  # type: ignore[index,dict-item]
     text = yaml.safe_dump(GOOD | {"devices": [*GOOD["devices"], *specs]} | document)  # type: ignore[misc]
     (tmp_path / "service.yaml").write_text(text, encoding="utf-8")
+    for name in ("bmc-ca.pem", "bmc.password", "op.password"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
     config = load_config(tmp_path / "service.yaml")
     unit = config.loops[0].cooling_unit
     assert unit.primary.supply == PointRef("rtd-1", "temperature.ch2")
@@ -237,3 +239,5 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     assert unit.filters[0].serviced_date == "2026-01-02"
     assert not config.power_equipment
     assert config.thresholds["Loop_loop-a_Flow"]["LowerCritical"] == 400
+    assert config.upstream is not None
+    assert config.upstream.account.username == "dcpi"

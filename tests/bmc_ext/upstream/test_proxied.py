@@ -65,6 +65,8 @@ def test_an_entity_tag_of_the_bmc_is_ours_too(front: Served, bmc: MockupBmc) -> 
     assert front.ask("GET", CHASSIS, headers={"If-None-Match": tag}).status == 200
     ok = front.ask("PATCH", CHASSIS, {"AssetTag": "a"}, headers={"If-Match": tag})
     assert ok.status == 200
+    sent = [seen.headers.get("if-match") for seen in bmc.seen if seen.method == "PATCH"]
+    assert sent[-1] == tag  # the BMC compares it too: another client may come between
     before = bmc.body(CHASSIS)
     stale = front.ask("PATCH", CHASSIS, {"AssetTag": "b"}, headers={"If-Match": tag})
     assert stale.status == 412
@@ -135,7 +137,7 @@ def test_pages_are_turned_by_their_links(front: Served, instead: MockupBmc, by: 
     instead.instead = lambda handler: _pages(handler, by)
     found: list[str] = []
     following: str | None = ENTRIES
-    while following is not None:
+    while following is not None and len(found) < 9:
         body = front.ask("GET", following).body
         found += [member["Id"] for member in body["Members"]]
         following = body.get("Members@odata.nextLink")
