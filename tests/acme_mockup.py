@@ -131,4 +131,4 @@ def write_tree(folder: Path) -> None:
 
 def is_known(front: Served) -> bool:
     """Whether the sidecar has seen what the BMC has."""
-    return front.ask("GET", "/redfish/v1/Systems").status == 200
+    return front.ask("GET", "/redfish/v1/Systems/1").status == 200

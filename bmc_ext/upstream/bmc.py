@@ -204,9 +204,9 @@ class UpstreamBmc:
             if self._down is not None:
                 schemas = self._metadata()
             self._inventory = take(root, self._asking.read, schemas)
+            self._set_down(None)
             self._powers = self._look_at_power()
             self._events_uri = self._stream_of_events()
-            self._set_down(None)
             if not self._is_known and not schemas:
                 self._types |= types_in_tree(root, self._read_reachable)
             self._is_known = True
