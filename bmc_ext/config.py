@@ -22,6 +22,7 @@ from bmc_ext.equipment import (
 )
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.rack_pdu import RackPdu, check_rack_pdus, rack_pdu
+from bmc_ext.upstream_settings import UpstreamConfig, upstream_config
 from bmc_ext.yaml_file import explained, read_yaml
 from drivers.engine import DeviceSpec
 from drivers.waveforms.sampled_values import SampledValues
@@ -33,8 +34,8 @@ EVENT_THRESHOLD_W = 50e6
 
 __all__ = [
     "EVENT_THRESHOLD_W", "AgreementConfig", "Config", "FacilityConfig", "FeedConfig",
-    "ListenConfig", "LoopConfig", "PointRef", "SiliconConfig", "SourceConfig", "WaveformConfig",
-    "equipment_points", "load_config", "parse_config",
+    "ListenConfig", "LoopConfig", "PointRef", "SiliconConfig", "SourceConfig", "UpstreamConfig",
+    "WaveformConfig", "equipment_points", "load_config", "parse_config",
 ]  # fmt: skip
 
 
@@ -244,6 +245,7 @@ class Config:
     legacy: bool = True
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     events: EventsConfig = EventsConfig()
+    upstream: UpstreamConfig | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -278,12 +280,12 @@ def parse_config(document: object, *, base: Path, origin: str = "configuration")
     assert isinstance(document, dict)
     for place in _not_finite(document):
         raise ConfigurationError(f"{origin}: {place}: not a finite number")
-    config = _build(document, base)
+    config = _build(document, base, origin)
     _check_references(config, origin)
     return config
 
 
-def _build(document: dict[str, Any], base: Path) -> Config:
+def _build(document: dict[str, Any], base: Path, origin: str) -> Config:
     facility = dict(document["facility"])
     facility.setdefault("name", facility["id"])
     facility.setdefault("contract_limit_w", facility["rated_power_w"])
@@ -318,7 +320,14 @@ def _build(document: dict[str, Any], base: Path) -> Config:
         legacy=document.get("legacy", True),
         thresholds=document.get("thresholds", {}),
         events=_events(document.get("events", {}), base),
+        upstream=_upstream(document, base, origin),
     )
+
+
+def _upstream(document: dict[str, Any], base: Path, origin: str) -> UpstreamConfig | None:
+    if "upstream" not in document:
+        return None
+    return upstream_config(document["upstream"], base, origin)
 
 
 def _events(document: dict[str, Any], base: Path) -> EventsConfig:

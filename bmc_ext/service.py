@@ -62,6 +62,7 @@ from bmc_ext.serving.tls import ReplaceableCertificate
 from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
 from bmc_ext.timekeeping import Timekeeper
+from bmc_ext.upstream.bmc import upstream_bmc
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
@@ -143,6 +144,8 @@ class Service:
         )
         self.reporter.observe(self.triggers.follow)
         self.registry = all_resources(chassis_routes(config), legacy=config.legacy)
+        self.upstream = upstream_bmc(config, self.registry, self.eventing.publish)
+        host = host or self.upstream
         identity = _identity(config.state_dir)
         self.discovery = _discovery(config, identity, self.lifecycle)
         self._host_name = host_name or MachineName()
@@ -151,7 +154,7 @@ class Service:
             config=config,
             clock=self.clock,
             uuid=identity,
-            types=(*self.registry.types, *(() if host is None else host.types)),
+            types=self.registry.types,
             snapshots=self.snapshots,
             history=self.measuring.collector.history,
             events=self.measuring.events,
@@ -171,7 +174,7 @@ class Service:
             tasks=self.tasks,
             firmware=firmware,
             discovery=self.discovery,
-            privilege_mappings=privilege_mappings(
+            privilege_mappings=lambda: privilege_mappings(
                 self.registry, () if host is None else host.types
             ),
             facility_sensors=sensors,
@@ -197,6 +200,8 @@ class Service:
             self.discovery.start()
         if self.announcer is not None:
             self.announcer.start()
+        if self.upstream is not None:
+            self.upstream.start()
         self.watch.start()
         self.reporter.start()
 
@@ -209,6 +214,8 @@ class Service:
         self._stopping.set()
         self._ticker.join()
         self.watch.stop()
+        if self.upstream is not None:
+            self.upstream.stop()
         self.reporter.stop()
         self.triggers.store.close()
         if self._measures_itself:
@@ -239,10 +246,11 @@ class Service:
             passwords = held.enter_context(
                 Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS)
             )
+            hosts = held.enter_context(Lane("upstream", threads=_THREADS, waiting=_WAITING_LOGINS))
             # A lane of its own: whoever needs no identity keeps nobody waiting who has one.
             strangers = held.enter_context(Lane("aggregated", threads=1, waiting=_WAITING))
             run(
-                self.front(requests, passwords),
+                self.front(requests, passwords, hosts),
                 listener,
                 self.tls(),
                 lambda: on_ready(self.config, port),
@@ -258,17 +266,17 @@ class Service:
         self.certificate.observe(pair.use)
         return pair.context
 
-    def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
+    def front(self, requests: Lane, passwords: Lane, hosts: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
         who = Authenticator(self.accounts, self.sessions, self.access, passwords)
-        return self._front(who, requests, passwords)
+        return self._front(who, requests, passwords, hosts)
 
     def aggregated(self, requests: Lane) -> ReadOnly:
         """The same for who asks without identity."""
-        return ReadOnly(self._front(NoAuthentication(), requests, requests))
+        return ReadOnly(self._front(NoAuthentication(), requests, requests, requests))
 
     def _front(
-        self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane
+        self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane, hosts: Lane
     ) -> Front:
         dispatcher = Dispatcher(self.registry, self.context)
         return Front(
@@ -280,6 +288,7 @@ class Service:
             Health(self.snapshots, self.clock),
             requests=requests,
             passwords=passwords,
+            hosts=hosts,
             max_body_bytes=self.config.listen.max_body_bytes,
         )
 

@@ -11,12 +11,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.host_name import HostName
+from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostResponse
 from bmc_ext.service import Service
@@ -46,7 +47,23 @@ class OneSystem:
         self.writes = 0
         self.types: tuple[str, ...] = ("ComputerSystem.v1_0_0.ComputerSystem",)
 
-    runs_here = False
+    runs_here = True
+    may_wait = False
+
+    root: Mapping[str, Any] = {"Systems": {"@odata.id": "/redfish/v1/Systems"}}
+    schemas: Mapping[str, tuple[str, ...]] = {}
+
+    def power_states(self) -> Mapping[str, str]:
+        """None is known."""
+        return {}
+
+    def claims(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing of ours."""
+        return False
+
+    def takes_query(self, query: Mapping[str, str]) -> bool:  # noqa: ARG002
+        """None."""
+        return False
 
     def members(self, collection: str) -> tuple[str, ...]:
         """One system and nothing else."""
@@ -56,7 +73,14 @@ class OneSystem:
         """What the system takes."""
         return ("GET", "PATCH") if path == SYSTEM else ()
 
-    def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
+    def handle(
+        self,
+        method: str,
+        path: str,
+        query: str,  # noqa: ARG002
+        body: object | None,
+        request: Request | None = None,  # noqa: ARG002
+    ) -> HostResponse:
         """Read or write it."""
         if method == "GET":
             kind = f"#{self.types[0]}"
@@ -186,7 +210,10 @@ def served(
     host_name: HostName | None = None,
     config: Config | None = None,
 ) -> Iterator[Served]:
-    """A front that serves until the block ends; its one feed has a meter that is not there."""
+    """A front that serves until the block ends; its one feed has a meter that is not there.
+
+    With an upstream BMC in the configuration that one is the host.
+    """
     config = config or Config(
         facility=FacilityConfig("test-site", FACILITY_NAME, 1e6, 1e6),
         state_dir=directory,
@@ -194,7 +221,8 @@ def served(
         events=EventsConfig(allow_loopback=True),
     )
     host = OneSystem()
-    service = Service(config, host=host, firmware=firmware, host_name=host_name)
+    given = host if config.upstream is None else None
+    service = Service(config, host=given, firmware=firmware, host_name=host_name)
     service.accounts.ensure(USER, PASSWORD, "Administrator")
     tls = service.tls()
     listener = bind("127.0.0.1", 0)
@@ -204,9 +232,10 @@ def served(
     with (
         Lane("request", threads=4, waiting=64) as requests,
         Lane("password", threads=2, waiting=waiting_logins) as passwords,
+        Lane("upstream", threads=4, waiting=64) as hosts,
     ):
         server = server_of(
-            service.front(requests, passwords),
+            service.front(requests, passwords, hosts),
             tls,
             ready.set,
             limits or Limits(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,8 @@ from bmc_ext.telemetry.snapshot import SnapshotStore
 class Context:
     """The parts of the service that the Redfish face shows and commands.
 
-    `windows` gives the ring's records of a feed from a window on. `types` are those of all
-    resources that are served, such as `Sensor.v1_13_0.Sensor`. Feeds and loops have the same places
+    `windows` gives the ring's records of a feed from a window on. `types` are those of our own
+    resources, such as `Sensor.v1_13_0.Sensor`. Feeds and loops have the same places
     in the configuration and in every snapshot.
     """
 
@@ -70,7 +70,7 @@ class Context:
     identification: ServiceIdentification
     certificate: ServedCertificate
     tasks: Tasks
-    privilege_mappings: Sequence[dict[str, Any]]
+    privilege_mappings: Callable[[], list[dict[str, Any]]]
     equipment: EquipmentBook
     peaks: PowerPeaks
     feed_places: Mapping[str, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -15,6 +16,7 @@ from bmc_ext.redfish.aggregated import is_shown
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError, error_response
 from bmc_ext.redfish.events.client_changes import note_change
+from bmc_ext.redfish.host_members import ROOT, with_members
 from bmc_ext.redfish.partial_update import asks_for_nothing, patched
 from bmc_ext.redfish.password_change import may_only_change_password
 from bmc_ext.redfish.query import Query, apply_query, parse_query
@@ -42,17 +44,39 @@ class Dispatcher:
     def __init__(self, registry: Registry, context: Context) -> None:
         self.registry = registry
         self.context = context
+        found = registry.find(f"{ROOT}-")
+        assert found is not None
+        self._hosts = found[0]  # what hands on to the host
+        self._is_remote = context.host is not None and not context.host.runs_here
+
+    def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
+        """The resource at `path` and its template's parameters; None when nothing lives there."""
+        host = self.context.host
+        if host is not None and host.claims(path):
+            return self._hosts, {}
+        return self.registry.find(path)
+
+    def may_wait_for_host(self, path: str, query: bytes) -> bool:
+        """Whether the answer may wait for a host that is another machine."""
+        host = self.context.host
+        if host is None or not host.may_wait:
+            return False
+        found = self.find(path)
+        if found is None or found[0].is_hosts:
+            return found is not None
+        path = path.rstrip("/")
+        return bool(query) and (f"{path}/" == ROOT or bool(host.members(path.removeprefix(ROOT))))
 
     def resource(self, path: str) -> Resource | None:
         """What answers at `path`."""
-        found = self.registry.find(path)
+        found = self.find(path)
         return None if found is None else found[0]
 
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer; never raises."""
         resource: Resource | None = None
         try:
-            found = self.registry.find(request.path)
+            found = self.find(request.path)
             if found is None:
                 raise RedfishError(404, f"nothing lives at {request.path}")
             resource, params = found
@@ -88,17 +112,37 @@ class Dispatcher:
             raise RedfishError(405, f"{request.path} does not take {request.method}")
         privilege, handler = resource.handlers[method]
         _authorise(request, privilege)
-        query = _query(resource, request)
-        _check_media_type(resource, request)
+        elsewhere = resource.is_hosts and self._is_remote
+        query = self._query(resource, request)
+        if not elsewhere:
+            _check_media_type(resource, request)
         asked = dataclasses.replace(request, params=params)
         if method not in _CONDITIONAL:
-            answer = _annotate(handler(self.context, asked), resource, asked)
+            answer = self._answer(resource, handler, asked)
             return answer if query is None else self._queried(query, answer, request)
-        with resource.changing:
+        # A host elsewhere looks at If-Match once more itself; nobody waits for it in line.
+        with contextlib.nullcontext() if elsewhere else resource.changing:
             self._check_if_match(resource, asked)
             if method == "PATCH" and resource.schema is not None:
                 return self._patch(resource, handler, asked)
-            return _annotate(handler(self.context, asked), resource, asked)
+            return self._answer(resource, handler, asked)
+
+    def _query(self, resource: Resource, request: Request) -> Query | None:
+        """What is to be made of the answer; a query that the host answers is not ours."""
+        host = self.context.host
+        if resource.is_hosts and host is not None and host.takes_query(request.query):
+            return None
+        return _query(resource, request)
+
+    def _answer(self, resource: Resource, handler: Handler, request: Request) -> Response:
+        return _annotate(self._whole(resource, handler, request), resource, request)
+
+    def _whole(self, resource: Resource, handler: Handler, request: Request) -> Answer:
+        """The handler's answer; a collection with what the host has in it."""
+        answer = handler(self.context, request)
+        if resource.schema is not None and request.method in ("GET", "HEAD"):
+            return with_members(self.context, request.path, answer)
+        return answer
 
     def _patch(self, resource: Resource, handler: Handler, request: Request) -> Response:
         """Change what can be changed of one of our own resources."""
@@ -122,18 +166,18 @@ class Dispatcher:
 
     def _read(self, path: str, request: Request) -> dict[str, Any] | None:
         """The resource at `path` as this client would get it; None where it would be refused."""
-        found = self.registry.find(path)
+        found = self.find(path)
         privilege, handler = (found and found[0].handlers.get("GET")) or (OPEN, None)
         if found is None or handler is None:
             return None
         resource, params = found
         asked = Request(
-            "GET", path, {}, {}, b"", request.identity, request.correlation_id, params,
-            client=request.client,
+            "GET", path, {}, _credentials(request), b"", request.identity, request.correlation_id,
+            params, client=request.client,
         )  # fmt: skip
         try:
             _authorise(asked, privilege)
-            answer = handler(self.context, asked)
+            answer = self._whole(resource, handler, asked)
         except (DcpiError, DriverError):
             return None
         if isinstance(answer, Response):
@@ -144,7 +188,7 @@ class Dispatcher:
 
     def _excerpt(self, body: dict[str, Any]) -> dict[str, Any]:
         """What an excerpt shows of a resource; all of one that has none (DSP0266 7.3.6)."""
-        found = self.registry.find(str(body.get("@odata.id")))
+        found = self.find(str(body.get("@odata.id")))
         shown = found[0].excerpt if found is not None else frozenset()
         if not shown:
             return body
@@ -155,8 +199,7 @@ class Dispatcher:
         wanted = request.headers.get("if-match")
         if wanted is None or wanted == "*" or "GET" not in resource.handlers:
             return
-        reading = dataclasses.replace(request, method="GET", headers={}, body=b"", raw_query="")
-        current = _annotate(resource.handlers["GET"][1](self.context, reading), resource, reading)
+        current = self._answer(resource, resource.handlers["GET"][1], _reading(request))
         if current.headers.get("ETag") not in [part.strip() for part in wanted.split(",")]:
             raise RedfishError(412, "the resource has changed since it was read")
 
@@ -183,12 +226,25 @@ def _authorise(request: Request, privilege: str) -> None:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 
 
+def _reading(request: Request) -> Request:
+    """A plain GET by whoever sends `request`."""
+    headers = _credentials(request)
+    return dataclasses.replace(
+        request, method="GET", query={}, headers=headers, body=b"", raw_query=""
+    )
+
+
+def _credentials(request: Request) -> dict[str, str]:
+    """The headers by which a host elsewhere may know who asks."""
+    return {name: value for name, value in request.headers.items() if name == "authorization"}
+
+
 def _query(resource: Resource, request: Request) -> Query | None:
     """The query of a request; messages and plain documents take none."""
     if not request.query:
         return None
     query = parse_query(request.method, request.query)
-    if query is not None and resource.schema is None and "{host:path}" not in resource.uri:
+    if query is not None and resource.schema is None and not resource.is_hosts:
         text = "query parameters of Redfish are not supported on a plain document"
         raise RedfishError(501, text, message="QueryNotSupported")
     return query
@@ -245,7 +301,7 @@ def _finish(
 ) -> tuple[int, dict[str, str], bytes]:
     headers = {**HEADERS, **response.headers}
     found = response.status < 400 and method in ("GET", "HEAD", "OPTIONS")
-    if resource is not None and (found or response.status == 405):
+    if resource is not None and not resource.is_hosts and (found or response.status == 405):
         headers.setdefault("Allow", resource.allow)
     if response.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Redfish"'

@@ -56,6 +56,10 @@ _RESOLUTION_OF_STATUS = {
 }
 
 
+RETRY_AFTER_S = "1"
+"""When to ask again what is not available for a while."""
+
+
 class RedfishError(DcpiError):
     """A refusal with its HTTP status, text, and the JSON Pointer of the property at fault.
 
@@ -146,7 +150,7 @@ def _message(
     elif key == "ResourceMissingAtURI":
         filled = [path]
     elif key == "ServiceTemporarilyUnavailable":
-        filled = ["1"]
+        filled = [RETRY_AFTER_S]
     _, is_action, action = path.partition("/Actions/")
     if is_action:
         key, filled = of_action(key, filled, action)
@@ -188,5 +192,6 @@ def error_response(error: Exception, path: str = "") -> Response:
         (HostUnavailableError, 503),
     ):
         if isinstance(error, kind):
-            return Response(status, error_body(status, str(error), path=path))
+            headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
+            return Response(status, error_body(status, str(error), path=path), headers)
     return Response(500, error_body(500, "the service failed; its log says why"))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bmc_ext.errors import DcpiError
 
+if TYPE_CHECKING:
+    from bmc_ext.redfish.context import Request
+
 
 class HostResponse(NamedTuple):
-    """What the host answered: status, JSON body or None, headers to hand on."""
+    """What the host answered: status, JSON body, another document or None, headers to hand on."""
 
     status: int
-    body: dict[str, Any] | None
+    body: dict[str, Any] | bytes | None
     headers: dict[str, str]
 
 
@@ -49,14 +52,45 @@ class HostBMC(Protocol):
     def runs_here(self) -> bool:
         """Whether its managers are this very process: one network, one clock, one restart."""
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether a request to it may wait for another machine now."""
+
+    @property
+    def root(self) -> Mapping[str, Any]:
+        """What its service root leads to; what ours has of the same name is ours."""
+
+    @property
+    def schemas(self) -> Mapping[str, tuple[str, ...]]:
+        """Namespaces by the URI of their CSDL, beside those that its types stand for."""
+
     def members(self, collection: str) -> tuple[str, ...]:
-        """Ids of the members of `Systems`, `Chassis` or `Managers`."""
+        """Ids of its members of a collection such as `Systems` or `TaskService/Tasks`."""
+
+    def power_states(self) -> Mapping[str, str]:
+        """PowerState of its systems by their id, as far as it is known; never waits for long."""
+
+    def claims(self, path: str) -> bool:
+        """Whether the resource at `path` is its own although a template of ours fits it."""
 
     def methods(self, path: str) -> tuple[str, ...]:
         """The methods that the resource at `path` takes; none where nothing lives there."""
 
-    def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:
-        """Answer one request; `path` starts with /redfish/v1/. Raises HostError."""
+    def takes_query(self, query: Mapping[str, str]) -> bool:
+        """Whether it answers such a query of its resources itself."""
+
+    def handle(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        body: object | None,
+        request: Request | None = None,
+    ) -> HostResponse:
+        """Answer one request; `path` starts with /redfish/v1/. HostError, HostUnavailableError.
+
+        A client's `request` is given for a host that asks who it is; without, the service asks.
+        """
 
     def version(self, path: str) -> int | None:
         """A number that changes whenever what a GET of `path` shows does.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from xml.sax.saxutils import quoteattr
 
 import schemas
 from bmc_ext.redfish.errors import RedfishError
@@ -14,15 +15,30 @@ _EMBEDDED = ("Message.v1_2_1.Message", "Resource.v1_0_0.Resource")
 """Types that stand inside other resources."""
 
 
-@functools.cache
-def document(types: tuple[str, ...]) -> bytes:
-    """The metadata document (DSP0266 8.4.1) of resources of these types, and of our own schemas."""
+Extra = tuple[tuple[str, tuple[str, ...]], ...]
+"""Namespaces of further schemas, by the URI where each is found."""
+
+
+@functools.lru_cache(maxsize=4)
+def document(
+    types: tuple[str, ...], host_types: tuple[str, ...] = (), host_schemas: Extra = ()
+) -> bytes:
+    """The metadata document (DSP0266 8.4.1) of our types and the host's, and of our own schemas.
+
+    One file has one reference: DMTF's where we have a type of it, else the host's if it has one.
+    """
     own = set(own_schemas())
     spaces: dict[str, set[str]] = {}
     for name in (*types, *_EMBEDDED):
-        spaces.setdefault(f"{name.partition('.')[0]}_v1.xml", set()).update(_namespaces(name))
+        spaces.setdefault(_file(name), set()).update(_namespaces(name))
+    uris = {uri.rpartition("/")[2]: uri for uri, _ in reversed(host_schemas)}
+    uris = {file: uri for file, uri in uris.items() if file not in spaces}
+    for uri, names in host_schemas:
+        spaces.setdefault(uri.rpartition("/")[2], set()).update(names)
+    for name in host_types:
+        spaces.setdefault(_file(name), set()).update(_namespaces(name))
     references = [
-        _reference(f"{_PUBLISHED}/{file}", sorted(names))
+        _reference(uris.get(file, f"{_PUBLISHED}/{file}"), sorted(names))
         for file, names in sorted(spaces.items())
         if file not in own
     ]
@@ -75,6 +91,11 @@ def schema(file: str) -> bytes:
     return schemas.path(f"redfish/{file}").read_bytes()
 
 
+def _file(name: str) -> str:
+    """`Sensor_v1.xml` of `Sensor.v1_13_0.Sensor`."""
+    return f"{name.partition('.')[0]}_v1.xml"
+
+
 def _namespaces(name: str) -> set[str]:
     """`Sensor` and `Sensor.v1_13_0` of `Sensor.v1_13_0.Sensor`."""
     return {name.partition(".")[0], name.rpartition(".")[0]}
@@ -82,4 +103,4 @@ def _namespaces(name: str) -> set[str]:
 
 def _reference(uri: str, namespaces: list[str]) -> str:
     includes = "".join(f'    <edmx:Include Namespace="{space}"/>\n' for space in namespaces)
-    return f'  <edmx:Reference Uri="{uri}">\n{includes}  </edmx:Reference>\n'
+    return f"  <edmx:Reference Uri={quoteattr(uri)}>\n{includes}  </edmx:Reference>\n"

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from bmc_ext.redfish.host_privileges import WRITES, privilege_of_type
 from bmc_ext.redfish.registry import OPEN, Registry, Resource
-from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
-
-_HOST_WRITES = ("PATCH", "POST", "PUT", "DELETE")
+from bmc_ext.security.identity import LOGIN
 
 Operations = dict[str, list[dict[str, list[str]]]]
 
@@ -17,7 +16,7 @@ Operations = dict[str, list[dict[str, list[str]]]]
 def privilege_mappings(registry: Registry, host_types: Iterable[str]) -> list[dict[str, Any]]:
     """One mapping for each type: what its most common URI needs, and the URIs that differ.
 
-    Types that only the host BMC serves have the operations of the route that hands on to it.
+    Types that only the host BMC serves need what `host_privileges` says of them.
     """
     entities: dict[str, list[Resource]] = {}
     for resource in registry:
@@ -25,9 +24,9 @@ def privilege_mappings(registry: Registry, host_types: Iterable[str]) -> list[di
         if entity is not None:
             entities.setdefault(entity, []).append(resource)
     mappings = [_mapping(entity, found) for entity, found in sorted(entities.items())]
-    handed_on = _operations({"GET": LOGIN, **dict.fromkeys(_HOST_WRITES, CONFIGURE_COMPONENTS)})
     for name in sorted({kind.partition(".")[0] for kind in host_types} - entities.keys()):
-        mappings.append({"Entity": name, "OperationMap": handed_on})
+        needed = {"GET": LOGIN, **dict.fromkeys(WRITES, privilege_of_type(name))}
+        mappings.append({"Entity": name, "OperationMap": _operations(needed)})
     return mappings
 
 

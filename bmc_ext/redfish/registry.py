@@ -53,6 +53,11 @@ class Resource:
         privilege, _ = self.handlers.get("GET" if method == "HEAD" else method, (None, None))
         return privilege == OPEN
 
+    @property
+    def is_hosts(self) -> bool:
+        """Whether the host BMC answers: it knows its methods, and what a body may be."""
+        return self.uri.endswith(":path}")
+
 
 def allow(methods: Iterable[str]) -> str:
     """The value of the Allow header for a resource that takes `methods`."""

@@ -14,6 +14,7 @@ import orjson
 
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
+from bmc_ext.redfish.registry import Resource
 from bmc_ext.redfish.resources.event_service import SSE
 from bmc_ext.security.identity import LOGIN, Identity
 from bmc_ext.serving.aggregated import NoAuthentication
@@ -62,8 +63,8 @@ _BUSY = "too many requests are waiting"
 class Front:
     """The application that uvicorn serves.
 
-    `requests` runs what may wait for a disk or a device, `passwords` what runs argon2: who floods
-    the login keeps nobody else waiting.
+    `requests` runs what may wait for a disk or a device, `passwords` what runs argon2, `hosts` what
+    waits for a BMC elsewhere: neither a flood of logins nor a BMC that hangs keeps others waiting.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class Front:
         *,
         requests: Lane,
         passwords: Lane,
+        hosts: Lane,
         max_body_bytes: int,
     ) -> None:
         self._dispatcher = dispatcher
         self._bridge = WsgiBridge(wsgi_app)
         self._requests = requests
         self._passwords = passwords
+        self._hosts = hosts
         self._authenticator = authenticator
         self._stream = stream
         self._event_stream = event_stream
@@ -204,8 +207,7 @@ class Front:
                     client=_client(scope),
                 )  # fmt: skip
                 return self._keep(path, version, _encoded(self._dispatcher.answer(request)))
-        costly = resource is not None and method in resource.costly
-        lane = self._passwords if costly else self._requests
+        lane = self._lane(resource, scope, path)
         answer = await self._by_thread(scope, receive, headers, path, identity, lane)
         return self._keep(path, version, answer)
 
@@ -233,6 +235,12 @@ class Front:
             "dcpi.correlation_id": correlation_id(headers),
         }
         return await self._bridge.call(scope, body, extra, lane)
+
+    def _lane(self, resource: Resource | None, scope: Scope, path: str) -> Lane:
+        if resource is not None and scope["method"] in resource.costly:
+            return self._passwords
+        waits = self._dispatcher.may_wait_for_host(path, scope["query_string"])
+        return self._hosts if waits else self._requests
 
     def _keep(self, path: str, version: int | None, answer: Answer) -> Answer:
         """The answer, which from now on holds while the version stays what it was before it."""

@@ -20,7 +20,7 @@ class FaultyService(Service):
         if faults is not None:
             faults.sessions = self.sessions
 
-    def front(self, requests: Lane, passwords: Lane) -> AsgiApp:
+    def front(self, requests: Lane, passwords: Lane, hosts: Lane) -> AsgiApp:
         """The application as clients meet it."""
-        front = super().front(requests, passwords)
+        front = super().front(requests, passwords, hosts)
         return front if self._faults is None else self._faults.front.around(front)

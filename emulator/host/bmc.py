@@ -6,7 +6,7 @@ import datetime
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import orjson
 from bmc_ext.clock import Clock, SystemClock
 from bmc_ext.errors import DcpiError, NotFoundError
 from bmc_ext.host_name import OwnName
+from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.firmware import Software
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
@@ -113,6 +114,21 @@ class SushyHost:
         """The emulated manager is this process."""
         return True
 
+    @property
+    def may_wait(self) -> bool:
+        """It is asked in this process."""
+        return False
+
+    @property
+    def root(self) -> Mapping[str, Any]:
+        """Its systems: the rest of what it has is ours too."""
+        return {"Systems": {"@odata.id": f"{ROOT}Systems"}}
+
+    @property
+    def schemas(self) -> Mapping[str, tuple[str, ...]]:
+        """None beside those of its types."""
+        return {}
+
     def members(self, collection: str) -> tuple[str, ...]:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
         if collection == "Chassis":
@@ -121,6 +137,19 @@ class SushyHost:
             return ()
         return self._app.machines if self._is_libvirt else self._machines
 
+    def power_states(self) -> Mapping[str, str]:
+        """PowerState of its systems by their id."""
+        found = {}
+        for system in self.members("Systems"):
+            body = self.handle("GET", f"{ROOT}Systems/{system}", "", None).body
+            assert isinstance(body, dict)
+            found[system] = str(body.get("PowerState"))
+        return found
+
+    def claims(self, path: str) -> bool:  # noqa: ARG002
+        """What is ours stays so."""
+        return False
+
     def inventory(self) -> tuple[Software, ...]:
         """The firmware of the emulated BMC."""
         managers = self.members("Managers")
@@ -128,7 +157,7 @@ class SushyHost:
             return ()
         uri = f"{ROOT}Managers/{managers[0]}"
         version = self.handle("GET", uri, "", None).body
-        assert version is not None
+        assert isinstance(version, dict)
         software = Software("BMC", "Emulated BMC", version["FirmwareVersion"], None, True, (uri,))
         return (software,)
 
@@ -179,6 +208,10 @@ class SushyHost:
         self._store.close()
         self._state.close()
 
+    def takes_query(self, query: Mapping[str, str]) -> bool:  # noqa: ARG002
+        """All queries are answered from its whole bodies."""
+        return False
+
     def methods(self, path: str) -> tuple[str, ...]:
         """The methods that the resource at `path` takes; none where nothing lives there."""
         found = self._find(path.rstrip("/"))
@@ -190,7 +223,14 @@ class SushyHost:
             return None
         return None if self._now_s() >= self._next_power_change_s else self._store.version
 
-    def handle(self, method: str, path: str, query: str, body: object | None) -> HostResponse:  # noqa: ARG002
+    def handle(
+        self,
+        method: str,
+        path: str,
+        query: str,  # noqa: ARG002
+        body: object | None,
+        request: Request | None = None,  # noqa: ARG002
+    ) -> HostResponse:
         """Answer one request; `path` starts with /redfish/v1/, a query is ignored.
 
         HostError with 404 where nothing lives, 405 for a method that the resource does not take,

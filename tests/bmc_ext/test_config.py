@@ -246,6 +246,8 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     specs = [{**GOOD["devices"][0], "id": name} for name in devices]  # type: ignore[index,dict-item]
     text = yaml.safe_dump(GOOD | {"devices": [*GOOD["devices"], *specs]} | document)  # type: ignore[misc]
     (tmp_path / "service.yaml").write_text(text, encoding="utf-8")
+    for name in ("bmc-ca.pem", "bmc.password", "op.password"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
     config = load_config(tmp_path / "service.yaml")
     unit = config.loops[0].cooling_unit
     assert unit.primary.supply == PointRef("rtd-1", "temperature.ch2")
@@ -255,3 +257,5 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     assert config.rack_pdus[0].outlets[0].switch == PointRef("pdu-1", "switch.outlet1")
     assert config.rack_pdus[0].mains.lines[0].current == PointRef("pdu-1", "current.L1")
     assert config.thresholds["Loop_loop-a_Flow"]["LowerCritical"] == 400
+    assert config.upstream is not None
+    assert config.upstream.account.username == "dcpi"

@@ -66,9 +66,10 @@ def _type_of(resource: Resource, response: Response, context: Context, path: str
     said = resource.schema
     if said is None and isinstance(response.body, dict):
         said = response.body.get("@odata.type")
-    if said is None and context.host is not None:
+    if said is None and context.host is not None and not context.host.may_wait:
         try:
-            said = (context.host.handle("GET", path, "", None).body or {}).get("@odata.type")
+            body = context.host.handle("GET", path, "", None).body
         except DcpiError:
             return None  # it is gone, or was never there to be read
+        said = body.get("@odata.type") if isinstance(body, dict) else None
     return None if said is None else str(said).lstrip("#").partition(".")[0]

@@ -45,9 +45,12 @@ class HealthWatch:
                 yield self._changed(f"{LEAK_DETECTORS}/{name}", "LeakDetector", health)
 
     def _supply_healths(self) -> Iterator[tuple[str, str]]:
-        """Each power supply of the host with its health, where it tells one."""
+        """Each power supply of the host with its health, where it tells one.
+
+        A host elsewhere tells of its own, and this thread waits for no other machine.
+        """
         host = self._context.host
-        for chassis in () if host is None else host.members("Chassis"):
+        for chassis in host.members("Chassis") if host is not None and host.runs_here else ():
             supplies = self._read(f"{_CHASSIS}/{chassis}/PowerSubsystem/PowerSupplies")
             for member in supplies.get("Members", ()):
                 health = self._read(member["@odata.id"]).get("Status", {}).get("Health")
@@ -58,9 +61,10 @@ class HealthWatch:
         """A resource of the host; empty where there is none, or while the host is in trouble."""
         assert self._context.host is not None
         try:
-            return self._context.host.handle("GET", uri, "", None).body or {}
+            body = self._context.host.handle("GET", uri, "", None).body
         except DcpiError:
             return {}
+        return body if isinstance(body, dict) else {}
 
     def _changed(self, uri: str, kind: str, health: str) -> Happening:
         return happening(

@@ -26,7 +26,6 @@ from bmc_ext.redfish.events.message import (
     threshold_message,
 )
 from bmc_ext.redfish.events.power import of_logged
-from bmc_ext.redfish.host import HostBMC
 from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
@@ -193,12 +192,11 @@ class Watch:
         if host is None:
             return
         with contextlib.suppress(DcpiError):  # the host's own trouble; its power is as it was
-            for system in host.members("Systems"):
-                self._follow_system(host, system)
+            for system, state in host.power_states().items():
+                self._follow_system(system, state)
 
-    def _follow_system(self, host: HostBMC, system: str) -> None:
+    def _follow_system(self, system: str, state: str) -> None:
         uri = f"{_SYSTEMS}/{system}"
-        state = (host.handle("GET", uri, "", None).body or {}).get("PowerState")
         self._follow_power(uri, state, f"{RESOURCE}.Resource", system, "ComputerSystem")
 
     def _follow_outlets(self) -> None:

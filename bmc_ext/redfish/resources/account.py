@@ -87,7 +87,7 @@ def privilege_map(context: Context, request: Request) -> dict[str, Any]:  # noqa
         "Name": "Privilege Map",
         "PrivilegesUsed": [*STANDARD_PRIVILEGES, "NoAuth"],
         "OEMPrivilegesUsed": list(OEM_PRIVILEGES),
-        "Mappings": list(context.privilege_mappings),
+        "Mappings": context.privilege_mappings(),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.errors import HostUnavailableError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes
@@ -19,14 +20,14 @@ SYSTEMS = "/redfish/v1/Systems"
 
 @routes.get(CHASSIS, LOGIN, schema="ChassisCollection.ChassisCollection")
 def chassis_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The host's chassis first, then the facility's own and those of its rack PDUs."""
-    return _collection(context, "Chassis", own_chassis(context))
+    """The facility's own chassis and those of its rack PDUs; the host's stand before them."""
+    return _collection("Chassis", *own_chassis(context))
 
 
 @routes.get(MANAGERS, LOGIN, schema="ManagerCollection.ManagerCollection")
 def manager_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
-    """The host's managers first, then this service."""
-    return _collection(context, "Managers", [OWN_ID])
+    """The service itself; the host's managers stand before it."""
+    return _collection("Managers", OWN_ID)
 
 
 @routes.get(SYSTEMS, LOGIN, schema="ComputerSystemCollection.ComputerSystemCollection")
@@ -34,7 +35,9 @@ def system_collection(context: Context, request: Request) -> dict[str, Any]:
     """The host's systems; without a host there is no such collection."""
     if context.host is None:
         raise RedfishError(404, f"nothing lives at {request.path}")
-    return _collection(context, "Systems", [])
+    if "Systems" not in context.host.root:
+        raise HostUnavailableError("the systems of the BMC behind this service are not known yet")
+    return _collection("Systems")
 
 
 def own_chassis(context: Context) -> list[str]:
@@ -43,8 +46,7 @@ def own_chassis(context: Context) -> list[str]:
     return [OWN_ID, *(pdu.id for pdu in config.rack_pdus if config.power_equipment)]
 
 
-def _collection(context: Context, name: str, own: list[str]) -> dict[str, Any]:
-    ids = [*(context.host.members(name) if context.host is not None else ()), *own]
+def _collection(name: str, *ids: str) -> dict[str, Any]:
     return {
         "Name": f"{name} Collection",
         "Members": [{"@odata.id": f"/redfish/v1/{name}/{member}"} for member in ids],

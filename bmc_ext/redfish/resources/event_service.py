@@ -22,6 +22,7 @@ from bmc_ext.redfish.events.message import (
     is_known,
 )
 from bmc_ext.redfish.events.subscription import FORMATS
+from bmc_ext.redfish.host_members import all_types
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import CONFIGURE_MANAGER, LOGIN
 
@@ -65,7 +66,7 @@ def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa
         "DeliveryRetryIntervalSeconds": settings.retry_interval_s,
         "EventFormatTypes": list(FORMATS),
         "RegistryPrefixes": list(REGISTRY_PREFIXES),
-        "ResourceTypes": sorted({name.partition(".")[0] for name in context.types}),
+        "ResourceTypes": sorted({name.partition(".")[0] for name in all_types(context)}),
         "Severities": list(SEVERITIES),
         "SubordinateResourcesSupported": True,
         "IncludeOriginOfConditionSupported": False,

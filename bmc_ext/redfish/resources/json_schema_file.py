@@ -7,6 +7,7 @@ from typing import Any
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import metadata
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.host_members import all_types
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
 
@@ -18,7 +19,7 @@ SCHEMAS = "/redfish/v1/JsonSchemas"
 @routes.get(SCHEMAS, LOGIN, schema="JsonSchemaFileCollection.JsonSchemaFileCollection")
 def json_schemas(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """One member for each type and version."""
-    names = metadata.json_schema_names(context.types)
+    names = metadata.json_schema_names(all_types(context))
     return {
         "Name": "JSON Schemas",
         "Members": [{"@odata.id": f"{SCHEMAS}/{name}"} for name in names],
@@ -30,7 +31,7 @@ def json_schemas(context: Context, request: Request) -> dict[str, Any]:  # noqa:
 def json_schema_file(context: Context, request: Request) -> dict[str, Any]:
     """One schema: ours are served here, the standard's are published by DMTF."""
     name = request.params["name"]
-    if name not in metadata.json_schema_names(context.types):
+    if name not in metadata.json_schema_names(all_types(context)):
         raise NotFoundError(f"no type {name!r} is served here")
     own = metadata.own_json_schema(name) is not None
     where = (

@@ -77,8 +77,7 @@ def services(manager: str) -> dict[str, Any]:
 @routes.post(f"{MANAGERS}/{{manager}}/Actions/Manager.Reset", CONFIGURE_MANAGER)
 def reset(context: Context, request: Request) -> Response:
     """Begin anew with what is on disk; sessions end, the host's power is not touched."""
-    if not _is_this_process(context, request):
-        return _hand_on(context, request)
+    _check_is_this_process(context, request)
     body = checked(request.json() if request.body else {}, _RESET_PARAMETERS)
     kind = body.get("ResetType", RESET_TYPES[0])
     planned = {"reset_type": kind}
@@ -88,32 +87,11 @@ def reset(context: Context, request: Request) -> Response:
     return Response(204)
 
 
-def _is_this_process(context: Context, request: Request) -> bool:
-    """Whether the manager is this service, or the host that lives in it; RedfishError for none."""
+def _check_is_this_process(context: Context, request: Request) -> None:
+    """RedfishError for a manager that is neither this service nor the host that lives in it."""
     host, manager = context.host, request.params["manager"]
-    if manager == OWN_ID:
-        return True
-    if host is None or manager not in host.members("Managers"):
-        raise RedfishError(404, f"nothing lives at {request.path}")
-    return host.runs_here
-
-
-def _has_info(context: Context, request: Request) -> None:
-    """Another machine tells its own."""
-    if not _is_this_process(context, request):
+    if manager != OWN_ID and (host is None or manager not in host.members("Managers")):
         raise RedfishError(404, f"nothing lives at {request.path}")
 
 
-tell(routes, f"{MANAGERS}/{{manager}}/ResetActionInfo", _RESET_PARAMETERS, _has_info)
-
-
-def _hand_on(context: Context, request: Request) -> Response:
-    """A manager that is another machine resets itself."""
-    assert context.host is not None
-    if "POST" not in context.host.methods(request.path):
-        raise RedfishError(404, f"nothing lives at {request.path}")
-    planned = {"request": f"POST {request.path}"}
-    with audited(context.audit, "host.command", request.who, request.correlation_id, planned):
-        body = request.json() if request.body else None
-        answer = context.host.handle("POST", request.path, request.raw_query, body)
-    return Response(answer.status, answer.body, answer.headers)
+tell(routes, f"{MANAGERS}/{{manager}}/ResetActionInfo", _RESET_PARAMETERS, _check_is_this_process)

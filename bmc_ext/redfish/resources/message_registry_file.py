@@ -71,6 +71,9 @@ _FILES = {
     )
 }
 
+NAMES = tuple(_FILES)
+"""Ids of the registries that are listed here."""
+
 
 @routes.get(REGISTRIES, LOGIN, schema="MessageRegistryFileCollection.MessageRegistryFileCollection")
 def registries(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001

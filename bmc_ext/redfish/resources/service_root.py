@@ -57,9 +57,9 @@ def service_root(context: Context, request: Request) -> dict[str, Any]:  # noqa:
         body["ThermalEquipment"] = {"@odata.id": f"{ROOT}/ThermalEquipment"}
     if context.identification():
         body["ServiceIdentification"] = context.identification()
-    if context.host is not None:
-        body["Systems"] = {"@odata.id": f"{ROOT}/Systems"}
-    return body
+    theirs = {} if context.host is None else dict(context.host.root)
+    body["Oem"] = {**theirs.pop("Oem", {}), **body["Oem"]}
+    return {**body, **{name: link for name, link in theirs.items() if name not in body}}
 
 
 @routes.get(f"{ROOT}/odata", OPEN)
@@ -84,4 +84,6 @@ def _is_link(value: object) -> bool:
 def metadata_document(context: Context, request: Request) -> Response:  # noqa: ARG001
     """The OData metadata document: references to every schema that is served."""
     content = {"Content-Type": "application/xml; charset=utf-8"}
-    return Response(200, metadata.document(context.types), content)
+    host = context.host
+    theirs = () if host is None else (host.types, tuple(sorted(host.schemas.items())))
+    return Response(200, metadata.document(context.types, *theirs), content)
