@@ -35,7 +35,10 @@ def power(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
         "PhysicalContext": "Chassis",
         "PowerConsumedWatts": value.value,
         "PowerCapacityWatts": context.config.facility.rated_power_w,
-        "PowerLimit": {"LimitInWatts": context.commands.grid_status().import_limit_w},
+        "PowerLimit": {
+            "LimitInWatts": context.commands.grid_status().import_limit_w,
+            "LimitException": "LogEventOnly",
+        },
         "Status": conditioned_status(value.quality, value.conditions),
         "RelatedItem": [link(URI), link(f"{SENSORS}/Facility_Power")],
         "RelatedItem@odata.count": 2,

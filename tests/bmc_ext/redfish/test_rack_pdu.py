@@ -202,7 +202,15 @@ def test_an_outlet_that_is_switched_is_told(rack: Rack, front: Served, tmp_path:
         }
         made = front.ask("POST", f"{ROOT}/EventService/Subscriptions", wanted)
         assert made.status == 201
-        rack.device.set("state.outlet1", 0.0)  # by hand, at the PDU
+        # What was never seen before it changed is no change: so both ways, until one is told.
+        for switched in (0.0, 1.0) * 5:
+            rack.device.set("state.outlet1", switched)  # by hand, at the PDU
+            with contextlib.suppress(AssertionError):
+                listener.wait_for("OutletPowered" + ("On" if switched else "Off"), 2.0)
+                break
+        rack.device.set("state.outlet1", 1.0)
+        listener.wait_for("OutletPoweredOn")
+        rack.device.set("state.outlet1", 0.0)
         record = listener.wait_for("OutletPoweredOff")
         assert record["OriginOfCondition"] == {"@odata.id": OUTLET}
         assert record["Message"] == "Outlet 'pdu 1' powered off."

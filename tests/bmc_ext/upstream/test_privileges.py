@@ -70,7 +70,7 @@ def test_who_lacks_the_privilege_never_reaches_the_bmc(
         "/AccountService;x/Accounts/1", "/./AccountService/Accounts/1",
         "/EventService/Subscriptions/9/x", "/CertificateService/Acme", "/systems/1",
         "/chassis/DCPI",
-        "/Chassis/DCPI/Thermal", "/Chassis/dcpi", "/Chassis/DCPI%20", "/Managers/DCPI/Acme",
+        "/Chassis/DCPI/Memory", "/Chassis/dcpi", "/Chassis/DCPI%20", "/Managers/DCPI/Acme",
         "/Oem/dcpi/x", "/TaskService/Tasks/1", "/Registries/base/x", "/Systems/1%00",
         "/Systems/%ff", "/Systems/1%5c..%5cx", "/Acme%3f/x", "/AccountService%c2%a0/x",
     ],
