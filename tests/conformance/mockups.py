@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMMITTED = ROOT / "mockups" / "campus"
 
 _REPORT = "/redfish/v1/TelemetryService/MetricReports"
+_REALTIME = "/redfish/v1/dcpi/power/realtime"
+_AGGREGATES = {"ThreeSecondAggregate", "TenMinuteAggregate"}
 _COMES_AND_GOES = {"Conditions"}
 """Properties of which a resource may have more or fewer from one moment to the next."""
 
@@ -44,6 +46,7 @@ def small_campus(folder: Path) -> Iterator[Running]:
             wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
         _announce(bmc)
         wait_for(lambda: bmc.get(_REPORT)["Members"], 60, "the first metric report")
+        wait_for(lambda: _AGGREGATES <= bmc.get(_REALTIME)["Feeds"][0].keys(), 60, "aggregates")
         yield bmc
 
 
