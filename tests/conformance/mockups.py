@@ -45,14 +45,8 @@ def small_campus(folder: Path) -> Iterator[Running]:
             wait_until_ok(bmc, f"/redfish/v1/dcpi/{uri}")
         _announce(bmc)
         wait_for(lambda: bmc.get(_REPORT)["Members"], 60, "the first metric report")
-        wait_for(lambda: _aggregates(bmc.get(_REALTIME)), 60, "the first aggregates")
+        wait_for(lambda: bmc.get(_REALTIME)["Feeds"][0]["ThreeSecondAggregate"], 60, "3 s")
         yield bmc
-
-
-def _aggregates(realtime: dict[str, Any]) -> bool:
-    """Whether the hall's values over 3 s and 10 min have begun to be known."""
-    hall = realtime["Feeds"][0]
-    return None not in (hall["ThreeSecondAggregate"], hall["TenMinuteAggregate"])
 
 
 def _announce(bmc: Running) -> None:
