@@ -66,7 +66,7 @@ from bmc_ext.upstream.bmc import upstream_bmc
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
-_SWITCH_S = 0.0001
+_SWITCH_S = 0.00005
 _THREADS = 8
 _WAITING = 256
 _WAITING_LOGINS = 64  # at 47 ms each and two at a time: 1.5 s

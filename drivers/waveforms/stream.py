@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drivers.errors import TransportError
-from drivers.waveforms.block import Block
+from drivers.waveforms.block import Block, Samples
 
 PROTOCOL = "dcpi-waveform/1"
 SILENCE_S = 1.0
@@ -36,6 +36,7 @@ _FRAME = struct.Struct("<4sIQ")
 _MAGIC = b"DCPW"
 _MAX_GREETING_BYTES = 4096
 _MAX_PHASES = 3
+_FRAMES_HELD = 4  # received and joined in one turn where they have waited
 _MAX_RATE_HZ = 1_000_000.0
 _MAX_BLOCK_S = 1.0
 _CONNECT_TIMEOUT_S = 1.0
@@ -54,7 +55,7 @@ class StreamSource:
         self._port = port
         self._wall_ns = wall_ns
         self._connection: socket.socket | None = None
-        self._data = bytearray(_FRAME.size)  # room for two frames once one is known
+        self._data = bytearray(_FRAME.size)  # room for several frames once one is known
         self._start = 0  # of the frame that is under way
         self._end = 0  # of what has been received
         self._frame_bytes = 0  # of the frame that is under way; 0 until its header is here
@@ -91,7 +92,8 @@ class StreamSource:
     def read(self, timeout_s: float) -> Block | None:
         """The next block, or None; raises TransportError on loss, silence or a broken frame.
 
-        With a time-out of 0 it never waits.
+        With a time-out of 0 it never waits, and frames that have waited are one block: who is behind
+        catches up with fewer of them.
         """
         if self._connection is None:
             raise TransportError(f"{self._peer}: not open")
@@ -104,15 +106,13 @@ class StreamSource:
         if not self._receive(self._connection, self._frame_bytes):
             return None
         received_ns = self._wall_ns()
-        begin, self._start = self._start, self._start + self._frame_bytes
-        self._frame_bytes = 0
-        payload = memoryview(self._data)[begin + _FRAME.size : self._start]
-        samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
         first = self._next_index
-        self._next_index += samples.shape[1]
+        parts = [self._samples()]
+        while not self._timeout_s and self._follows():
+            parts.append(self._samples())
         return Block(
             first,
-            samples.astype(np.float32, copy=False),
+            parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
             received_ns=received_ns,
             claims_utc=not self._is_free,
         )
@@ -173,13 +173,34 @@ class StreamSource:
         self._is_empty = missing <= count < room
         return count >= missing
 
+    def _samples(self) -> Samples:
+        """Those of the frame under way, which is whole; they are where they were received."""
+        begin, self._start = self._start, self._start + self._frame_bytes
+        self._frame_bytes = 0
+        payload = memoryview(self._data)[begin + _FRAME.size : self._start]
+        samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
+        self._next_index += samples.shape[1]
+        return samples.astype(np.float32, copy=False)
+
+    def _follows(self) -> bool:
+        """Whether the next frame is here whole and goes on where the last one ended."""
+        here = self._end - self._start
+        if here < _FRAME.size:
+            return False
+        magic, count, first_index = _FRAME.unpack_from(self._data, self._start)
+        size = _FRAME.size + 2 * self.phases * count * _WIRE_DTYPE.itemsize
+        if magic != _MAGIC or first_index != self._next_index or not _FRAME.size < size <= here:
+            return False
+        self._frame_bytes = size
+        return True
+
     def _make_room(self, size: int) -> None:
         """For the rest of the frame under way, moved to the start where it must be."""
         if self._start + size <= len(self._data):
             return
         begun = self._data[self._start : self._end]
         if len(self._data) < size:
-            self._data = bytearray(2 * size)
+            self._data = bytearray(_FRAMES_HELD * size)
         self._data[: len(begun)] = begun
         self._start, self._end = 0, len(begun)
 
