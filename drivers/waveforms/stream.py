@@ -92,8 +92,8 @@ class StreamSource:
     def read(self, timeout_s: float) -> Block | None:
         """The next block, or None; raises TransportError on loss, silence or a broken frame.
 
-        With a time-out of 0 it never waits, and frames that have waited are one block: who is behind
-        catches up with fewer of them.
+        With a time-out of 0 it never waits, and frames that have waited are one block: a reader
+        that is behind catches up with fewer of them.
         """
         if self._connection is None:
             raise TransportError(f"{self._peer}: not open")
