@@ -154,7 +154,8 @@ def test_frames_that_have_waited_are_one_block() -> None:
 
     def script(connection: socket.socket) -> None:
         greet(connection)
-        connection.sendall(run + frame(2000, 50) + b"DCPX" + bytes(12))
+        broken = struct.pack("<4sIQ", b"DCPX", 1, 2050) + bytes(24)
+        connection.sendall(run + frame(2000, 50) + broken)
         sent.set()
         until_closed(connection)
 
