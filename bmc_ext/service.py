@@ -66,7 +66,7 @@ from bmc_ext.upstream.bmc import upstream_bmc
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.0001
 _THREADS = 8
 _WAITING = 256
 _WAITING_LOGINS = 64  # at 47 ms each and two at a time: 1.5 s
@@ -305,8 +305,9 @@ class Service:
 def _short_pauses() -> Iterator[None]:
     """No thread is kept from the interpreter for long.
 
-    Whoever waits for it gets it after half a millisecond, not after five: a request asks for it
-    several times. What was built at the start is no garbage: to look through it takes 50 ms.
+    Whoever waits for it gets it after a tenth of a millisecond, not after five: a request asks for
+    it several times, the samplers do some thousand times a second. What was built at the start is
+    no garbage: to look through it takes 50 ms.
     """
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()

@@ -123,6 +123,7 @@ class CycleAggregator:
         self.phases = phases
         self._block = ffi.new("dcpi_cycle_block *")
         self._taken = ffi.new("int32_t *")
+        self._kind = ffi.new("dcpi_cycle_kind *")
 
     @property
     def dropped(self) -> int:
@@ -202,12 +203,14 @@ class CycleAggregator:
             block.voltage = ffi.cast("void *", v_address + offset * item)
             block.current = ffi.cast("void *", i_address + offset * item)
             block.samples, block.first_index = size - offset, index + offset
-            status = lib.dcpi_cycles_take(self._cycles, block, self._taken)
+            status = lib.dcpi_cycles_take_next(self._cycles, block, self._taken, self._kind)
             if status != lib.DCPI_OK:
                 raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
             offset += self._taken[0]
-            while kind := lib.dcpi_cycles_next(self._cycles):
+            kind = self._kind[0]
+            while kind:
                 yield self._result(kind)
+                kind = lib.dcpi_cycles_next(self._cycles)
 
     def _result(self, kind: int) -> CycleResult:
         cycles = self._cycles

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,8 +130,8 @@ class SourceClock:
         return y - self._slope * x * _NS - self._phase
 
     def _step_ns(self) -> float:
-        noise_s = self.phase_error_s if np.isfinite(self.phase_error_s) else 0.0
-        return max(_STEP_S, _STEP_NOISE * noise_s) * _NS
+        noise_s = self.phase_error_s
+        return max(_STEP_S, _STEP_NOISE * noise_s if isfinite(noise_s) else 0.0) * _NS
 
     def _begin_phase(self, points: list[tuple[float, float]]) -> None:
         """The time has stepped: forget all points but these."""

@@ -40,6 +40,8 @@ class PowerSum:
         self._lock = threading.Lock()  # guards what follows; held for microseconds
         self._feeds = {feed_id: _Member() for feed_id in feed_ids}
         self._members: frozenset[str] = frozenset()
+        self._end_ms = 0  # where the last of the members have come to
+        self._awaited: set[str] = set()  # those members
         self._watch = PowerWatch(threshold_w=threshold_w, nominal_hz=nominal_hz)
         self._next_ms = 0
         self._lost = 0
@@ -54,7 +56,12 @@ class PowerSum:
         if not len(series.power_w):
             return []
         with self._lock:
-            events = self._keep(self._feeds[feed_id], series)
+            feed = self._feeds[feed_id]
+            events = self._keep(feed, series)
+            self._awaited.discard(feed_id)
+            is_near = feed.end_ms < self._end_ms + LATE_MS
+            if self._awaited and feed_id in self._members and is_near:
+                return events  # the others are still awaited, and none of them is late
             return events + self._advance()
 
     def _keep(self, feed: _Member, series: PowerSeries) -> list[Event]:
@@ -79,6 +86,7 @@ class PowerSum:
             threshold_w=threshold_w, nominal_hz=nominal_hz, numbered=self._watch.numbered
         )
         self._next_ms = 0
+        self._awaited.clear()
         return events
 
     def _advance(self) -> list[Event]:
@@ -94,7 +102,8 @@ class PowerSum:
             self._members = frozenset(live)
             events = self._watch.restart()
         first_ms = max(self._next_ms, *(feed.start_ms for feed in live.values()))
-        end_ms = min(feed.end_ms for feed in live.values())
+        end_ms = self._end_ms = min(feed.end_ms for feed in live.values())
+        self._awaited = {feed_id for feed_id, feed in live.items() if feed.end_ms == end_ms}
         if end_ms <= first_ms:
             return events
         places = np.arange(first_ms, end_ms) % _KEPT_MS

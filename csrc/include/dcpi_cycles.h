@@ -223,6 +223,10 @@ dcpi_status dcpi_cycles_take(dcpi_cycles *cycles, const dcpi_cycle_block *block,
 /* The next value that the samples so far complete, in the order of their ends. */
 dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles);
 
+/* Both in one, where each call has its price: `kind` is what dcpi_cycles_next gives after it. */
+dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, const dcpi_cycle_block *block,
+                                  int32_t *taken, dcpi_cycle_kind *kind);
+
 #ifdef __cplusplus
 }
 #endif

@@ -283,3 +283,13 @@ dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles) {
             return kind;
     }
 }
+
+dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, const dcpi_cycle_block *block,
+                                  int32_t *taken, dcpi_cycle_kind *kind) {
+    if (!kind)
+        return DCPI_BAD_POINTER;
+    dcpi_status status = dcpi_cycles_take(cycles, block, taken);
+    if (status == DCPI_OK)
+        *kind = dcpi_cycles_next(cycles);
+    return status;
+}

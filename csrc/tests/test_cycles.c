@@ -42,8 +42,9 @@ static void take_block(const recipe *from, const dcpi_cycle_config *config, int6
         block.voltage = block.current = rows + done;
         block.first_index = first + done;
         block.samples = samples - done;
-        CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_OK);
-        for (dcpi_cycle_kind kind; (kind = dcpi_cycles_next(&cycles)) != DCPI_CYCLE_NOTHING;)
+        dcpi_cycle_kind kind;
+        CHECK(dcpi_cycles_take_next(&cycles, &block, &taken, &kind) == DCPI_OK);
+        for (; kind != DCPI_CYCLE_NOTHING; kind = dcpi_cycles_next(&cycles))
             if (use)
                 use(kind);
     }
@@ -161,6 +162,7 @@ static void bad_arguments_change_nothing(void) {
     dcpi_cycle_block block = {zeros, zeros, 0, 10, 10, 0};
     int32_t taken = 77;
     CHECK(dcpi_cycles_take(&cycles, &block, NULL) == DCPI_BAD_POINTER);
+    CHECK(dcpi_cycles_take_next(&cycles, &block, &taken, NULL) == DCPI_BAD_POINTER);
     block.stride = 9;
     CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_BAD_LENGTH);
     block.stride = 10;

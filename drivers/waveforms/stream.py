@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from drivers.errors import TransportError
-from drivers.waveforms.block import Block
+from drivers.waveforms.block import Block, Samples
 
 PROTOCOL = "dcpi-waveform/1"
 SILENCE_S = 1.0
@@ -36,6 +36,7 @@ _FRAME = struct.Struct("<4sIQ")
 _MAGIC = b"DCPW"
 _MAX_GREETING_BYTES = 4096
 _MAX_PHASES = 3
+_FRAMES_HELD = 4  # received and joined in one turn where they have waited
 _MAX_RATE_HZ = 1_000_000.0
 _MAX_BLOCK_S = 1.0
 _CONNECT_TIMEOUT_S = 1.0
@@ -54,11 +55,11 @@ class StreamSource:
         self._port = port
         self._wall_ns = wall_ns
         self._connection: socket.socket | None = None
-        self._header = bytearray(_FRAME.size)
-        self._payload = bytearray()
-        self._payload_bytes = 0
-        self._filled = 0
-        self._in_payload = False
+        self._data = bytearray(_FRAME.size)  # room for several frames once one is known
+        self._start = 0  # of the frame that is under way
+        self._end = 0  # of what has been received
+        self._frame_bytes = 0  # of the frame that is under way; 0 until its header is here
+        self._is_empty = False  # the connection, when it was last read
         self._next_index = 0
         self._heard_at = 0.0
         self._timeout_s = -1.0
@@ -83,35 +84,35 @@ class StreamSource:
         connection.settimeout(None)
         self._connection = connection
         self._timeout_s = -1.0
-        self._filled = 0
-        self._in_payload = False
+        self._start = self._end = self._frame_bytes = 0
+        self._is_empty = False
         self._next_index = 0
         self._heard_at = time.monotonic()
 
     def read(self, timeout_s: float) -> Block | None:
         """The next block, or None; raises TransportError on loss, silence or a broken frame.
 
-        With a time-out of 0 it never waits.
+        With a time-out of 0 it never waits, and frames that have waited are one block: a reader
+        that is behind catches up with fewer of them.
         """
         if self._connection is None:
             raise TransportError(f"{self._peer}: not open")
         if timeout_s != self._timeout_s:
             self._set_timeout(self._connection, timeout_s)
-        if not self._in_payload:
-            if not self._fill(self._connection, memoryview(self._header)):
+        if not self._frame_bytes:
+            if not self._receive(self._connection, _FRAME.size):
                 return None
-            self._begin_payload()
-        payload = memoryview(self._payload)[: self._payload_bytes]
-        if not self._fill(self._connection, payload):
+            self._begin_frame()
+        if not self._receive(self._connection, self._frame_bytes):
             return None
         received_ns = self._wall_ns()
-        self._in_payload = False
-        samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
         first = self._next_index
-        self._next_index += samples.shape[1]
+        parts = [self._samples()]
+        while not self._timeout_s and self._follows():
+            parts.append(self._samples())
         return Block(
             first,
-            samples.astype(np.float32, copy=False),
+            parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
             received_ns=received_ns,
             claims_utc=not self._is_free,
         )
@@ -139,11 +140,25 @@ class StreamSource:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
         self._timeout_s = timeout_s
 
-    def _fill(self, connection: socket.socket, target: memoryview) -> bool:
-        """Receive into `target` from where the last call stopped; False when time ran out."""
-        flags = socket.MSG_WAITALL if self._timeout_s else socket.MSG_DONTWAIT
+    def _receive(self, connection: socket.socket, size: int) -> bool:
+        """Whether so many bytes of the frame under way are here, after one call at most.
+
+        Without a time-out it takes what there is: each system call lets other threads go first.
+        """
+        missing = size - (self._end - self._start)
+        if missing <= 0:
+            return True
+        if self._timeout_s:
+            flags = socket.MSG_WAITALL
+        elif self._is_empty:
+            self._is_empty = False
+            return False
+        else:
+            flags = socket.MSG_DONTWAIT
+        self._make_room(size)
+        room = missing if self._timeout_s else len(self._data) - self._end
         try:
-            count = connection.recv_into(target[self._filled :], 0, flags)
+            count = connection.recv_into(memoryview(self._data)[self._end :], room, flags)
         except BlockingIOError:
             if time.monotonic() - self._heard_at > SILENCE_S:
                 raise TransportError(f"{self._peer}: silent for {SILENCE_S:g} s") from None
@@ -153,14 +168,44 @@ class StreamSource:
         if count == 0:
             raise TransportError(f"{self._peer}: the server closed the connection")
         self._heard_at = time.monotonic()
-        self._filled += count
-        if self._filled < len(target):
+        self._end += count
+        # A frame that is not whole is asked for again at once.
+        self._is_empty = missing <= count < room
+        return count >= missing
+
+    def _samples(self) -> Samples:
+        """Those of the frame under way, which is whole; they are where they were received."""
+        begin, self._start = self._start, self._start + self._frame_bytes
+        self._frame_bytes = 0
+        payload = memoryview(self._data)[begin + _FRAME.size : self._start]
+        samples = np.frombuffer(payload, _WIRE_DTYPE).reshape(2 * self.phases, -1)
+        self._next_index += samples.shape[1]
+        return samples.astype(np.float32, copy=False)
+
+    def _follows(self) -> bool:
+        """Whether the next frame is here whole and goes on where the last one ended."""
+        here = self._end - self._start
+        if here < _FRAME.size:
             return False
-        self._filled = 0
+        magic, count, first_index = _FRAME.unpack_from(self._data, self._start)
+        size = _FRAME.size + 2 * self.phases * count * _WIRE_DTYPE.itemsize
+        if magic != _MAGIC or first_index != self._next_index or not _FRAME.size < size <= here:
+            return False
+        self._frame_bytes = size
         return True
 
-    def _begin_payload(self) -> None:
-        magic, count, first_index = _FRAME.unpack(self._header)
+    def _make_room(self, size: int) -> None:
+        """For the rest of the frame under way, moved to the start where it must be."""
+        if self._start + size <= len(self._data):
+            return
+        begun = self._data[self._start : self._end]
+        if len(self._data) < size:
+            self._data = bytearray(_FRAMES_HELD * size)
+        self._data[: len(begun)] = begun
+        self._start, self._end = 0, len(begun)
+
+    def _begin_frame(self) -> None:
+        magic, count, first_index = _FRAME.unpack_from(self._data, self._start)
         if magic != _MAGIC:
             raise TransportError(f"{self._peer}: a frame begins with {magic!r}, not {_MAGIC!r}")
         if not 0 < count <= self.sample_rate_hz * _MAX_BLOCK_S:
@@ -172,10 +217,8 @@ class StreamSource:
                 f"{self._peer}: the sample index went back from {self._next_index} to {first_index}"
             )
         self._next_index = first_index
-        self._payload_bytes = 2 * self.phases * count * _WIRE_DTYPE.itemsize
-        if len(self._payload) < self._payload_bytes:
-            self._payload = bytearray(self._payload_bytes)
-        self._in_payload = True
+        payload_bytes = 2 * self.phases * count * _WIRE_DTYPE.itemsize
+        self._frame_bytes = _FRAME.size + payload_bytes
 
     def _greet(self, line: bytes) -> None:
         try:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,15 @@ def drain(source: StreamSource, seconds: float) -> None:
         source.read(0.1)
 
 
+def drain_at_once(source: StreamSource, blocks: list[Block]) -> None:
+    """Poll, as a shared reader does, and keep copies of the blocks."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        block = source.read(0.0)
+        if block is not None:
+            blocks.append(replace(block, samples=block.samples.copy()))
+
+
 def opened(port: int) -> StreamSource:
     """A source connected to that port."""
     source = StreamSource("127.0.0.1", port)
@@ -133,6 +143,36 @@ def test_blocks_arrive_as_they_were_sent() -> None:
             assert np.array_equal(block.samples, expected)
         assert source.read(0.01) is None
         source.close()
+
+
+def test_frames_that_have_waited_are_one_block() -> None:
+    """Who polls catches up with whole runs of frames; a gap and a broken frame end a run."""
+    sizes = (640, 3, 640, 128, 1)
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+    run = b"".join(frame(start, size) for start, size in zip(starts, sizes, strict=True))
+    sent = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        greet(connection)
+        broken = struct.pack("<4sIQ", b"DCPX", 1, 2050) + bytes(24)
+        connection.sendall(run + frame(2000, 50) + broken)
+        sent.set()
+        until_closed(connection)
+
+    with serving(script) as port:
+        source = opened(port)
+        assert sent.wait(5)
+        blocks: list[Block] = []
+        with pytest.raises(TransportError, match="begins with b'DCPX'"):
+            drain_at_once(source, blocks)
+        source.close()
+    assert len(blocks) < 6, "as many blocks as frames"
+    indices = np.concatenate(
+        [block.first_index + np.arange(block.samples.shape[1]) for block in blocks]
+    )
+    assert indices.tolist() == [*range(1412), *range(2000, 2050)]
+    samples = np.concatenate([block.samples for block in blocks], axis=1)
+    assert np.array_equal(samples, 1000.0 * np.arange(6)[:, None] + indices)
 
 
 def test_a_frame_in_pieces_is_put_together() -> None:
