@@ -180,11 +180,11 @@ class Dispatcher:
             answer = self._whole(resource, handler, asked)
         except (DcpiError, DriverError):
             return None
-        if isinstance(answer, Response):
-            if answer.status != 200 or not isinstance(answer.body, dict):
-                return None
-            answer = answer.body
-        return _annotated(answer, resource, path)
+        if not isinstance(answer, Response):
+            return _annotated(answer, resource, path)
+        if answer.status != 200 or not isinstance(answer.body, dict):
+            return None
+        return _annotated(answer.body, resource, path, answer.headers.get("ETag"))
 
     def _excerpt(self, body: dict[str, Any]) -> dict[str, Any]:
         """What an excerpt shows of a resource; all of one that has none (DSP0266 7.3.6)."""
@@ -258,8 +258,10 @@ def _check_media_type(resource: Resource, request: Request) -> None:
         raise RedfishError(415, f"the content type {media_type!r} is not {resource.media_type}")
 
 
-def _annotated(body: dict[str, Any], resource: Resource, path: str) -> dict[str, Any]:
-    """The body with its @odata annotations.
+def _annotated(
+    body: dict[str, Any], resource: Resource, path: str, tag: str | None = None
+) -> dict[str, Any]:
+    """The body with its @odata annotations; `tag` is the entity tag of a host that gives one.
 
     What has no @odata.id is a message or a plain document and stays as it is.
     """
@@ -267,7 +269,7 @@ def _annotated(body: dict[str, Any], resource: Resource, path: str) -> dict[str,
         body = {"@odata.type": f"#{resource.schema}", "@odata.id": path.rstrip("/"), **body}
     if "@odata.id" not in body:
         return body
-    return {**body, "@odata.etag": etag(body, resource.volatile)}
+    return {**body, "@odata.etag": tag or etag(body, resource.volatile)}
 
 
 def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
@@ -275,7 +277,7 @@ def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
     response = answer if isinstance(answer, Response) else Response(200, answer)
     if not isinstance(response.body, dict) or response.status != 200:
         return response
-    body = _annotated(response.body, resource, request.path)
+    body = _annotated(response.body, resource, request.path, response.headers.get("ETag"))
     tag = body.get("@odata.etag")
     if tag is None:
         return response

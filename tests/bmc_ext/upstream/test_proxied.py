@@ -62,6 +62,9 @@ def test_an_entity_tag_of_the_bmc_is_ours_too(front: Served, bmc: MockupBmc) -> 
     """If-Match with an old tag is refused, with the new one it changes the BMC."""
     tag = front.ask("GET", CHASSIS).headers["etag"]
     assert tag.startswith('"')
+    assert front.ask("GET", CHASSIS).body["@odata.etag"] == tag  # as many clients take it
+    members = front.ask("GET", f"{ROOT}/Chassis?$expand=.").body["Members"]
+    assert [one["@odata.etag"] for one in members if one["@odata.id"] == CHASSIS] == [tag]
     assert front.ask("GET", CHASSIS, headers={"If-None-Match": tag}).status == 200
     ok = front.ask("PATCH", CHASSIS, {"AssetTag": "a"}, headers={"If-Match": tag})
     assert ok.status == 200
