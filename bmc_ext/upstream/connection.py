@@ -169,6 +169,8 @@ def _check_authority(path: str) -> None:
 
 def _unavailable(error: Exception) -> HostUnavailableError:
     """What went wrong, in one line."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError):  # counts as a time-out there
+        error = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return HostUnavailableError("it did not answer in time")
     text = str(error.args[-1] if error.args else error)

@@ -228,6 +228,7 @@ def test_a_bmc_that_comes_and_goes(tmp_path: Path) -> None:
                 wait_for(lambda: front.ask("GET", FABRICS).status == 200, 20, "there")
                 assert is_known(front)
             wait_for(lambda: front.ask("GET", FABRICS).status == 503, 20, "gone")
+            wait_for(lambda: "refused" in str(front.ask("GET", FABRICS).body), 20, "why it is gone")
             assert front.ask("GET", "/redfish/v1/Chassis").body["Members@odata.count"] == 3
 
 
