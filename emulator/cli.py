@@ -53,7 +53,9 @@ _MAX_COUNT = 100  # beyond it the BMCs' ticks alone take most of a core
     help="Of the first BMC; the next ones follow. 0 picks free ones.",
 )
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
-@click.option("--seed", type=int, help="Of all chance: the scenario's, or 1, without it.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Of all chance: the scenario's, or 1, without it."
+)
 @click.option("--scenario", help="Which faults come and go: a shipped name or a file.")
 @click.option("--legacy/--no-legacy", default=True, help="Serve what Redfish has deprecated, too.")
 @click.option(

@@ -6,6 +6,7 @@ import base64
 import functools
 import http.client
 import json
+import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ import click
 __all__ = [
     "Answer",
     "Client",
+    "FiniteRange",
     "RefusedError",
     "Response",
     "Target",
@@ -52,6 +54,19 @@ class RefusedError(click.ClickException):
         self.status = status
 
 
+class FiniteRange(click.FloatRange):
+    """A number within bounds, and no NaN, which is within any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; click.BadParameter."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A service and who asks it; `ca` is the PEM file of the authority that it is trusted by.
@@ -70,7 +85,10 @@ class Target:
     @property
     def parts(self) -> SplitResult:
         """The URL in parts; click.UsageError where it is none, or not of an encrypted scheme."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise click.UsageError(f"{self.url!r} is no URL: {error}") from None
         if parts.scheme not in ("https", "wss") or not parts.hostname:
             raise click.UsageError(f"{self.url!r} is no https URL")
         try:

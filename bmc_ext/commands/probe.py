@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from bmc_ext.commands.client import Target
+from bmc_ext.commands.client import FiniteRange, Target
 
 LIVE, READY = "/livez", "/readyz"
+_LONGEST_S = 86400.0
 
 
 @click.command()
@@ -20,7 +21,7 @@ LIVE, READY = "/livez", "/readyz"
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, _LONGEST_S, min_open=True),
     default=5.0,
     show_default=True,
     metavar="SECONDS",

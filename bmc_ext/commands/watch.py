@@ -17,7 +17,13 @@ from rich.text import Text
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from bmc_ext.commands.client import RefusedError, Target, plain_refusal, target_options
+from bmc_ext.commands.client import (
+    FiniteRange,
+    RefusedError,
+    Target,
+    plain_refusal,
+    target_options,
+)
 from bmc_ext.commands.pipe import quiet_pipe
 from bmc_ext.errors import MessageError
 from bmc_ext.messages import strict_json
@@ -47,7 +53,7 @@ class _View(Protocol):
 
 @click.command()
 @click.argument("url", metavar="URL")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after that long.")
+@click.option("--seconds", type=FiniteRange(0, min_open=True), help="End after that long.")
 @target_options
 def watch(seconds: float | None, target: Target) -> None:
     """Show the power of all feeds live, ten times a second.

@@ -18,6 +18,7 @@ from rich.text import Text
 from bmc_ext.clock import iso8601
 from bmc_ext.commands.client import (
     Client,
+    FiniteRange,
     RefusedError,
     Target,
     UnreachableError,
@@ -45,7 +46,7 @@ def workload() -> None:
 @click.option("--now", is_flag=True, help="As a new one: announced now, to start in five minutes.")
 @click.option(
     "--peak-mw",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=_DRAFT_PEAK_MW,
     show_default=True,
     help="Peak power in MW; the other powers keep their proportion to it.",
@@ -208,7 +209,7 @@ def _workload_table(found: list[dict[str, Any]], *, narrow: bool) -> Table:
 @click.argument("workload_id", metavar="ID")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     default=1.0,
     show_default=True,
     help="Seconds between two looks.",

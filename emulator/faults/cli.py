@@ -153,7 +153,7 @@ def check(name_or_path: str, facility: str) -> None:
 @scenario.command()
 @click.argument("name_or_path")
 @click.option("--for", "for_s", type=float, default=60.0, show_default=True, help="Seconds.")
-@click.option("--seed", type=int, help="Instead of the scenario's.")
+@click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
 @click.option("--facility", default="campus-250mw", show_default=True, help="Which campus.")
 def run(name_or_path: str, for_s: float, seed: int | None, facility: str) -> None:
     """Run a scenario without wall clock and service, and print it as JSON lines.

@@ -58,8 +58,11 @@ def test_an_unknown_certificate_is_not_trusted(bmc: Running) -> None:
 
 
 def test_bad_usage_is_status_2(bmc: Running) -> None:
-    """No URL, one without TLS, and options that exclude each other."""
+    """No URL, one without TLS, endless waits, and options that exclude each other."""
     url = f"https://127.0.0.1:{bmc.port}"
     assert _probe()[0] == 2
     assert _probe("http://127.0.0.1:1")[0] == 2
+    for words in (("https://[::1",), (url, "--timeout", "nan"), (url, "--timeout", "inf")):
+        status, _, said = _probe(*words)
+        assert (status, "Traceback" in said) == (2, False), words
     assert _probe(url, "--insecure", "--ca", bmc.state_dir / "tls" / "lab-ca.pem")[0] == 2
