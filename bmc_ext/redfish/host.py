@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from bmc_ext.errors import DcpiError
 
 if TYPE_CHECKING:
     from bmc_ext.redfish.context import Request
+
+
+PREFIX: Final = "Upstream_"
+"""Of a host's ids where ours may have the same; no client names a resource of ours so."""
 
 
 class HostResponse(NamedTuple):

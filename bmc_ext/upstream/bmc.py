@@ -13,6 +13,7 @@ from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.events.message import Happening
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.registry import Registry
+from bmc_ext.redfish.resources.collections import own_chassis
 from bmc_ext.upstream.answers import UnreadableAnswerError
 from bmc_ext.upstream.asking import WRITES, Asking, takes_query
 from bmc_ext.upstream.connection import Connection
@@ -43,8 +44,8 @@ class UpstreamBmc:
     """The port `bmc_ext.redfish.host.HostBMC` over HTTPS; any thread.
 
     A thread looks at it every `refresh_s`, and after each write; while it does not answer, nobody
-    else waits for it. Its events are handed to `publish`. `trees` are first segments of paths that
-    are ours here and might be its, `types` the types that we serve ourselves.
+    else waits for it. Its events are handed to `publish`. `trees` are first segments of paths and
+    `chassis` ids that are ours here and might be its, `types` the types that we serve ourselves.
     """
 
     runs_here = False
@@ -55,11 +56,12 @@ class UpstreamBmc:
         publish: Publish,
         *,
         trees: Iterable[str] = (),
+        chassis: Iterable[str] = (),
         types: Iterable[str] = (),
     ) -> None:
         self._config = config
         self.connection = Connection(config)
-        self._paths = Paths(trees)
+        self._paths = Paths(trees, chassis)
         self.links = Links(self._paths, config.url)
         self._own_schemas = frozenset(name.rpartition(".")[0] for name in types)
         self._asking = Asking(config, self.connection, self.links)
@@ -206,7 +208,7 @@ class UpstreamBmc:
             schemas = self._inventory.schemas
             if self._down is not None:
                 schemas = self._metadata()
-            self._inventory = take(root, self._asking.read, schemas)
+            self._inventory = take(root, self._asking.read, schemas, self._paths)
             self._set_down(None)
             self._powers = self._look_at_power()
             self._events_uri = self._stream_of_events()
@@ -283,7 +285,9 @@ def upstream_bmc(config: Config, registry: Registry, publish: Publish) -> Upstre
         "ThermalEquipment": bool(config.loops),
     }
     trees = (tree for tree, is_served in served.items() if is_served)
-    return UpstreamBmc(config.upstream, publish, trees=trees, types=registry.types)
+    return UpstreamBmc(
+        config.upstream, publish, trees=trees, chassis=own_chassis(config), types=registry.types
+    )
 
 
 def _unreachable(reason: str) -> HostUnavailableError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bmc_ext.upstream.paths import MERGED, ROOT, member_id
+from bmc_ext.upstream.paths import MERGED, ROOT, Paths
 
 MAX_MEMBERS: Final = 2000
 _MAX_PAGES: Final = 40
@@ -34,13 +34,15 @@ class Inventory:
     schemas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def take(root: Mapping[str, Any], ask: Ask, schemas: Mapping[str, tuple[str, ...]]) -> Inventory:
+def take(
+    root: Mapping[str, Any], ask: Ask, schemas: Mapping[str, tuple[str, ...]], paths: Paths
+) -> Inventory:
     """The inventory of the upstream BMC with that service root. HostUnavailableError."""
     found = {}
     for collection in (*MERGED, "JsonSchemas"):
         first = collection.partition("/")[0]
         if _ROOT_OF.get(first, first) in root:
-            found[collection] = _members(collection, ask)
+            found[collection] = _members(collection, ask, paths)
     return Inventory(root, found, schemas)
 
 
@@ -87,7 +89,7 @@ def metadata_schemas(document: bytes) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _members(collection: str, ask: Ask) -> tuple[str, ...]:
+def _members(collection: str, ask: Ask, paths: Paths) -> tuple[str, ...]:
     """Ids of the collection's members over all its pages."""
     found: list[str] = []
     path: object = f"{ROOT}/{collection}"
@@ -96,7 +98,7 @@ def _members(collection: str, ask: Ask) -> tuple[str, ...]:
         if body is None or len(found) >= MAX_MEMBERS:
             break
         for uri in _links({"Members": body.get("Members")}):
-            name = member_id(collection, uri)
+            name = paths.member_id(collection, uri)
             if name is not None and name not in found:
                 found.append(name)
         path = body.get("Members@odata.nextLink")

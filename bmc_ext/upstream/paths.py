@@ -12,12 +12,12 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bmc_ext.redfish import dcpi_messages
+from bmc_ext.redfish.host import PREFIX
 from bmc_ext.redfish.metadata import own_schemas
 from bmc_ext.redfish.resources.collections import OWN_ID
 from bmc_ext.redfish.resources.message_registry_file import NAMES as REGISTRIES
 
 ROOT: Final = "/redfish/v1"
-PREFIX: Final = "Upstream_"
 
 _OWN: Final = frozenset({OWN_ID.lower()})
 _ANY: Final = None  # ids come and go on both sides
@@ -53,10 +53,15 @@ _PLAIN = re.compile(r"[!$&'()*+,=:@A-Za-z0-9._~ #-]+")
 
 
 class Paths:
-    """The mapping both ways; `trees` are first segments that are ours beside those of always."""
+    """The mapping both ways.
 
-    def __init__(self, trees: Iterable[str] = ()) -> None:
+    `trees` are first segments that are ours beside those of always, `chassis` ids of chassis.
+    """
+
+    def __init__(self, trees: Iterable[str] = (), chassis: Iterable[str] = ()) -> None:
         self._ours = _OURS | {tree.lower() for tree in trees}
+        own = _OWN | {name.lower() for name in chassis}
+        self._merged: Mapping[str, frozenset[str] | None] = {**MERGED, "Chassis": own}
 
     def inward(self, path: str) -> str | None:
         """The upstream BMC's path of one of ours, which is normalised; None for what it has not."""
@@ -69,7 +74,7 @@ class Paths:
         number = place.count("/") + 1
         if len(segments) == number:
             return None  # the collection is ours, with its members
-        prefixed = _theirs(unquote(segments[number]), MERGED[place])
+        prefixed = _theirs(unquote(segments[number]), self._merged[place])
         if prefixed is None:
             return None
         if prefixed:
@@ -83,9 +88,17 @@ class Paths:
         if place is None:
             return None if len(segments) > 1 and segments[0].lower() in self._ours else path
         number = place.count("/") + 1
-        if len(segments) > number and _is_prefixed(unquote(segments[number]), MERGED[place]):
+        if len(segments) > number and _is_prefixed(unquote(segments[number]), self._merged[place]):
             segments[number] = PREFIX + segments[number]
         return "/".join((ROOT, *segments))
+
+    def member_id(self, collection: str, uri: str) -> str | None:
+        """The id with us of a member of its collection; None for another link."""
+        parent, _, name = uri.rstrip("/").rpartition("/")
+        if parent != f"{ROOT}/{collection}" or not _PLAIN.fullmatch(unquote(name)):
+            return None
+        own = self._merged.get(collection, frozenset())
+        return PREFIX + name if _is_prefixed(unquote(name), own) else name
 
     def _is_hidden(self, segments: Sequence[str]) -> bool:
         """Whether it is ours alone, however it is spelled; merged places have one spelling."""
@@ -95,15 +108,6 @@ class Paths:
         if names[0] in self._ours and _place(segments) is None:
             return True
         return names[0] in _FIRST_LOWER and segments[0] not in _FIRST
-
-
-def member_id(collection: str, uri: str) -> str | None:
-    """The id that a member of the upstream BMC's collection has with us; None for another link."""
-    parent, _, name = uri.rstrip("/").rpartition("/")
-    if parent != f"{ROOT}/{collection}" or not _PLAIN.fullmatch(unquote(name)):
-        return None
-    own = MERGED.get(collection, frozenset())
-    return PREFIX + name if _is_prefixed(unquote(name), own) else name
 
 
 def local(uri: str, origin: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish import members
+from bmc_ext.redfish.host import PREFIX
 from bmc_ext.redfish.reports.collection import FUNCTIONS, MAX_DURATION_S, windows_in
 from bmc_ext.redfish.reports.definition import (
     ACTIONS,
@@ -58,6 +59,8 @@ def checked_id(found: dict[str, Any], spare_id: str) -> str:
     if not _ID.fullmatch(wanted):
         text = "Id has 1 to 64 letters, digits, '_', '.' and '-', the first a letter or digit"
         raise MessageError(text, "/Id")
+    if wanted.startswith(PREFIX):
+        raise MessageError(f"Id begins with {PREFIX}, as ids of a BMC behind us do", "/Id")
     return wanted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bmc_ext.config import Config
 from bmc_ext.errors import HostUnavailableError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
@@ -21,7 +22,7 @@ SYSTEMS = "/redfish/v1/Systems"
 @routes.get(CHASSIS, LOGIN, schema="ChassisCollection.ChassisCollection")
 def chassis_collection(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """The facility's own chassis and those of its rack PDUs; the host's stand before them."""
-    return _collection("Chassis", *own_chassis(context))
+    return _collection("Chassis", *own_chassis(context.config))
 
 
 @routes.get(MANAGERS, LOGIN, schema="ManagerCollection.ManagerCollection")
@@ -40,9 +41,8 @@ def system_collection(context: Context, request: Request) -> dict[str, Any]:
     return _collection("Systems")
 
 
-def own_chassis(context: Context) -> list[str]:
+def own_chassis(config: Config) -> list[str]:
     """The facility, and its rack PDUs while PowerEquipment is served."""
-    config = context.config
     return [OWN_ID, *(pdu.id for pdu in config.rack_pdus if config.power_equipment)]
 
 

@@ -39,7 +39,9 @@ def own_manager(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
         "LastResetTime": iso8601(context.lifecycle.began_s),
         "Status": {"State": "Enabled", "Health": "OK"},
         **services(OWN_ID),
-        "Links": {"ManagerForChassis": [link(f"{CHASSIS}/{one}") for one in own_chassis(context)]},
+        "Links": {
+            "ManagerForChassis": [link(f"{CHASSIS}/{one}") for one in own_chassis(context.config)]
+        },
     }
 
 

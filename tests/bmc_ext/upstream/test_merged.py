@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
+from acme_mockup import is_known
 from mockup_bmc import MockupBmc
-from served_front import Served, wait_for
+from served_front import Served, served, wait_for
+from upstream_bmcs import sidecar_config
+
+from bmc_ext.rack_pdu import rack_pdu
 
 ROOT = "/redfish/v1"
 
@@ -50,6 +56,33 @@ def test_collections_have_the_members_of_both(
         assert answer.status == 200
         assert answer.body["@odata.id"] == f"{ROOT}/{collection}/{name}"
         assert answer.body["Id"] == name
+
+
+def test_chassis_of_rack_pdus_are_ours(bmc: MockupBmc, tmp_path: Path) -> None:
+    """They are served, also where the BMC has a chassis of that id, which has another with us."""
+    config = sidecar_config(tmp_path, bmc.url, ca=bmc.ca)
+    pdus = tuple(
+        rack_pdu({"id": name, "branches": [{"id": "A"}], "outlets": [{"id": "1", "branch": "A"}]})
+        for name in ("2", "pdu-a")
+    )
+    with served(tmp_path, config=dataclasses.replace(config, rack_pdus=pdus)) as front:
+        wait_for(lambda: is_known(front), 20, "known")
+        assert members(front, "Chassis") == ["Upstream_DCPI", "Upstream_2", "DCPI", "2", "pdu-a"]
+        for name, kind in (("2", "PowerStrip"), ("pdu-a", "PowerStrip"), ("Upstream_2", None)):
+            answer = front.ask("GET", f"{ROOT}/Chassis/{name}")
+            assert answer.status == 200, name
+            assert kind in (None, answer.body["ChassisType"]), name
+        assert front.ask("GET", f"{ROOT}/Chassis/Upstream_2").body["Id"] == "Upstream_2"
+
+
+@pytest.mark.parametrize("kind", ["MetricReportDefinitions", "Triggers"])
+def test_nothing_of_ours_is_named_like_the_bmcs(front: Served, kind: str) -> None:
+    """A client's id with that prefix is refused: nobody could find or delete what bears it."""
+    answer = front.ask("POST", f"{ROOT}/TelemetryService/{kind}", {"Id": "Upstream_x"})
+    assert answer.status == 400
+    (detail,) = answer.body["error"]["@Message.ExtendedInfo"]
+    assert detail["RelatedProperties"] == ["#/Id"]
+    assert "Upstream_x" not in members(front, f"TelemetryService/{kind}")
 
 
 def test_ids_that_both_have_lead_to_two_resources(front: Served) -> None:

@@ -55,6 +55,19 @@ def test_only_what_is_at_the_bmc_is_local(uri: str, path: str | None) -> None:
     assert local(uri, "https://bmc") == path
 
 
+def test_a_chassis_of_ours_is_not_the_bmcs() -> None:
+    """One with the id of our rack PDU has another id with us; all others keep theirs."""
+    paths = Paths(chassis=["pdu-a"])
+    for spelled in ("pdu-a", "PDU-A"):
+        path = f"{ROOT}/Chassis/{spelled}"
+        assert paths.inward(path) is None
+        ours = paths.outward(path)
+        assert ours == f"{ROOT}/Chassis/{PREFIX}{spelled}"
+        assert paths.member_id("Chassis", path) == f"{PREFIX}{spelled}"
+        assert paths.inward(ours) == path
+    assert paths.inward(f"{ROOT}/Chassis/pdu-b") == f"{ROOT}/Chassis/pdu-b"
+
+
 @pytest.mark.parametrize("tree", ["PowerEquipment", "ThermalEquipment"])
 def test_a_tree_that_we_do_not_serve_is_the_bmcs(tree: str) -> None:
     """The equipment is ours where the configuration has some, and the BMC's otherwise."""
