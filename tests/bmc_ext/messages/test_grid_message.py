@@ -111,6 +111,7 @@ def test_status_is_the_published_one() -> None:
         import_w=82.4e6,
         contract_limit_w=250e6,
         import_limit_w=250e6,
+        operator_limit_w=250e6,
         reserved_w=36.2e6,
         available_w=131.4e6,
         flexibility_up_w=131.4e6,
