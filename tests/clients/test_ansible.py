@@ -102,10 +102,10 @@ def test_redfish_info_tells_the_plants_power_and_temperatures(
     loop = truth["loops"]["liquid_cooling_loop_a"]
     supply = shown["liquid_cooling_loop_a supply temperature"]
     assert supply == pytest.approx(loop["supply_c"], rel=NEAR)
-    assert {one["Id"] for one in facts["chassis"]["entries"]} == {CHASSIS, "DCPI"}
+    assert {one["Id"] for one in facts["chassis"]["entries"]} > {CHASSIS, "DCPI"}
     assert all(fan["Reading"] > 0 for fan in facts["fan"]["entries"])
     uris = {entry[0]["chassis_uri"] for entry in facts["health_report"]["entries"]}
-    assert uris == {f"{ROOT}/Chassis/{CHASSIS}", f"{ROOT}/Chassis/DCPI"}
+    assert uris > {f"{ROOT}/Chassis/{CHASSIS}", f"{ROOT}/Chassis/DCPI"}
 
 
 def test_redfish_info_knows_the_managers(ansible: Playbooks, clients: Clients) -> None:

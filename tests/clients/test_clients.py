@@ -47,7 +47,7 @@ def test_sushy_drives_the_machine(clients: Clients, plant: PlantControl, tmp_pat
     assert (event["Message"], event["Severity"]) == ("A test of Ironic's", "Warning")
     assert seen["sessions"] >= 1
     assert seen["subscriptions"] == 0
-    assert seen["chassis"] == [CHASSIS, "DCPI"]
+    assert {CHASSIS, "DCPI"} < set(seen["chassis"])
     assert seen["power_w"] == pytest.approx(truth["site_power_w"], rel=NEAR)
     supply = seen["temperatures"]["liquid_cooling_loop_a supply temperature"]
     assert supply == pytest.approx(truth["loops"]["liquid_cooling_loop_a"]["supply_c"], rel=NEAR)
@@ -59,8 +59,10 @@ def test_sushy_drives_the_machine(clients: Clients, plant: PlantControl, tmp_pat
     assert after["IndicatorLED"] == "Blinking"
     root = "/redfish/v1"
     assert clients.bmc.get(f"{root}/Systems/{SYSTEM}/SecureBoot")["SecureBootEnable"] is True
-    medium = clients.bmc.get(f"{root}/Systems/{SYSTEM}/VirtualMedia/Cd")
-    assert medium["Image"] == "http://127.0.0.1/ironic.iso"
+    drive = f"{root}/Systems/{SYSTEM}/VirtualMedia/Cd"
+    assert clients.bmc.get(drive)["Image"] == "http://127.0.0.1/ironic.iso"
+    eject = f"{drive}/Actions/VirtualMedia.EjectMedia"
+    assert clients.bmc.ask("POST", eject, {}).status in (200, 204)  # the next client needs it
     manager = clients.bmc.get(f"{root}/Managers/{SYSTEM}")
     assert (manager["DateTimeLocalOffset"], manager["FirmwareVersion"]) == ("+03:00", "6.0.1")
 
