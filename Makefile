@@ -28,7 +28,7 @@ lint: $(CORE)  ## style, types, imports, C format (tables.h is generated)
 
 # Much of the time is waiting for real windows and deadlines: two files at a time halve it.
 unit: $(CORE)  ## the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty environment
 	@$(BIN)/python tests/check_package.py

@@ -23,16 +23,6 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What two processes share out: whole files; all that ask the one mock BMC stay together."""
-    for item in items:
-        has_bmc = item.nodeid.startswith("tests/e2e/") and "bmc" in getattr(
-            item, "fixturenames", ()
-        )
-        item.add_marker(pytest.mark.xdist_group("bmc" if has_bmc else item.path.name))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count and print the skips, so that nobody takes a short run for a whole one."""
     skipped = terminalreporter.stats.get("skipped", [])
