@@ -6,6 +6,7 @@
     ├── ConflictError         the same identity with other content, or a state that forbids it
     ├── NotFoundError         nothing lives under that identity
     ├── StateError            the state directory cannot be used
+    ├── SamplingError         the process that samples the feeds does not start
     └── HostUnavailableError  the host BMC does not answer
 
 Bad arguments of a Python call are ValueError.
@@ -54,6 +55,10 @@ class NotFoundError(DcpiError):
 
 class StateError(DcpiError):
     """The state directory is locked, unreadable or damaged."""
+
+
+class SamplingError(DcpiError):
+    """The process that samples the feeds ended before it began."""
 
 
 class HostUnavailableError(DcpiError):

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from typing import NamedTuple
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config, WaveformConfig
-from bmc_ext.errors import ConfigurationError
+from bmc_ext.config import Config
+from bmc_ext.feeds.process import FeedProcess
+from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings, FeedSink
 from bmc_ext.sampling.calibration_files import load_calibrations
-from bmc_ext.sampling.corrected_blocks import corrected
-from bmc_ext.sampling.cycles import CycleObserver
-from bmc_ext.sampling.sampled_values_source import SampledValuesSource
-from bmc_ext.sampling.sampler import Sampler, Window
-from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.cycle_feed import Changes
 from bmc_ext.telemetry.peaks import PowerPeaks
 from bmc_ext.telemetry.power_events import PowerEvents
 from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
-from drivers.errors import LayoutError, RecordingError
-from drivers.waveforms.block import WaveformSource
-from drivers.waveforms.csv_file import TableFormat
-from drivers.waveforms.iio import IioSource
-from drivers.waveforms.packed_source import packed_source
-from drivers.waveforms.recording_file import read_recording
-from drivers.waveforms.replay import RecordingReplay
-from drivers.waveforms.sampled_values_socket import SampledValuesSocket
-from drivers.waveforms.stream import StreamSource
 
-_LOG = logging.getLogger(__name__)
+_FEEDS_HERE = 16
+"""More sources are sampled in a process of their own, which takes 45 MB."""
 
 
 class Instruments(NamedTuple):
@@ -73,96 +61,46 @@ class Measuring:
         self.timekeeper = timekeeper
         devices = instruments.devices
         self.collector = Collector(config, devices, state, clock, time_bound=timekeeper)
-        self.events = PowerEvents(config, state, clock)
+        self.events = PowerEvents(state, clock)
         self.peaks = PowerPeaks()
         self.collector.store.subscribe(self.peaks.take)
-        reader = SharedReader()
-        self.samplers = [
-            Sampler(
-                source.id,
-                _source(source.id, source.waveform, clock),
-                self._accept,
-                nominal_hz=feed.nominal_hz,
-                clock=clock,
-                calibration=calibration,
-                reader=reader,
-                observers=[
-                    *corrected(self.events.observers(source.id), calibration),
-                    CycleObserver(
-                        source.id,
-                        self.collector.cycles_of(source.id).take,
-                        nominal_hz=feed.nominal_hz,
-                        calibration=calibration,
-                    ),
-                ],
-            )
-            for feed in config.feeds
-            for source in feed.sources
-            if source.waveform is not None
-            for calibration in (devices.channels(source.id),)
-        ]
+        self._feeds = _feeds(config, devices, clock, _Intake(self.collector, self.events))
 
     def start(self) -> None:
         """Begin to ask the devices and to take samples."""
         self.timekeeper.start()
         self.instruments.engine.start()
         self.collector.start()
-        for sampler in self.samplers:
-            sampler.start()
+        self._feeds.start()
 
     def stop(self) -> None:
         """Stop in reverse order; everything measured until now is kept."""
-        for sampler in self.samplers:
-            sampler.stop()
+        self._feeds.stop()
         self.events.close()
         self.collector.stop()
         self.instruments.engine.stop()
         self.timekeeper.stop()
 
-    def _accept(self, window: Window) -> None:
-        self.events.note(window)
-        self.collector.accept(window)
+
+class _Intake:
+    """The FeedSink: everything goes where it is kept."""
+
+    def __init__(self, collector: Collector, events: PowerEvents) -> None:
+        self._collector = collector
+        self.window = collector.accept
+        self.event, self.lost = events.event, events.lost
+
+    def cycles(self, source_id: str, changes: Changes) -> None:
+        self._collector.cycles_of(source_id).put(changes)
 
 
-def _source(source_id: str, waveform: WaveformConfig, clock: Clock) -> WaveformSource:
-    """The source; ConfigurationError names it and what cannot be."""
-    try:
-        return _source_of(waveform, clock)
-    except (LayoutError, RecordingError) as error:
-        raise ConfigurationError(f"feed {source_id}: {error}") from error
-
-
-def _source_of(waveform: WaveformConfig, clock: Clock) -> WaveformSource:
-    if waveform.type == "stream":
-        return StreamSource(waveform.host, waveform.port, wall_ns=clock.unix_ns)
-    if waveform.type == "iio":
-        return IioSource(
-            waveform.path,
-            waveform.channels or {},
-            data=waveform.data,
-            gains=waveform.gains,
-            rate_hz=waveform.rate_hz,
-            timestamp=waveform.timestamp,
-        )
-    if waveform.type == "frames":
-        return packed_source(
-            waveform.path,
-            waveform.format,
-            waveform.order,
-            waveform.gains or {},
-            waveform.rate_hz or 0.0,
-            loop=waveform.loop,
-        )
-    if waveform.sampled_values is not None:
-        wanted = waveform.sampled_values
-        frames = SampledValuesSocket(waveform.interface, appid=wanted.appid)
-        return SampledValuesSource(frames, wanted)
-    return _replay(waveform)
-
-
-def _replay(waveform: WaveformConfig) -> RecordingReplay:
-    table = TableFormat(waveform.rate_hz, waveform.delimiter, waveform.decimal)
-    recording = read_recording(waveform.path, waveform.channels, table=table)
-    for note in recording.notes:
-        _LOG.warning("%s: %s", waveform.path, note)
-    return RecordingReplay(recording, loop=waveform.loop)
+def _feeds(
+    config: Config, devices: CalibratedEngine, clock: Clock, sink: FeedSink
+) -> FeedSamplers | FeedProcess:
+    """Who samples: many feeds are not to wait for those who ask, nor these for them."""
+    settings = FeedSettings(config.feeds, config.facility.event_threshold_w, clock)
+    sampled = [s.id for feed in config.feeds for s in feed.sources if s.waveform is not None]
+    # A certificate may ask for the temperature that a device measures, and that is here.
+    if len(sampled) <= _FEEDS_HERE or any(devices.channels(source_id) for source_id in sampled):
+        return FeedSamplers(settings, sink, devices.channels)
+    return FeedProcess(settings, sink)

@@ -149,10 +149,14 @@ class Sampler:
         )
         self._thread.start()
 
+    def end(self) -> None:
+        """Ask the thread to end, without waiting for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End the thread and close the source; waits for a read (0.2 s) or an attempt to open."""
         if self._thread is not None:
-            self._stopping.set()
+            self.end()
             self._thread.join()
             self._thread = None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bmc_ext.domain.cycles import (
     CycleInterval,
@@ -25,28 +26,42 @@ _TEN_SECONDS_S = 12.0
 _TEN_MINUTES_S = 602.0
 
 
+Changes = Mapping[str, Any]
+"""Members of FeedCycles by name."""
+
+
+class CycleSummary:
+    """What a feed's `CycleObserver` gives, as it is shown; belongs to its sampler's thread."""
+
+    def __init__(self) -> None:
+        self._smoothing = CycleSmoothing()
+
+    def take(self, result: CycleResult) -> Changes:
+        """The next value; the members of FeedCycles that it is the newest of."""
+        if isinstance(result, TenTwelveCycle):
+            smoothed = self._smoothing.take(result.values)
+            return {
+                "ten_twelve": _interval(result.values),
+                "smoothed": None if smoothed is None else _smoothed(smoothed),
+            }
+        if isinstance(result, ShortAggregate):
+            return {"three_seconds": _interval(result.values)}
+        if isinstance(result, LongAggregate):
+            return {"ten_minutes": _interval(result.values)}
+        if isinstance(result, TenSecondFrequency):
+            return {"ten_second_frequency": _frequency(result)}
+        return {}
+
+
 class CycleFeed:
-    """`take` and `at` belong to the feed's sampler thread."""
+    """The newest values; `put` and `at` belong to one thread."""
 
     def __init__(self) -> None:
         self._newest = FeedCycles()
-        self._smoothing = CycleSmoothing()
 
-    def take(self, result: CycleResult) -> None:
-        """The next value of the feed's `CycleObserver`."""
-        if isinstance(result, TenTwelveCycle):
-            smoothed = self._smoothing.take(result.values)
-            self._newest = replace(
-                self._newest,
-                ten_twelve=_interval(result.values),
-                smoothed=None if smoothed is None else _smoothed(smoothed),
-            )
-        elif isinstance(result, ShortAggregate):
-            self._newest = replace(self._newest, three_seconds=_interval(result.values))
-        elif isinstance(result, LongAggregate):
-            self._newest = replace(self._newest, ten_minutes=_interval(result.values))
-        elif isinstance(result, TenSecondFrequency):
-            self._newest = replace(self._newest, ten_second_frequency=_frequency(result))
+    def put(self, changes: Changes) -> None:
+        """What a summary gave."""
+        self._newest = replace(self._newest, **changes)
 
     def at(self, unix_s: float) -> FeedCycles:
         """The newest values, as far as they are new at this Unix time; yesterday's are unknown."""

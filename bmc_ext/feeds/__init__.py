@@ -1,0 +1,1 @@
+"""Who reads the waveform feeds and samples them: this process, or one of their own."""
