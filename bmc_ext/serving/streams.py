@@ -34,7 +34,7 @@ class PowerStream:
         self._snapshots = snapshots
         self._facility_id = facility_id
         self._clock = clock
-        self._frames: deque[tuple[int, dict[str, Any], bytes]] = deque(maxlen=KEPT_FRAMES)
+        self._frames: deque[tuple[int, bytes]] = deque(maxlen=KEPT_FRAMES)
         self._seq = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
@@ -66,7 +66,8 @@ class PowerStream:
             now_s=self._clock.unix_ns() / 1e9,
         )
         frame = {**header, "dropped": 0, **power_stream(snapshot, seq=self._seq)}
-        self._frames.append((self._seq, frame, orjson.dumps(frame)))
+        # Rendered only: a minute of objects would be looked through by each garbage collection.
+        self._frames.append((self._seq, orjson.dumps(frame)))
         self._wake()
 
     def _wake(self) -> None:
@@ -108,10 +109,10 @@ class PowerStream:
         """Send the oldest kept frame after `cursor`, saying how many were lost; its seq."""
         oldest = self._frames[0][0]
         index = max(cursor + 1 - oldest, 0)
-        seq, frame, rendered = self._frames[index]
+        seq, rendered = self._frames[index]
         dropped = seq - cursor - 1
         if dropped:
-            rendered = orjson.dumps({**frame, "dropped": dropped})
+            rendered = orjson.dumps({**orjson.loads(rendered), "dropped": dropped})
         await _tell(send, {"type": "websocket.send", "text": rendered.decode()})
         return seq
 

@@ -26,6 +26,7 @@ from bmc_ext.redfish.events.message import (
     threshold_message,
 )
 from bmc_ext.redfish.events.power import of_logged
+from bmc_ext.redfish.sensor_catalogue import DevicePoint
 from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
@@ -72,6 +73,8 @@ class Watch:
         }
         self._health = HealthWatch(context)
         self._powered: dict[str, str] = {}
+        self._points: Mapping[str, DevicePoint] = {}
+        self._by_device: dict[str, dict[str, PointRef]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-watch", daemon=True)
 
@@ -166,15 +169,15 @@ class Watch:
         )
 
     def _follow_devices(self, now_s: float) -> None:
-        devices: dict[str, dict[str, PointRef]] = {}
-        for sensor, point in self._context.device_sensors.points().items():
-            devices.setdefault(point.ref.device, {})[sensor] = point.ref
-        self._devices.forget_all_but(devices)
-        for device, points in devices.items():
-            turned = self._devices.follow(device, self._is_lost(points.values()), now_s)
+        points = self._context.device_sensors.points()
+        if points is not self._points:  # devices have come or gone
+            self._points, self._by_device = points, _by_device(points)
+        self._devices.forget_all_but(self._by_device)
+        for device, refs in self._by_device.items():
+            turned = self._devices.follow(device, self._is_lost(refs.values()), now_s)
             if turned is not None:
                 key = "DeviceLost" if turned else "DeviceRestored"
-                self._tell(self._of_sensor(f"{DCPI}.{key}", [device], next(iter(points))))
+                self._tell(self._of_sensor(f"{DCPI}.{key}", [device], next(iter(refs))))
 
     def _is_lost(self, points: Iterable[PointRef]) -> bool:
         """Whether none of its points can be read; the first that can ends the search."""
@@ -244,6 +247,14 @@ class Watch:
 
     def _tell(self, event: Happening) -> None:
         self._context.eventing.publish(event)
+
+
+def _by_device(points: Mapping[str, DevicePoint]) -> dict[str, dict[str, PointRef]]:
+    """The points of each device by their sensors."""
+    found: dict[str, dict[str, PointRef]] = {}
+    for sensor, point in points.items():
+        found.setdefault(point.ref.device, {})[sensor] = point.ref
+    return found
 
 
 def sensor_qualities(snapshot: Snapshot) -> Iterator[tuple[str, Quality]]:
