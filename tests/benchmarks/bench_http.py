@@ -198,12 +198,20 @@ def measure(
     }
 
 
+def with_children(pid: int) -> list[int]:
+    """The process and those that it has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(int(child) for task in tasks for child in task.read_text("ascii").split())]
+
+
 def resident_mb(pid: int) -> float:
-    """Resident memory of one process in MB."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"no VmRSS of process {pid}")
+    """Resident memory of a process and its children in MB; what they share counts twice."""
+    kilobytes = 0
+    for process in with_children(pid):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmRSS"):
+                kilobytes += int(line.split()[1])
+    return kilobytes / 1024
 
 
 def show_rates(rates: dict[str, dict[int, float]], paced: dict[str, Any], memory_mb: float) -> None:

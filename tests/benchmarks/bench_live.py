@@ -24,6 +24,8 @@ from bmc_ext.sampling.sampler import BlockObserver, Sampler, Window
 from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.cycle_feed import CycleSummary
+from bmc_ext.telemetry.power_detectors import PowerDetectors
 from bmc_ext.telemetry.power_events import PowerEvents
 from drivers.reading import Quality
 from drivers.waveforms.stream import StreamSource
@@ -51,16 +53,20 @@ def measure(
         )
         state = StateDirectory(Path(folder) / "state")
         collector = Collector(config, None, state)
-        events = PowerEvents(config, state, SystemClock())
+        events = PowerEvents(state, SystemClock())
+        detectors = PowerDetectors(config.feeds, config.facility.event_threshold_w, events)
 
         def accept(window: Window) -> None:
             collector.accept(window)
             if observed:
-                events.note(window)
+                detectors.note(window)
 
         def observers(name: str) -> list[BlockObserver]:
-            cycles = CycleObserver(name, collector.cycles_of(name).take, nominal_hz=50.0)
-            return [*events.observers(name), cycles] if observed else []
+            summary, cycles = CycleSummary(), collector.cycles_of(name)
+            by_cycles = CycleObserver(
+                name, lambda result: cycles.put(summary.take(result)), nominal_hz=50.0
+            )
+            return [*detectors.observers(name), by_cycles] if observed else []
 
         reader = SharedReader() if shared else None
         samplers = [

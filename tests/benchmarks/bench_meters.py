@@ -36,7 +36,7 @@ from drivers.modbus_rtu import RtuTransport
 from drivers.read_plan import ReadBlock
 from drivers.reading import Quality
 from drivers.target import SerialTarget
-from tests.benchmarks.bench_http import load, ready
+from tests.benchmarks.bench_http import load, ready, with_children
 from tests.benchmarks.meter_server import POINTS
 from tests.e2e.emulator_client import COMMAND, Running, running
 
@@ -265,9 +265,12 @@ def measure_serve(meters: int, seconds: float) -> dict[str, Any]:
 
 
 def service_cpu_s(pid: int) -> float:
-    """Processor time of a process in seconds, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time of a process and its children in seconds, user and system."""
+    ticks = 0
+    for process in with_children(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def show(rows: list[dict[str, Any]]) -> None:

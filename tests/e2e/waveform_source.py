@@ -8,11 +8,13 @@ every other two seconds. It prints its port.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
 import struct
 import sys
+import threading
 import time
 
 import numpy as np
@@ -53,13 +55,14 @@ def send(connection: socket.socket, lead_rad: float, gain: float, step: float) -
         index += BLOCK
 
 
+def serve(client: socket.socket) -> None:
+    """One client, which may come again."""
+    with client, contextlib.suppress(OSError):
+        send(client, *map(float, (*sys.argv[1:], "1.0")[:3]))
+
+
 if __name__ == "__main__":
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         print(listener.getsockname()[1], flush=True)
         while True:
-            client, _ = listener.accept()
-            with client:
-                try:
-                    send(client, *map(float, (*sys.argv[1:], "1.0")[:3]))
-                except OSError:
-                    continue
+            threading.Thread(target=serve, args=listener.accept()[:1], daemon=True).start()

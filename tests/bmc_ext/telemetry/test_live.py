@@ -11,10 +11,11 @@ import pytest
 
 from bmc_ext.config import Config
 from bmc_ext.domain.snapshot import Snapshot
-from bmc_ext.sampling.cycles import CycleObserver
+from bmc_ext.sampling.cycles import CycleObserver, CycleResult
 from bmc_ext.sampling.sampler import Sampler
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
+from bmc_ext.telemetry.cycle_feed import CycleSummary
 from drivers.errors import TransportError
 from drivers.reading import Quality
 from drivers.waveforms.block import Block
@@ -67,12 +68,17 @@ def running(
     engine.put("m_m", "power.active.total", 1000.0, "W")
     collector = Collector(make_config(waveforms=("a", "b"), meters=("m",)), engine, state)
     sources = [SineSource(), SineSource()]
+
+    def taken(feed: str) -> Callable[[CycleResult], None]:
+        summary = CycleSummary()
+        return lambda result: collector.cycles_of(feed).put(summary.take(result))
+
     samplers = [
         Sampler(
             feed,
             source,
             collector.accept,
-            observers=[CycleObserver(feed, collector.cycles_of(feed).take)],
+            observers=[CycleObserver(feed, taken(feed))],
         )
         for feed, source in zip("ab", sources, strict=True)
     ]

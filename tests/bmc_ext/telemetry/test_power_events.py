@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmc_ext.config import parse_config
+from bmc_ext.config import Config, parse_config
 from bmc_ext.sampling.events import EventKind
 from bmc_ext.sampling.sampler import TimedObserver
 from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.power_detectors import PowerDetectors
 from bmc_ext.telemetry.power_events import PowerEvents
 from drivers.waveforms.block import Block
 
@@ -46,7 +47,16 @@ def step(size_w: float, volts: float = 230.0) -> np.ndarray:
     return np.concatenate([volts * carrier, power_w / (3 * 230) * carrier]).astype(np.float32)
 
 
-def show(events: PowerEvents, samples: np.ndarray, *sources: str) -> None:
+class Watched(PowerEvents):
+    """The log and the detectors of a configuration."""
+
+    def __init__(self, config: Config, state: StateDirectory, clock: Any) -> None:
+        super().__init__(state, clock)
+        threshold_w = config.facility.event_threshold_w
+        self.observers = PowerDetectors(config.feeds, threshold_w, self).observers
+
+
+def show(events: Watched, samples: np.ndarray, *sources: str) -> None:
     """Bring the same samples of all these sources, in turn, to whoever watches them."""
     observers = [observer for source in sources for observer in events.observers(source)]
     for observer in observers:
@@ -67,7 +77,7 @@ def test_thresholds_are_per_feed_and_for_the_site(state: StateDirectory, clock: 
         ],
         event_threshold_w=70e3,
     )
-    events = PowerEvents(config, state, clock)
+    events = Watched(config, state, clock)
     show(events, step(40e3), "a", "b")
     found = [(e.feed_id, round((e.event.change_w or 0) / 1e3)) for e in events.log.newest(9)]
     assert sorted(found, key=str) == [("a", 40), (None, 80)]
@@ -82,7 +92,7 @@ def test_a_change_of_50_mw_counts_unless_it_is_said_otherwise(
     """The default is the standard's, for the feed and for the site."""
     config = site([{"id": "a", "waveform": STREAM}])
     assert config.facility.event_threshold_w == config.feeds[0].event_threshold_w == 50e6
-    events = PowerEvents(config, state, clock)
+    events = Watched(config, state, clock)
     show(events, step(45e6), "a")
     assert events.log.newest(9) == []
     show(events, step(55e6), "a")
@@ -91,7 +101,7 @@ def test_a_change_of_50_mw_counts_unless_it_is_said_otherwise(
 
 def test_events_follow_the_measured_time(state: StateDirectory, clock: Any) -> None:
     """What the sampler tells of a source's clock moves the events of the feed and of the site."""
-    events = PowerEvents(site([{"id": "a", "waveform": STREAM}]), state, clock)
+    events = Watched(site([{"id": "a", "waveform": STREAM}]), state, clock)
     (observer,) = events.observers("a")
     assert isinstance(observer, TimedObserver)
     observer.begin(Origin())
@@ -112,7 +122,7 @@ def test_voltage_events_need_a_declared_voltage(state: StateDirectory, clock: An
             {"id": "b", "waveform": STREAM},
         ]
     )
-    events = PowerEvents(config, state, clock)
+    events = Watched(config, state, clock)
     show(events, step(0, volts=200.0), "a", "b")
     (dip,) = events.log.newest(9)
     assert (dip.feed_id, dip.event.kind) == ("a", EventKind.VOLTAGE_DIP)
@@ -126,7 +136,7 @@ def test_of_redundant_sources_the_first_is_watched(state: StateDirectory, clock:
         {"id": "w1", "waveform": STREAM},
         {"id": "w2", "waveform": STREAM},
     ]
-    events = PowerEvents(site([{"id": "a", "members": members}]), state, clock)
+    events = Watched(site([{"id": "a", "members": members}]), state, clock)
     assert [len(events.observers(source)) for source in ("m1", "w1", "w2")] == [0, 1, 0]
     show(events, step(60e6), "w1")
     assert {e.feed_id for e in events.log.newest(9)} == {"a", None}
@@ -138,7 +148,7 @@ def test_a_source_that_cannot_be_watched_is_left_alone(state: StateDirectory, cl
     class Slow(Origin):
         sample_rate_hz = 100.0
 
-    events = PowerEvents(site([{"id": "a", "waveform": STREAM}]), state, clock)
+    events = Watched(site([{"id": "a", "waveform": STREAM}]), state, clock)
     (observer,) = events.observers("a")
     observer.begin(Slow())
     observer.take(Block(0, np.zeros((6, 10), np.float32)))
