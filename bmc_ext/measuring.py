@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
+from bmc_ext.domain.calibration import Calibration
 from bmc_ext.feeds.process import FeedProcess
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings, FeedSink
 from bmc_ext.sampling.calibration_files import load_calibrations
@@ -98,9 +100,19 @@ def _feeds(
     config: Config, devices: CalibratedEngine, clock: Clock, sink: FeedSink
 ) -> FeedSamplers | FeedProcess:
     """Who samples: many feeds are not to wait for those who ask, nor these for them."""
-    settings = FeedSettings(config.feeds, config.facility.event_threshold_w, clock)
+    settings = FeedSettings(
+        config.feeds, config.facility.event_threshold_w, clock, devices.channels
+    )
     sampled = [s.id for feed in config.feeds for s in feed.sources if s.waveform is not None]
-    # A certificate may ask for the temperature that a device measures, and that is here.
-    if len(sampled) <= _FEEDS_HERE or any(devices.channels(source_id) for source_id in sampled):
-        return FeedSamplers(settings, sink, devices.channels)
+    if len(sampled) <= _FEEDS_HERE or _depends_on_devices(devices.channels):
+        return FeedSamplers(settings, sink, devices.temperature)
     return FeedProcess(settings, sink)
+
+
+def _depends_on_devices(certificates: Mapping[str, Mapping[str, Calibration]]) -> bool:
+    """Whether a channel's certificate asks for a temperature that a device measures."""
+    return any(
+        certificate.temperature is not None and certificate.temperature.point is not None
+        for channels in certificates.values()
+        for certificate in channels.values()
+    )

@@ -23,7 +23,7 @@ class CyclePhaseValues:
     thdg_i_percent: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CycleInterval:
     """One interval: 10 or 12 cycles, or an aggregate of such; None is unknown.
 
@@ -47,7 +47,7 @@ class CycleInterval:
     phases: tuple[CyclePhaseValues, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class IntervalFrequency:
     """The frequency in Hz of 10 s of UTC that begin at `start_s`; None is unknown.
 
@@ -71,7 +71,7 @@ class SmoothedPhaseValues:
     thdg_i_percent: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SmoothedDistortion:
     """Groups and subgroups of 10/12 cycles through a low-pass of `time_constant_s`, up to `end_s`.
 

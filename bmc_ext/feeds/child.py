@@ -19,6 +19,7 @@ from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.events import Event
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.cycle_feed import Changes
+from drivers.reading import Reading
 
 _WAITING = 4096  # messages; a service that takes none holds up the samplers, and they the sources
 _GATHER_S = 1e-3
@@ -99,7 +100,7 @@ def main(descriptor: int) -> None:
     outlet = Outlet(connection)
     logging.basicConfig(level=level, handlers=[outlet], format="%(message)s")
     try:
-        samplers = FeedSamplers(settings, outlet)
+        samplers = FeedSamplers(settings, outlet, _no_temperature)
     except ConfigurationError as error:
         connection.send(str(error))
         return
@@ -111,6 +112,11 @@ def main(descriptor: int) -> None:
         connection.recv()
     samplers.stop()
     outlet.finish()
+
+
+def _no_temperature(point: str) -> Reading:
+    """The devices are read by the service, which keeps feeds that depend on one of them."""
+    raise LookupError(f"{point} is not measured here")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from bmc_ext.clock import Clock
 from bmc_ext.config import FeedConfig, SourceConfig, WaveformConfig
+from bmc_ext.domain.calibration import Calibration
 from bmc_ext.feeds.sources import source_of
 from bmc_ext.sampling.channel_calibration import ChannelCalibrations
 from bmc_ext.sampling.corrected_blocks import corrected
 from bmc_ext.sampling.cycles import CycleObserver, CycleResult
 from bmc_ext.sampling.sampler import Sampler, Window
+from bmc_ext.sampling.sensor_calibration import SensorCalibration, Temperature
 from bmc_ext.sampling.shared_reader import SharedReader
 from bmc_ext.telemetry.cycle_feed import Changes, CycleSummary
 from bmc_ext.telemetry.power_detectors import EventSink, PowerDetectors
@@ -24,6 +26,8 @@ class FeedSettings(NamedTuple):
     event_threshold_w: float
     """W: a change of all feeds' power within 1 s that is an event."""
     clock: Clock
+    certificates: Mapping[str, Mapping[str, Calibration]] = {}
+    """Of the calibrated channels: by source and channel."""
 
 
 class FeedSink(EventSink, Protocol):
@@ -42,19 +46,20 @@ class FeedSink(EventSink, Protocol):
 class FeedSamplers:
     """One sampler for each waveform source.
 
-    `channels` are the calibrated channels of a source. ConfigurationError for a source that cannot
-    be read.
+    `temperature` is asked where a certificate depends on that of a device's point.
+    ConfigurationError for a source that cannot be read.
     """
 
     def __init__(
         self,
         settings: FeedSettings,
         sink: FeedSink,
-        channels: Callable[[str], ChannelCalibrations | None] = lambda _: None,
+        temperature: Temperature,
     ) -> None:
         self._sink = sink
         self._clock = settings.clock
-        self._channels = channels
+        self._certificates = settings.certificates
+        self._temperature = temperature
         self._detectors = PowerDetectors(settings.feeds, settings.event_threshold_w, sink)
         self._reader = SharedReader()
         self._samplers = [
@@ -77,7 +82,7 @@ class FeedSamplers:
             sampler.stop()
 
     def _sampler(self, feed: FeedConfig, source: SourceConfig, waveform: WaveformConfig) -> Sampler:
-        calibration = self._channels(source.id)
+        calibration = self._calibration(source.id)
         summary = CycleSummary()
 
         def take_cycles(result: CycleResult) -> None:
@@ -99,6 +104,17 @@ class FeedSamplers:
                     source.id, take_cycles, nominal_hz=feed.nominal_hz, calibration=calibration
                 ),
             ],
+        )
+
+    def _calibration(self, source_id: str) -> ChannelCalibrations | None:
+        certificates = self._certificates.get(source_id)
+        if certificates is None:
+            return None
+        return ChannelCalibrations(
+            {
+                channel: SensorCalibration(certificate, self._temperature)
+                for channel, certificate in certificates.items()
+            }
         )
 
     def _accept(self, window: Window) -> None:

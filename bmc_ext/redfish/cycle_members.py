@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from bmc_ext.domain.cycles import (
@@ -12,6 +13,10 @@ from bmc_ext.domain.cycles import (
     SmoothedDistortion,
 )
 from bmc_ext.redfish.quantities import timestamp
+
+_KEPT = 512
+"""Of each kind, by identity: an interval is shown in several windows, those of ten minutes in 6000.
+The answers share them: whoever changes an answer makes a new one."""
 
 
 def cycle_members(cycles: FeedCycles) -> dict[str, Any]:
@@ -25,6 +30,7 @@ def cycle_members(cycles: FeedCycles) -> dict[str, Any]:
     }
 
 
+@lru_cache(_KEPT)
 def _interval(interval: CycleInterval | None) -> dict[str, Any] | None:
     if interval is None:
         return None
@@ -56,6 +62,7 @@ def _phase(phase: CyclePhaseValues) -> dict[str, Any]:
     }
 
 
+@lru_cache(_KEPT)
 def _smoothed(smoothed: SmoothedDistortion | None) -> dict[str, Any] | None:
     if smoothed is None:
         return None
@@ -77,6 +84,7 @@ def _smoothed(smoothed: SmoothedDistortion | None) -> dict[str, Any] | None:
     }
 
 
+@lru_cache(_KEPT)
 def _frequency(frequency: IntervalFrequency | None) -> dict[str, Any] | None:
     if frequency is None:
         return None

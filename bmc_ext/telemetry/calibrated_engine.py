@@ -10,7 +10,7 @@ from bmc_ext.clock import Clock
 from bmc_ext.config import PointRef
 from bmc_ext.domain.calibration import Calibration, Coefficients
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.sampling.channel_calibration import CHANNELS, ChannelCalibrations
+from bmc_ext.sampling.channel_calibration import CHANNELS
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
 from bmc_ext.telemetry.engine_port import FieldDevices
 from drivers.engine import WriteResult
@@ -34,28 +34,27 @@ class CalibratedEngine:
         self._engine = engine
         self._clock = clock
         self._points: dict[tuple[str, str], SensorCalibration] = {}
-        self._channels: dict[str, dict[str, SensorCalibration]] = {}
+        self._channels: dict[str, dict[str, Calibration]] = {}
         for sensor, calibration in calibrations.items():
             owner, _, part = sensor.partition("/")
-            known = SensorCalibration(calibration, self._temperature)
             self._check_temperature(calibration)
             if part in CHANNELS:
                 _check_unit(calibration, "V" if part.startswith("V") else "A")
-                self._channels.setdefault(owner, {})[part] = known
+                self._channels.setdefault(owner, {})[part] = calibration
             else:
                 self._check_point(calibration, owner, part)
-                self._points[owner, part] = known
+                self._points[owner, part] = SensorCalibration(calibration, self.temperature)
 
     def check_sources(self, source_ids: Iterable[str]) -> None:
         """ConfigurationError for a channel's certificate whose source is none of these."""
         for owner in self._channels.keys() - set(source_ids):
             first = next(iter(self._channels[owner].values()))
-            raise ConfigurationError(f"{first.calibration.place}: no waveform source {owner!r}")
+            raise ConfigurationError(f"{first.place}: no waveform source {owner!r}")
 
-    def channels(self, source_id: str) -> ChannelCalibrations | None:
-        """The calibrated channels of a waveform source; None when no channel has a certificate."""
-        sensors = self._channels.get(source_id)
-        return None if sensors is None else ChannelCalibrations(sensors)
+    @property
+    def channels(self) -> Mapping[str, Mapping[str, Calibration]]:
+        """The certificates of waveform sources by their channels; for each that has any."""
+        return self._channels
 
     @property
     def device_ids(self) -> tuple[str, ...]:
@@ -96,8 +95,11 @@ class CalibratedEngine:
         """As the engine's own."""
         return self._engine.write(device_id, point, value, timeout_s=timeout_s)
 
-    def _temperature(self, point: str) -> Reading:
-        """As its own sensor gives it: two certificates cannot wait for each other."""
+    def temperature(self, point: str) -> Reading:
+        """Of `device/point` in Cel, as its own sensor gives it.
+
+        Two certificates cannot wait for each other.
+        """
         device_id, _, name = point.partition("/")
         try:
             return self._engine.reading(device_id, name)

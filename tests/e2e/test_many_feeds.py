@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.emulator_client import Running, wait_for
-from e2e.test_redundancy import service, source
+from e2e.test_redundancy import certificate, service, source
 from e2e.waveform_source import TRUE_W
 
 POWER = "/redfish/v1/dcpi/power/realtime"
@@ -41,8 +41,10 @@ def settled(bmc: Running) -> Any:
 
 
 def test_many_feeds_are_true_and_outlive_their_process(tmp_path: Path) -> None:
-    """Each shows the source's power; without the process none does, and then each again."""
-    (tmp_path / "calibrations").mkdir()
+    """Each shows the source's power, one by its certificates; then none does, then each again."""
+    for channel in ("IA", "IB", "IC"):
+        within = "{from: 1, to: 400, gain: 1.1, uncertainty: {pct_reading: 0.1}}"
+        certificate(tmp_path / "calibrations", f"f0/{channel}", "A", within)
     with source(0.0, 1.0) as port:
         feeds = "".join(
             f"  - {{id: f{number}, rated_power_w: 1.0e+5, nominal_hz: 50,"
@@ -52,8 +54,9 @@ def test_many_feeds_are_true_and_outlive_their_process(tmp_path: Path) -> None:
         with service(tmp_path, f"feeds:\n{feeds}") as bmc:
             body = settled(bmc)
             assert len(body["Feeds"]) == FEEDS
-            for feed in body["Feeds"]:
-                assert feed["PowerWatts"] == pytest.approx(TRUE_W, rel=1e-4)
+            powers = [feed["PowerWatts"] / TRUE_W for feed in body["Feeds"]]
+            assert powers == pytest.approx([1.1, *[1.0] * (FEEDS - 1)], rel=1e-4)
+            assert [len(feed["Calibrations"]) for feed in body["Feeds"]][:2] == [3, 0]
             pid = sampling_process(bmc)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
@@ -62,7 +65,7 @@ def test_many_feeds_are_true_and_outlive_their_process(tmp_path: Path) -> None:
             )
             assert {f["PowerWatts"] for f in lost["Feeds"] if f["Quality"] != "ok"} == {None}
             again = settled(bmc)
-            assert again["Total"]["PowerWatts"] == pytest.approx(FEEDS * TRUE_W, rel=1e-4)
+            assert again["Total"]["PowerWatts"] == pytest.approx((FEEDS + 0.1) * TRUE_W, rel=1e-4)
             counted = again["Feeds"][0]["EnergyRegisters"]
             assert counted["GapSeconds"] > 0.0
             child = sampling_process(bmc)

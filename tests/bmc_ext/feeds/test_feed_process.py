@@ -25,6 +25,7 @@ from bmc_ext.feeds.process import FeedProcess
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.events import Event, EventKind
 from bmc_ext.sampling.sampler import Window
+from drivers.reading import Reading
 
 SOURCE = Path(__file__).parents[2] / "e2e" / "waveform_source.py"
 SERVICE = Path(__file__).with_name("sampling_service.py")
@@ -72,6 +73,11 @@ def settings(feeds: list[dict[str, Any]], base: Path = Path()) -> FeedSettings:
         "feeds": [{"rated_power_w": 1e6, "nominal_hz": 50, **feed} for feed in feeds],
     }
     return FeedSettings(parse_config(document, base=base).feeds, 30e3, SystemClock())
+
+
+def no_temperature(point: str) -> Reading:
+    """There are no devices."""
+    raise AssertionError(point)
 
 
 @contextlib.contextmanager
@@ -207,7 +213,7 @@ def test_a_source_that_cannot_be_is_refused_as_here(tmp_path: Path) -> None:
     wanted = settings([{"id": "a", "waveform": waveform}], tmp_path)
     (tmp_path / "gone.csv").unlink()
     with pytest.raises(ConfigurationError) as here:
-        FeedSamplers(wanted, Told())
+        FeedSamplers(wanted, Told(), no_temperature)
     with pytest.raises(ConfigurationError) as there:
         FeedProcess(wanted, Told()).start()
     assert str(there.value) == str(here.value)
