@@ -21,7 +21,7 @@ from bmc_ext.timekeeping import Timekeeper
 from drivers.engine import Engine
 
 _FEEDS_HERE = 16
-"""More sources are sampled in a process of their own, which takes 45 MB."""
+"""More sources are sampled in a process of their own, which takes 50 MB and more."""
 
 
 class Instruments(NamedTuple):
