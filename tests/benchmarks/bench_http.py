@@ -205,13 +205,11 @@ def with_children(pid: int) -> list[int]:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process and its children in MB; what they share counts twice."""
-    kilobytes = 0
-    for process in with_children(pid):
-        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmRSS"):
-                kilobytes += int(line.split()[1])
-    return kilobytes / 1024
+    """Resident memory of one process in MB."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no VmRSS of process {pid}")
 
 
 def show_rates(rates: dict[str, dict[int, float]], paced: dict[str, Any], memory_mb: float) -> None:
