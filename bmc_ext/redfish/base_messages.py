@@ -17,6 +17,7 @@ ARGUMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "ActionParameterValueError": 2,
         "ActionParameterValueFormatError": 3,
         "ActionParameterValueNotInList": 3,
+        "ActionParameterValueOutOfRange": 3,
         "ActionParameterValueTypeError": 3,
         "CreateLimitReachedForResource": 0,
         "GeneralError": 0,
@@ -56,7 +57,29 @@ ARGUMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "UnrecognizedRequestBody": 0,
     }
 )
-"""Arguments by key, as the registry Base 1.16.0 and later declares them."""
+"""Arguments by key, as the registry Base 1.19.0 declares them."""
+
+_CRITICAL: Final = frozenset(
+    {
+        "AccessDenied",
+        "ActionParameterMissing",
+        "CreateLimitReachedForResource",
+        "GeneralError",
+        "HeaderInvalid",
+        "InsufficientPrivilege",
+        "InternalError",
+        "MalformedJSON",
+        "NoValidSession",
+        "OperationNotAllowed",
+        "PasswordChangeRequired",
+        "PreconditionFailed",
+        "PreconditionRequired",
+        "ResourceAlreadyExists",
+        "ResourceMissingAtURI",
+        "ServiceTemporarilyUnavailable",
+    }
+)
+"""What has that MessageSeverity in the registry; but for Success, the others are warnings."""
 
 _OF_ACTIONS: Final[Mapping[str, tuple[str, tuple[int | str, ...]]]] = {
     "PropertyMissing": ("ActionParameterMissing", ("action", 0)),
@@ -65,10 +88,15 @@ _OF_ACTIONS: Final[Mapping[str, tuple[str, tuple[int | str, ...]]]] = {
     "PropertyValueIncorrect": ("ActionParameterValueError", (0, "action")),
     "PropertyValueFormatError": ("ActionParameterValueFormatError", (0, 1, "action")),
     "PropertyValueNotInList": ("ActionParameterValueNotInList", (0, 1, "action")),
-    "PropertyValueOutOfRange": ("ActionParameterValueFormatError", (0, 1, "action")),
+    "PropertyValueOutOfRange": ("ActionParameterValueOutOfRange", (0, 1, "action")),
     "PropertyValueTypeError": ("ActionParameterValueTypeError", (0, 1, "action")),
 }
 """What a fault of a property is called where the property is a parameter of an action."""
+
+
+def severity(key: str) -> str:
+    """The MessageSeverity of a message that refuses something."""
+    return "Critical" if key in _CRITICAL else "Warning"
 
 
 def fitting(key: str, arguments: Sequence[str]) -> tuple[str, list[str]]:

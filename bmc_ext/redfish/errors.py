@@ -13,7 +13,7 @@ from bmc_ext.errors import (
     MessageError,
     NotFoundError,
 )
-from bmc_ext.redfish.base_messages import PREFIX, fitting, of_action
+from bmc_ext.redfish.base_messages import PREFIX, fitting, of_action, severity
 from bmc_ext.redfish.context import Response
 from bmc_ext.redfish.host import HostError
 from drivers.errors import WriteRefusedError
@@ -129,7 +129,7 @@ def _details(
         "MessageId": f"{PREFIX}.{key}",
         "Message": text,
         "MessageArgs": filled,
-        "MessageSeverity": "Critical" if status >= 500 else "Warning",
+        "MessageSeverity": severity(key),
         "Resolution": _RESOLUTION_OF_STATUS.get(status, "None."),
     }
     if property_path:

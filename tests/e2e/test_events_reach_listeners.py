@@ -116,4 +116,5 @@ def test_a_limit_that_the_plant_passes_reaches_a_listener(tmp_path: Path) -> Non
         assert float(limit) == sensor["Thresholds"]["UpperCritical"]["Reading"]
         assert float(reading) >= float(limit)
         plant.workload_remove("huge")
-        listener.wait_for("ReadingBelowUpperCriticalThreshold", 20)
+        normal = listener.wait_for("SensorReadingNormalRange", 20)
+        assert normal["MessageArgs"][0] == name

@@ -39,26 +39,33 @@ class Template(NamedTuple):
     event_type: str
 
 
-def threshold_message(level: Level, begins: bool) -> str:
-    """The key in SensorEvent 1.0 of a reading that passes a limit, or comes back inside it."""
-    above = level.startswith("Upper") == begins
-    return f"Reading{'Above' if above else 'Below'}{level}Threshold"
+NORMAL_RANGE = f"{SENSOR}.SensorReadingNormalRange"
+"""A reading that is beyond no limit any more."""
+
+
+def passed_message(level: Level) -> str:
+    """A reading that has come beyond a limit."""
+    return f"{SENSOR}.Reading{'Above' if level.startswith('Upper') else 'Below'}{level}Threshold"
+
+
+def cleared_message(level: Level) -> str:
+    """A reading that is back inside a critical limit, and still beyond another one."""
+    return f"{SENSOR}.Reading{'Below' if level.startswith('Upper') else 'Above'}{level}Threshold"
 
 
 def _thresholds() -> Iterator[tuple[str, Template]]:
+    start = "Sensor '%1' reading of %2 (%3) is"
     for level in LEVELS:
         word = "upper" if level.startswith("Upper") else "lower"
         kind = level.removeprefix("Upper").removeprefix("Lower").lower()
-        for begins in (True, False):
-            place = "above" if (word == "upper") == begins else "below"
-            now = "" if begins else "now "
-            text = f"Sensor '%1' reading of %2 (%3) is {now}{place} the %4 {word} {kind} threshold."
-            severity = (
-                ("Critical" if begins else "Warning")
-                if kind == "critical"
-                else ("Warning" if begins else "OK")
-            )
-            yield f"{SENSOR}.{threshold_message(level, begins)}", Template(text, severity, "Alert")
+        outward, back = ("above", "below") if word == "upper" else ("below", "above")
+        severity = "Critical" if kind == "critical" else "Warning"
+        limit = f"the %4 {word} {kind} threshold"
+        yield passed_message(level), Template(f"{start} {outward} {limit}.", severity, "Alert")
+        if kind == "critical":
+            text = f"{start} now {back} {limit} but remains outside of normal range."
+            yield cleared_message(level), Template(text, "Warning", "Alert")
+    yield NORMAL_RANGE, Template(f"{start} within normal operating range.", "OK", "Alert")
 
 
 def _triggers() -> Iterator[tuple[str, Template]]:
@@ -81,20 +88,24 @@ def _triggers() -> Iterator[tuple[str, Template]]:
 
 # DMTF's registries, in the words that their messages have.
 _STANDARD: Mapping[str, Template] = {
-    f"{RESOURCE}.ResourceCreated": Template("The resource was created.", "OK", "ResourceAdded"),
-    f"{RESOURCE}.ResourceRemoved": Template("The resource was removed.", "OK", "ResourceRemoved"),
+    f"{RESOURCE}.ResourceCreated": Template(
+        "The resource was created successfully.", "OK", "ResourceAdded"
+    ),
+    f"{RESOURCE}.ResourceRemoved": Template(
+        "The resource was removed successfully.", "OK", "ResourceRemoved"
+    ),
     f"{RESOURCE}.ResourceChanged": Template(
         "One or more resource properties have changed.", "OK", "ResourceUpdated"
     ),
     f"{RESOURCE}.ResourcePoweredOn": Template(
-        "The resource `%1` has powered on.", "OK", "StatusChange"
+        "The resource '%1' has powered on.", "OK", "StatusChange"
     ),
     f"{RESOURCE}.ResourcePoweredOff": Template(
-        "The resource `%1` has powered off.", "OK", "StatusChange"
+        "The resource '%1' has powered off.", "OK", "StatusChange"
     ),
     **{
         f"{RESOURCE}.ResourceStatusChanged{health}": Template(
-            "The health of resource `%1` has changed to %2.", health, "StatusChange"
+            "The health of resource '%1' has changed to %2.", health, "StatusChange"
         )
         for health in SEVERITIES
     },
@@ -106,7 +117,7 @@ _STANDARD: Mapping[str, Template] = {
     f"{RESOURCE}.ResourceWarningThresholdCleared": Template(
         "The resource property %1 has cleared the warning threshold of value %2.", "OK", "Alert"
     ),
-    f"{RESOURCE}.TestMessage": Template("Generated test message.", "OK", "Other"),
+    f"{RESOURCE}.TestMessage": Template("Test message.", "OK", "Other"),
     f"{POWER}.OutletPoweredOn": Template("Outlet '%1' powered on.", "OK", "StatusChange"),
     f"{POWER}.OutletPoweredOff": Template("Outlet '%1' powered off.", "OK", "StatusChange"),
     f"{UPDATE}.InstallingOnComponent": Template(
@@ -120,10 +131,8 @@ _STANDARD: Mapping[str, Template] = {
     ),
     **dict(_thresholds()),
     **dict(_triggers()),
-    f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Critical", "Alert"),
-    f"{SENSOR}.SensorRestored": Template(
-        "Sensor '%1' was repaired or restored to normal operation.", "OK", "Alert"
-    ),
+    f"{SENSOR}.SensorFailure": Template("Sensor '%1' has failed.", "Warning", "Alert"),
+    f"{SENSOR}.SensorRestored": Template("Sensor '%1' has been restored.", "OK", "Alert"),
 }
 
 

@@ -18,15 +18,18 @@ from bmc_ext.redfish.events.edges import Edges
 from bmc_ext.redfish.events.health import HealthWatch
 from bmc_ext.redfish.events.message import (
     DCPI,
+    NORMAL_RANGE,
     POWER,
     RESOURCE,
     SENSOR,
     Happening,
+    cleared_message,
     happening,
-    threshold_message,
+    passed_message,
 )
 from bmc_ext.redfish.events.power import of_logged
 from bmc_ext.redfish.sensor_catalogue import DevicePoint
+from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.telemetry.event_log import LoggedEvent
 from drivers.reading import Condition, Quality
 
@@ -145,13 +148,31 @@ class Watch:
                 continue
             levels = beyond(sensor.limits, value, self._beyond.get(name, frozenset()))
             self._beyond[name] = levels
-            for level, limit in sensor.limits.known():
-                turned = self._limits.follow((name, level), level in levels, now_s)
-                if turned is not None:
-                    shown = [sensor.quantity.shown(number) for number in (value, limit)]
-                    args = [name, shown[0], sensor.quantity.units, shown[1]]
-                    message_id = f"{SENSOR}.{threshold_message(level, turned)}"
-                    self._tell(self._of_sensor(message_id, args, name))
+            turned = {
+                level: turn
+                for level, _ in sensor.limits.known()
+                if (turn := self._limits.follow((name, level), level in levels, now_s)) is not None
+            }
+            self._tell_limits(name, sensor, value, turned)
+
+    def _tell_limits(
+        self, name: str, sensor: FacilitySensor, value: float, turned: Mapping[Level, bool]
+    ) -> None:
+        """Limits that were passed outward, critical ones that were passed back, the way home."""
+        limits = dict(sensor.limits.known())
+        is_outside = any(self._limits.is_bad((name, level)) for level in limits)
+        shown, units = sensor.quantity.shown(value), sensor.quantity.units or "count"
+        for level, begins in turned.items():
+            if begins:
+                message_id = passed_message(level)
+            elif is_outside and level.endswith("Critical"):
+                message_id = cleared_message(level)
+            else:
+                continue
+            args = [name, shown, units, sensor.quantity.shown(limits[level])]
+            self._tell(self._of_sensor(message_id, args, name))
+        if turned and not is_outside:
+            self._tell(self._of_sensor(NORMAL_RANGE, [name, shown, units], name))
 
     def _follow_time(self, snapshot: Snapshot, now_s: float) -> None:
         turned = self._time.follow("time", snapshot.time_alarm is not None, now_s)

@@ -195,9 +195,20 @@ def test_a_reading_that_passes_its_limits_is_told_in_its_own_unit(scene: Scene) 
     scene.heat_w = 4800.0
     assert scene.run(3) == ["ReadingBelowUpperCriticalThreshold"]
     assert scene.told[-1].args[1] == "4.8"
+    assert scene.told[-1].text.endswith(
+        "is now below the 9 upper critical threshold but remains outside of normal range."
+    )
     scene.heat_w = 4400.0
-    assert scene.run(3) == ["ReadingBelowUpperCautionThreshold"]
+    assert scene.run(3) == ["SensorReadingNormalRange"]
+    assert scene.told[-1].args == ("H", "4.4", "kW")
     assert scene.told[-1].severity == "OK"
+    scene.heat_w = 9500.0
+    assert sorted(scene.run(3)) == [
+        "ReadingAboveUpperCautionThreshold",
+        "ReadingAboveUpperCriticalThreshold",
+    ]
+    scene.heat_w = 1000.0
+    assert scene.run(3) == ["SensorReadingNormalRange"], "one message brings it all the way back"
 
 
 def test_what_is_gone_is_forgotten() -> None:
