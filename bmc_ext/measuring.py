@@ -8,8 +8,8 @@ from typing import NamedTuple
 from bmc_ext.clock import Clock
 from bmc_ext.config import Config
 from bmc_ext.domain.calibration import Calibration
-from bmc_ext.feeds.process import FeedProcess
-from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings, FeedSink
+from bmc_ext.feeds.process import FeedProcess, ProcessSink
+from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.calibration_files import load_calibrations
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
@@ -85,19 +85,19 @@ class Measuring:
 
 
 class _Intake:
-    """The FeedSink: everything goes where it is kept."""
+    """The ProcessSink: everything goes where it is kept."""
 
     def __init__(self, collector: Collector, events: PowerEvents) -> None:
         self._collector = collector
         self.window = collector.accept
-        self.event, self.lost = events.event, events.lost
+        self.event, self.lost, self.cut = events.event, events.lost, events.cut
 
     def cycles(self, source_id: str, changes: Changes) -> None:
         self._collector.cycles_of(source_id).put(changes)
 
 
 def _feeds(
-    config: Config, devices: CalibratedEngine, clock: Clock, sink: FeedSink
+    config: Config, devices: CalibratedEngine, clock: Clock, sink: ProcessSink
 ) -> FeedSamplers | FeedProcess:
     """Who samples: many feeds are not to wait for those who ask, nor these for them."""
     settings = FeedSettings(

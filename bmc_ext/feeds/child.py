@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import queue
-import signal
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bmc_ext.errors import ConfigurationError
-from bmc_ext.feeds.process import Message
+from bmc_ext.feeds.process import BEAT_S, Message
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.events import Event
 from bmc_ext.sampling.sampler import Window
@@ -27,74 +26,61 @@ _GATHER_S = 1e-3
 
 
 class Outlet(logging.Handler):
-    """The FeedSink and log of this process: sends in a thread of its own, in the order of calls."""
+    """The FeedSink and log of this process: sends all in the order of calls, in `run`."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         super().__init__()
         self._connection = connection
         self._waiting: queue.Queue[Message | None] = queue.Queue(_WAITING)
-        self._is_lost = False
-        self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
 
     def window(self, window: Window) -> None:
         """A window of a source."""
-        self._put(("window", (window,)))
+        self._waiting.put(("window", (window,)))
 
     def cycles(self, source_id: str, changes: Changes) -> None:
         """Newest values over actual cycles."""
-        self._put(("cycles", (source_id, changes)))
+        self._waiting.put(("cycles", (source_id, changes)))
 
     def event(self, feed_id: str | None, event: Event) -> None:
         """An event of a feed, or of the sum."""
-        self._put(("event", (feed_id, event)))
+        self._waiting.put(("event", (feed_id, event)))
 
     def lost(self, count: int) -> None:
         """So many more events found no room."""
-        self._put(("lost", (count,)))
+        self._waiting.put(("lost", (count,)))
 
     def emit(self, record: logging.LogRecord) -> None:
         """A line for the service's log."""
-        self._put(("log", (record.name, record.levelno, self.format(record))))
+        self._waiting.put(("log", (record.name, record.levelno, self.format(record))))
 
     def finish(self) -> None:
-        """Send what waits, and no more."""
+        """End `run` as soon as everything is sent."""
         self._waiting.put(None)
-        self._thread.join()
 
-    def _put(self, message: Message) -> None:
-        if not self._is_lost:
-            self._waiting.put(message)
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more
-            while self._send_some():
-                pass
-        self._is_lost = True
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._waiting.get_nowait()  # whoever waits for room goes on
+    def run(self) -> None:
+        """Send what comes until `finish`; OSError where nobody listens any more."""
+        while self._send_some():
+            pass
 
     def _send_some(self) -> bool:
-        """Wait for messages and send them; False after the last."""
-        messages = [self._waiting.get()]
-        time.sleep(_GATHER_S)
+        """Send what comes, or that nothing does; False after the last."""
+        messages: list[Message | None] = []
         with contextlib.suppress(queue.Empty):
+            messages.append(self._waiting.get(timeout=BEAT_S))
+            time.sleep(_GATHER_S)
             while messages[-1] is not None:
                 messages.append(self._waiting.get_nowait())
         self._connection.send([message for message in messages if message is not None])
-        return messages[-1] is not None
+        return messages[-1:] != [None]
 
 
 def main(descriptor: int) -> None:
     """Sample until the service says so or is gone."""
-    # Ctrl-C and a unit's end reach all processes: this one goes when the service lets it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    connection: Connection[Any, Any] = Connection(descriptor)
+    with contextlib.suppress(EOFError, ConnectionError):  # it is gone
+        _sample(Connection(descriptor))
+
+
+def _sample(connection: Connection[Any, Any]) -> None:
     settings: FeedSettings
     settings, level = connection.recv()
     outlet = Outlet(connection)
@@ -105,13 +91,23 @@ def main(descriptor: int) -> None:
         connection.send(str(error))
         return
     connection.send(None)
-    outlet.start()
     samplers.start()
+    threading.Thread(
+        target=_end_when_told, args=(connection, samplers, outlet), name="end", daemon=True
+    ).start()
     gc.freeze()
+    outlet.run()
+
+
+def _end_when_told(
+    connection: Connection[Any, Any], samplers: FeedSamplers, outlet: Outlet
+) -> None:
     with contextlib.suppress(EOFError, OSError):
         connection.recv()
-    samplers.stop()
-    outlet.finish()
+    try:
+        samplers.stop()
+    finally:
+        outlet.finish()
 
 
 def _no_temperature(point: str) -> Reading:

@@ -108,12 +108,18 @@ class EventLog:
                 sequence = self._sequence = self._sequence + 1
                 self._open[key] = sequence
             self._write(sequence, feed_id, event)
-            observers = self._observers
-        for observer in observers:
-            try:
-                observer(LoggedEvent(sequence, feed_id, event))
-            except Exception:
-                _log.exception("event %d was recorded, but not told", sequence)
+        self._tell(LoggedEvent(sequence, feed_id, event))
+
+    def cut(self) -> None:
+        """End all that go on: who detected them is lost, and numbers its events anew."""
+        with self._lock:
+            kept = [logged for n in self._open.values() if (logged := self._read(n)) is not None]
+            self._open.clear()
+            over = [_cut(logged) for logged in kept if logged.sequence > self._cleared]
+            for logged in over:
+                self._write(*logged)
+        for logged in over:
+            self._tell(logged)
 
     def newest(
         self, limit: int, since_ns: int | None = None, feed_id: str | None = None
@@ -148,6 +154,13 @@ class EventLog:
         """Unmap the file; the log is unusable afterwards."""
         with self._lock:
             self._map.close()
+
+    def _tell(self, logged: LoggedEvent) -> None:
+        for observer in self._observers:
+            try:
+                observer(logged)
+            except Exception:
+                _log.exception("event %d was recorded, but not told", logged.sequence)
 
     def _is_allowed(self) -> bool:
         now_s = self._clock.monotonic_s()
@@ -213,6 +226,10 @@ class EventLog:
             extreme_v=_known(extreme),
         )
         return LoggedEvent(sequence, feed.rstrip(b"\0").decode("ascii") or None, event)
+
+
+def _cut(logged: LoggedEvent) -> LoggedEvent:
+    return logged._replace(event=logged.event._replace(is_over=True, is_cut=True))
 
 
 def _offset(slot: int) -> int:

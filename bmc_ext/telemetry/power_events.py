@@ -28,6 +28,10 @@ class PowerEvents:
         """So many more found no room where they were detected."""
         self._undetected += count
 
+    def cut(self) -> None:
+        """Those that go on are over: the samples that would tell how are missing."""
+        self.log.cut()
+
     def close(self) -> None:
         """Close the log; stop the detectors before."""
         self.log.close()

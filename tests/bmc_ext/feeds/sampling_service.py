@@ -28,6 +28,9 @@ class Nobody:
     def lost(self, count: int) -> None:
         """Lost events."""
 
+    def cut(self) -> None:
+        """Events whose end is lost."""
+
 
 if __name__ == "__main__":
     waveform = {"type": "stream", "port": int(sys.argv[1])}

@@ -40,6 +40,7 @@ class Told:
         self.events: list[tuple[str | None, Event]] = []
         self.refused: set[str] = set()
         self.threads: set[int] = set()
+        self.cuts = 0
 
     def window(self, window: Window) -> None:
         """A window."""
@@ -59,6 +60,10 @@ class Told:
     def lost(self, count: int) -> None:
         """None is to be lost."""
         raise AssertionError(f"{count} events were lost")
+
+    def cut(self) -> None:
+        """A process was lost."""
+        self.cuts += 1
 
     def good(self, feed_id: str) -> list[Window]:
         """The feed's windows that could be analysed."""
@@ -176,7 +181,9 @@ def test_a_killed_process_is_started_again(caplog: pytest.LogCaptureFixture) -> 
         analysis = told.windows[-1].analysis
         assert analysis is not None
         assert analysis.total.p_w == pytest.approx(TRUE_W, rel=1e-4)
+        assert told.cuts == 1
     assert "the sampling process ended with -9: it is started again" in caplog.text
+    assert told.cuts == 1, "a stop is no loss"
 
 
 def test_it_ends_with_a_service_that_is_killed(tmp_path: Path) -> None:
@@ -194,11 +201,76 @@ def test_it_ends_with_a_service_that_is_killed(tmp_path: Path) -> None:
         service.stdout.close()
 
 
-def test_signals_for_all_processes_do_not_end_it() -> None:
-    """Ctrl-C and a unit's end reach it too: the service is to end it, after the last window."""
+def test_one_that_hangs_is_replaced_and_one_with_nothing_to_tell_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process that is stopped is killed, and windows come again; without a source it is well."""
+    with source() as gone:
+        pass
+    with (
+        source() as port,
+        sampled(settings(streams(gone, "b"))) as (quiet, unmeasured),
+        sampled(settings(streams(port, "a"))) as (feeds, told),
+    ):
+        wait_for(lambda: told.good("a"), 15, "a window")
+        well, hanging = quiet.pid, feeds.pid
+        assert hanging is not None
+        os.kill(hanging, signal.SIGSTOP)
+        wait_for(lambda: feeds.pid not in (None, hanging), 60, "another process")
+        before = len(told.good("a"))
+        wait_for(lambda: len(told.good("a")) > before + 3, 15, "windows")
+        assert quiet.pid == well
+    assert unmeasured.windows == []
+    assert not is_there(hanging)
+    assert caplog.text.count("the sampling process is silent: it is killed") == 1
+
+
+def test_one_that_dies_again_and_again_is_started_ever_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It neither takes a processor nor fills the log: what is said once is not said again."""
     with source() as port, sampled(settings(streams(port, "a"))) as (feeds, told):
-        pid = feeds.pid
-        assert pid is not None
+        seen: list[float] = []
+        for _ in range(4):
+            before = len(told.windows)
+            wait_for(lambda n=before: len(told.windows) > n, 30, "a window")
+            pid = feeds.pid
+            assert pid is not None
+            seen.append(time.monotonic())
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda old=pid: feeds.pid not in (None, old), 30, "another")
+        assert told.cuts == 4
+        assert time.monotonic() - seen[-1] > 0.8, "0.1, 0.2, 0.4 and 0.8 s"
+    assert caplog.text.count("it is started again") == 1
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.1, 0.3, 0.6])
+def test_a_stop_while_it_begins_leaves_nothing(pause_s: float) -> None:
+    """Whatever it is about then: nobody waits for it, and nobody is left."""
+    with source() as port:
+        feeds = FeedProcess(settings(streams(port, "a")), Told())
+        feeds.start()
+        first = feeds.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        second = wait_for(lambda: pid if (pid := feeds.pid) != first else None, 15, "another")
+        time.sleep(pause_s)
+        os.kill(second, signal.SIGSTOP)  # whether it samples already or not
+        begun_s = time.monotonic()
+        feeds.stop()
+        if pause_s == 0.0:
+            assert time.monotonic() - begun_s < 5, "10 s are for one that samples"
+        assert feeds.pid is None
+        assert not is_there(second)
+
+
+def test_signals_for_all_processes_do_not_end_it() -> None:
+    """Ctrl-C and a unit's end reach it too, and early: the service is to end it, not they."""
+    with source() as port, sampled(settings(streams(port, "a"))) as (feeds, told):
+        first = feeds.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        pid = wait_for(lambda: pid if (pid := feeds.pid) != first else None, 15, "another")
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(pid, number)
         before = len(told.windows)

@@ -146,6 +146,39 @@ def test_what_was_cleared_stays_away(log: EventLog, state: StateDirectory, clock
     assert [e.sequence for e in last.newest(9)] == [7]
 
 
+def test_what_goes_on_is_cut(log: EventLog) -> None:
+    """It is over and told once; the next of that number, whose beginning was lost, is another."""
+    told: list[LoggedEvent] = []
+    for feed_id in ("a", None):
+        log.record(feed_id, change(1))
+    log.record("b", change(1))
+    log.record("b", change(1, is_over=True))
+    log.observe(told.append)
+    log.cut()
+    kept = log.newest(9)
+    assert [(e.sequence, e.event.is_over, e.event.is_cut) for e in kept] == [
+        (3, True, False),
+        (2, True, True),
+        (1, True, True),
+    ]
+    assert kept[1].event.end_ns is None
+    assert {logged.sequence for logged in told} == {1, 2}
+    log.record("a", change(1, is_over=True))
+    log.cut()
+    assert log.newest(9) == kept
+    assert len(told) == 2
+
+
+def test_what_was_cleared_is_not_cut(log: EventLog) -> None:
+    """Nobody is told of what was forgotten, and of one that was overwritten nothing is known."""
+    told: list[LoggedEvent] = []
+    log.record("a", change(1))
+    log.clear()
+    log.observe(told.append)
+    log.cut()
+    assert (told, log.newest(9)) == ([], [])
+
+
 def test_a_folder_that_cannot_hold_it_is_an_error(state: StateDirectory, clock: Any) -> None:
     """What stands in the way is named."""
     path: Path = state.path / "events.ring"
