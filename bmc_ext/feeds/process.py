@@ -108,14 +108,11 @@ class FeedProcess:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            here, there = Pipe()
-            with there:
-                words = [sys.executable, "-P", "-m", "bmc_ext.feeds.child", str(there.fileno())]
-                with _signals_held():
-                    process = subprocess.Popen(
-                        words, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL
-                    )
-            self._child = _Child(process, here)
+            try:
+                self._child = _spawned()
+            except OSError as error:
+                text = f"the sampling process does not start: {error.strerror}"
+                raise SamplingError(text) from error
             return self._child
 
     def _end(self) -> int:
@@ -150,7 +147,7 @@ class FeedProcess:
             retry_s = min(2 * retry_s, _LAST_RETRY_S)
             try:
                 self._begin()
-            except (DcpiError, OSError) as error:
+            except DcpiError as error:
                 self._say(str(error))
             else:
                 break
@@ -180,6 +177,17 @@ class FeedProcess:
                     getattr(self._sink, name)(*arguments)
             except Exception:
                 _LOG.exception("what the samples tell was not taken: %s", name)
+
+
+def _spawned() -> _Child:
+    here, there = Pipe()
+    with there, contextlib.ExitStack() as undo:
+        undo.enter_context(here)
+        command = [sys.executable, "-P", "-m", "bmc_ext.feeds.child", str(there.fileno())]
+        with _signals_held():
+            process = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+        undo.pop_all()
+    return _Child(process, here)
 
 
 def _ask_to_end(child: _Child) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from e2e.waveform_source import FREQUENCY_HZ, TRUE_W
 
 from bmc_ext.clock import SystemClock
 from bmc_ext.config import parse_config
-from bmc_ext.errors import ConfigurationError
+from bmc_ext.errors import ConfigurationError, SamplingError
 from bmc_ext.feeds.process import FeedProcess
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.events import Event, EventKind
@@ -290,6 +291,23 @@ def test_a_source_that_cannot_be_is_refused_as_here(tmp_path: Path) -> None:
         FeedProcess(wanted, Told()).start()
     assert str(there.value) == str(here.value)
     assert "gone.csv" in str(there.value)
+
+
+def test_a_machine_that_cannot_start_it_says_why() -> None:
+    """Nor does it leave anything open."""
+    feeds = FeedProcess(settings(streams(9, "a")), Told())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open(encoding="ascii") as free:
+        open_before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        # Two more are the ends of the socket pair: Popen's own pipe is the one that fails.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free.fileno() + 3, hard))
+        try:
+            with pytest.raises(SamplingError, match="does not start: Too many open files"):
+                feeds.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == open_before
+    assert feeds.pid is None
 
 
 def test_a_sink_that_raises_harms_no_other_feed(caplog: pytest.LogCaptureFixture) -> None:
