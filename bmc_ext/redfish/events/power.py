@@ -17,7 +17,7 @@ _BEGINNINGS = {
 
 
 def of_logged(logged: LoggedEvent) -> Happening:
-    """What is told of a record of the log: of an event that was detected, or that is over."""
+    """What is told of a record of the log: of an event that was detected, or was seen to end."""
     event = logged.event
     where = logged.feed_id or "all feeds"
     if event.kind is EventKind.POWER_CHANGE:

@@ -264,7 +264,9 @@ class Watch:
         return self._context.clock.unix_ns() / 1e9
 
     def _tell_logged(self, logged: LoggedEvent) -> None:
-        self._tell(of_logged(logged))
+        """Of one that was cut nobody knows how it went on: to call it restored would be a lie."""
+        if not logged.event.is_cut:
+            self._tell(of_logged(logged))
 
     def _tell(self, event: Happening) -> None:
         self._context.eventing.publish(event)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
+from bmc_ext.clock import SystemClock
 from bmc_ext.config import Config, FacilityConfig
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
@@ -17,6 +20,9 @@ from bmc_ext.redfish.events.message import Happening
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors
 from bmc_ext.redfish.sensor_values import HEAT, FacilitySensor, SensorValue
+from bmc_ext.sampling.events import Event, EventKind
+from bmc_ext.state import StateDirectory
+from bmc_ext.telemetry.event_log import EventLog
 from bmc_ext.telemetry.snapshot import SnapshotStore
 from drivers.reading import Condition, Quality, Reading
 
@@ -66,6 +72,7 @@ class Parts(NamedTuple):
     facility_sensors: dict[str, FacilitySensor]
     config: Config
     host: Any = None
+    events: Any = None
 
 
 class Scene:
@@ -132,6 +139,32 @@ def test_a_feed_that_fails_and_comes_back_is_told_once_each(scene: Scene) -> Non
     assert scene.told[-1].origin == "/redfish/v1/Chassis/DCPI/Sensors/Feed_f1_Power"
     assert scene.told[-1].origin_type == "Sensor"
     assert scene.run(5) == ["SensorRestored"]
+
+
+def test_a_power_event_that_is_cut_is_not_told_as_over(scene: Scene, tmp_path: Path) -> None:
+    """Nobody saw the voltage come back: only what was seen to end is told as such."""
+    with contextlib.closing(StateDirectory(tmp_path / "state")) as state:
+        log = EventLog(state, SystemClock())
+        watch = Watch(scene.parts._replace(events=SimpleNamespace(log=log)))  # type: ignore[arg-type]
+        watch.start()
+        for number in (1, 2):
+            log.record("f1", _dip(number, is_over=False))
+        log.record("f1", _dip(1, is_over=True))
+        log.cut()
+        watch.stop()
+        assert [kept.event.is_over for kept in log.newest(9)] == [True, True]
+        log.close()
+    told = [event.message_id.rpartition(".")[2] for event in scene.told]
+    assert told == ["VoltageDip", "VoltageDip", "VoltageRestored"]
+
+
+def _dip(number: int, *, is_over: bool) -> Event:
+    """A dip of L1 to 161.5 V."""
+    return Event(
+        number=number, kind=EventKind.VOLTAGE_DIP, onset_ns=10**18, detected_ns=10**18 + 10**8,
+        end_ns=10**18 + 10**9 if is_over else None, before_w=None, after_w=None, extreme_v=161.5,
+        phases=("L1",), is_over=is_over, is_cut=False,
+    )  # fmt: skip
 
 
 def test_a_blink_is_not_told(scene: Scene) -> None:
