@@ -76,8 +76,9 @@ class Measuring:
         self._feeds.start()
 
     def stop(self) -> None:
-        """Stop in reverse order; everything measured until now is kept."""
+        """Stop in reverse order; what was measured is kept, events that go on are cut."""
         self._feeds.stop()
+        self.events.cut()
         self.events.close()
         self.collector.stop()
         self.instruments.engine.stop()

@@ -104,6 +104,17 @@ def test_a_power_event_becomes_an_entry(front: Served) -> None:
     assert front.ask("GET", entry["@odata.id"]).body["Message"] == entry["Message"]
 
 
+def test_an_event_that_goes_on_is_cut_with_the_service(tmp_path: Path) -> None:
+    """The next service on this state does not show it as one that still goes on."""
+    states = []
+    for number in (1, 2):
+        with served(tmp_path) as front:
+            front.service.measuring.events.log.record("feed-1", _change()._replace(number=number))
+            body = front.ask("GET", "/redfish/v1/dcpi/power/events").body
+            states.append([event["EventState"] for event in body["Events"]])
+    assert states == [["Ongoing"], ["Ongoing", "Cut"]]
+
+
 def test_the_event_log_is_cleared_and_the_audit_log_says_by_whom(front: Served) -> None:
     """Only who configures the manager clears it; both faces are empty; audit has no such action."""
     front.service.measuring.events.log.record("feed-1", _change())
