@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ from bmc_ext.timekeeping import TimeAlarm, TimeBound, kernel_bound
 _log = logging.getLogger(__name__)
 
 _AHEAD_WINDOWS = 20  # windows further ahead of the clock than 2 s enter no snapshot
+_LATE_EVERY_S = 60.0  # at most one line about late windows
 _LONGEST_WAIT_S = 0.2  # so that a clock that is set back is noticed
 
 
@@ -80,6 +82,7 @@ class Collector:
         self._missing: set[str] = set()  # live waveform sources that the next window waits for
         self._late_windows = 0
         self._late_feeds: set[str] = set()
+        self._late_said_s = -math.inf
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._alarm = TimeAlarm(self._clock)
@@ -188,18 +191,23 @@ class Collector:
         return waveform
 
     def _note_late(self, window: Window) -> None:
-        """Count it, and say once for each feed that its snapshots lack it."""
+        """Count it, and say so once a minute: its snapshot lacks it."""
         self._late_windows += 1
-        if window.feed_id in self._late_feeds:
-            return
         self._late_feeds.add(window.feed_id)
+        now_s = self._clock.monotonic_s()
+        if now_s < self._late_said_s + _LATE_EVERY_S:
+            return
+        self._late_said_s = now_s
         end_ns = window.start_ns + WINDOW_NS
         _log.warning(
-            "feed %s: window %d came %.0f ms after its end, its snapshot waited %.0f ms",
+            "feed %s: window %d came %.0f ms after its end, its snapshot waited %.0f ms; "
+            "%d came late until now, of %d feeds",
             window.feed_id,
             window.window_id,
             (self._clock.unix_ns() - end_ns) * 1e-6,
             WAIT_NS * 1e-6,
+            self._late_windows,
+            len(self._late_feeds),
         )
 
     def _run(self) -> None:

@@ -153,8 +153,14 @@ def test_a_late_feed_is_unknown_but_counted(
     collector.accept(make_window("b", window_id, 3000.0))
     assert collector.late_windows == 1
     assert caplog.messages == [
-        f"feed b: window {window_id} came 81 ms after its end, its snapshot waited 80 ms"
+        f"feed b: window {window_id} came 81 ms after its end, its snapshot waited 80 ms; "
+        "1 came late until now, of 1 feeds"
     ]
+    collector.accept(make_window("a", window_id, 3000.0))
+    assert len(caplog.messages) == 1, "one line a minute, however many are late"
+    clock.pass_(60.0)
+    collector.accept(make_window("a", window_id, 3000.0))
+    assert "3 came late until now, of 2 feeds" in caplog.messages[-1]
     collector.accept(make_window("b", window_id + 1, 3000.0))
     assert collector.history.energies("b")[0] == pytest.approx(600.0)
 
