@@ -22,6 +22,7 @@ ARGUMENTS: Final[Mapping[str, int]] = MappingProxyType(
         "CreateLimitReachedForResource": 0,
         "GeneralError": 0,
         "HeaderInvalid": 1,
+        "HeaderMissing": 1,
         "InsufficientPrivilege": 0,
         "InternalError": 0,
         "MalformedJSON": 0,

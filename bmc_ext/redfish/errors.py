@@ -50,6 +50,7 @@ _RESOLUTION_OF_STATUS = {
     412: "Read the resource again and use its ETag.",
     413: "Send a smaller body.",
     415: "Send the media type that is named.",
+    426: "Open a WebSocket at this URI.",
     431: "Send fewer or shorter header fields.",
     501: "Leave out what is not supported.",
     503: "Try again later.",

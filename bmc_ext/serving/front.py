@@ -16,6 +16,7 @@ from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.dispatch import Dispatcher
 from bmc_ext.redfish.registry import Resource
 from bmc_ext.redfish.resources.event_service import SSE
+from bmc_ext.redfish.resources.power_stream import STREAMS
 from bmc_ext.security.identity import LOGIN, Identity
 from bmc_ext.serving.aggregated import NoAuthentication
 from bmc_ext.serving.authentication import Authenticator
@@ -44,7 +45,6 @@ HOME = "/redfish/v1/dcpi"
 ALIASES = ("/redfish/v1/Oem/DCPI", "/redfish/v1/Chassis/DCPI/Oem/DCPI")
 """Where the DCPI tree answers too (design, decision 3)."""
 
-STREAMS = (f"{HOME}/power/stream", "/dcpi/power/stream")
 _BODY_TIMEOUT_S = 10.0
 _DISCARDED_BODIES = 16  # of the largest size that is taken; whoever sends more is cut off
 _LINGER_S = 5.0

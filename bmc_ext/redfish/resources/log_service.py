@@ -9,7 +9,7 @@ from typing import Any
 from bmc_ext.clock import iso8601
 from bmc_ext.control.audited import audited
 from bmc_ext.errors import NotFoundError
-from bmc_ext.redfish import members
+from bmc_ext.redfish.action import REFERENCE, Parameter, checked, tell
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.dcpi_messages import message
 from bmc_ext.redfish.paging import Pages, paged
@@ -28,6 +28,8 @@ EVENTS = f"{LOGS}/EventLog"
 AUDIT = f"{LOGS}/Audit"
 TRIGGER_LOG = f"{LOGS}/Triggers"
 _CLEAR = f"{EVENTS}/Actions/LogService.ClearLog"
+_CLEAR_INFO = f"{EVENTS}/ClearLogActionInfo"
+_CLEAR_PARAMETERS: tuple[Parameter, ...] = ()
 
 _ENTRY = "LogEntry.v1_17_0.LogEntry"
 _ENTRIES = "LogEntryCollection.LogEntryCollection"
@@ -56,13 +58,17 @@ def log_services(context: Context, request: Request) -> dict[str, Any]:  # noqa:
 def event_log(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Changes of power that disturb the grid, dips, swells and interruptions."""
     log = _Log("EventLog", "Event log", "Event", ("Operations",), CAPACITY)
-    return {**_service(context, log), "Actions": {"#LogService.ClearLog": {"target": _CLEAR}}}
+    clear = {"target": _CLEAR, REFERENCE: _CLEAR_INFO}
+    return {**_service(context, log), "Actions": {"#LogService.ClearLog": clear}}
+
+
+tell(routes, _CLEAR_INFO, _CLEAR_PARAMETERS)
 
 
 @routes.post(_CLEAR, CONFIGURE_MANAGER)
 def clear_event_log(context: Context, request: Request) -> Response:
     """Forget the events, on every face; the audit log is kept for who has to answer for it."""
-    members.json_object(request.json() if request.body else {}, ())
+    checked(request.json() if request.body else {}, _CLEAR_PARAMETERS)
     with audited(context.audit, "event_log.clear", request.who, request.correlation_id, {}):
         context.events.log.clear()
     return Response(204)

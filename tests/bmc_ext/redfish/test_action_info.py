@@ -14,7 +14,10 @@ _RIGHT: dict[str, Any] = {
     "ObjectArray": [{}],
 }  # fmt: skip
 _WRONG: dict[str, Any] = {"String": 1, "Boolean": "true", "Number": "1"}
-SERVICES = ("CertificateService", "EventService", "TelemetryService", "Managers/DCPI")
+SERVICES = (
+    "CertificateService", "EventService", "TelemetryService", "Managers/DCPI",
+    "Managers/DCPI/LogServices/EventLog",
+)  # fmt: skip
 MESSAGES = ("dcpi", "dcpi/thermal/status", "dcpi/grid/status")
 
 
