@@ -187,6 +187,8 @@ class Service:
             host=host,
         )
         tell_of_people(self.context)
+        self._dispatcher = Dispatcher(self.registry, self.context)
+        self.eventing.read = self._dispatcher.read_as
         self.watch = Watch(self.context)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="control-tick", daemon=True)
@@ -279,10 +281,9 @@ class Service:
     def _front(
         self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane, hosts: Lane
     ) -> Front:
-        dispatcher = Dispatcher(self.registry, self.context)
         return Front(
-            dispatcher,
-            create_app(dispatcher),
+            self._dispatcher,
+            create_app(self._dispatcher),
             who,
             PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),

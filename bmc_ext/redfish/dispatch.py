@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,13 @@ class Dispatcher:
             _LOG.exception("%s %s failed", request.method, request.path)
             response = error_response(RuntimeError())
         return _finish(response, resource, request.method)
+
+    def read_as(self, username: str, path: str) -> dict[str, Any] | None:
+        """The resource at `path` as that user would get it now; None where it would be refused."""
+        identity = self.context.accounts.identity_of(username)
+        if identity is None:
+            return None
+        return self._read(path, Request("GET", path, {}, {}, b"", identity, str(uuid.uuid4())))
 
     def _note(self, request: Request, status: int) -> None:
         """What a refusal leaves behind: an audit entry, or a line for whoever runs the service."""

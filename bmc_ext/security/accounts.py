@@ -226,10 +226,13 @@ class Accounts:
 
     def privileges_of(self, username: str) -> frozenset[str]:
         """What a user may do now: nothing where there is none of that name who may log in."""
+        identity = self.identity_of(username)
+        return frozenset() if identity is None else identity.privileges
+
+    def identity_of(self, username: str) -> Identity | None:
+        """The user of that name as they are now; None where there is none who may log in."""
         record = self._records.get(username)
-        if record is None or not record.account.enabled:
-            return frozenset()
-        return record.identity.privileges
+        return None if record is None or not record.account.enabled else record.identity
 
     def is_current(self, identity: Identity) -> bool:
         """Whether `identity` is what verify would answer now: nothing has changed since."""

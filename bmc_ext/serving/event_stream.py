@@ -8,6 +8,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
@@ -36,16 +37,22 @@ class StreamRefusedError(Exception):
         self.status = status
 
 
+class Asked(NamedTuple):
+    """What a client wants to get and may; with `origins` the resources that events are about."""
+
+    username: str
+    accepts: Callable[[Item], bool]
+    origins: bool
+
+
 class EventStream:
     """Serves one stream a call; clients share nothing but the event service."""
 
     def __init__(self, eventing: Eventing) -> None:
         self._eventing = eventing
 
-    def check(
-        self, scope: Scope, headers: Mapping[bytes, bytes], username: str
-    ) -> Callable[[Item], bool]:
-        """What the client wants to get and may; StreamRefusedError for what cannot be."""
+    def check(self, scope: Scope, headers: Mapping[bytes, bytes], username: str) -> Asked:
+        """What the client wants; StreamRefusedError for what cannot be."""
         accepted = headers.get(b"accept", b"*/*").decode("latin-1").split(",")
         kinds = {kind.partition(";")[0].strip().lower() for kind in accepted}
         if not kinds & {"text/event-stream", "text/*", "*/*"}:
@@ -54,20 +61,26 @@ class EventStream:
         unknown = [name for name in query if name.startswith("$") and name != "$filter"]
         if unknown:
             raise StreamRefusedError(501, f"the query parameter {unknown[0]} is not supported")
+        origins = _flag(query, "includeoriginofcondition")
         if "$filter" not in query:
-            return functools.partial(self._eventing.may_be_told, username)
+            allowed = functools.partial(self._eventing.may_be_told, username)
+            return Asked(username, allowed, origins)
         try:
             test = parse_filter(query["$filter"][0])
         except ValueError as error:
             raise StreamRefusedError(400, f"$filter: {error}") from error
-        return lambda item: test(item.facts) and self._eventing.may_be_told(username, item)
+
+        def accepts(item: Item) -> bool:
+            return test(item.facts) and self._eventing.may_be_told(username, item)
+
+        return Asked(username, accepts, origins)
 
     async def serve(
         self,
         scope: Scope,
         receive: Receive,
         send: Send,
-        accepts: Callable[[Item], bool],
+        asked: Asked,
         allowed: Callable[[], bool],
     ) -> None:
         """Feed one client until it leaves, its subscription is deleted or `allowed` says no.
@@ -76,7 +89,7 @@ class EventStream:
         """
         loop = asyncio.get_running_loop()
         news, ended = asyncio.Event(), asyncio.Event()
-        outbox = Outbox(accepts, _call_on(loop, news.set))
+        outbox = Outbox(asked.accepts, _call_on(loop, news.set))
 
         def finish() -> None:
             ended.set()
@@ -94,7 +107,7 @@ class EventStream:
             start = {"type": "http.response.start", "status": 200}
             await send({**start, "headers": encoded(headers.items())})
             feeding = asyncio.ensure_future(
-                self._feed(send, outbox, stream.context, news, ended, allowed)
+                self._feed(send, outbox, asked, stream.context, news, ended, allowed)
             )
             gone = asyncio.ensure_future(_until_gone(receive))
             done, pending = await asyncio.wait((feeding, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -114,6 +127,7 @@ class EventStream:
         self,
         send: Send,
         outbox: Outbox,
+        asked: Asked,
         context: str,
         news: asyncio.Event,
         ended: asyncio.Event,
@@ -128,7 +142,8 @@ class EventStream:
                 notice = self._eventing.bus.lost_notice(dropped)
                 await _write(send, _event(None, {**notice, "Context": context}))
             if item is not None:
-                await _write(send, _event(item.id, {**item.body, "Context": context}))
+                body = await self._shown(item.body, asked)
+                await _write(send, _event(item.id, {**body, "Context": context}))
                 beat_s = loop.time() + HEARTBEAT_S
                 await asyncio.sleep(0)  # a long queue must not keep the loop from all others
                 continue
@@ -141,6 +156,20 @@ class EventStream:
                     await news.wait()
             news.clear()
         await send({"type": "http.response.body", "body": b""})
+
+    async def _shown(self, body: Mapping[str, Any], asked: Asked) -> Mapping[str, Any]:
+        """A payload, with its origins for who wants them: a thread reads them, which may wait."""
+        if not asked.origins or "Events" not in body:
+            return body
+        return await asyncio.to_thread(self._eventing.with_origins, asked.username, body)
+
+
+def _flag(query: Mapping[str, list[str]], name: str) -> bool:
+    """A query parameter that is there or not; StreamRefusedError where it has another value."""
+    value = query.get(name, ["false"])[0].lower()
+    if value not in ("", "true", "false"):
+        raise StreamRefusedError(400, f"the query parameter {name} is neither true nor false")
+    return value != "false"
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> Callable[[], None]:

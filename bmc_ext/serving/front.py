@@ -171,8 +171,8 @@ class Front:
             return self._authenticator.still_valid(identity, headers)
 
         try:
-            accepts = self._event_stream.check(scope, headers, identity.username)
-            await self._event_stream.serve(scope, receive, send, accepts, allowed)
+            asked = self._event_stream.check(scope, headers, identity.username)
+            await self._event_stream.serve(scope, receive, send, asked, allowed)
         except StreamRefusedError as error:
             return refusal(error.status, str(error))
         return None

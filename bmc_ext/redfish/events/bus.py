@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bmc_ext.clock import Clock, iso8601
-from bmc_ext.redfish.events.message import DCPI, Happening, happening
+from bmc_ext.redfish.events.message import DCPI, HEARTBEAT, Happening, happening
 from bmc_ext.redfish.events.outbox import Item, Outbox
 
 _LOG = logging.getLogger(__name__)
@@ -86,6 +86,12 @@ class EventBus:
         words = ["an unknown number of" if count is None else count]
         event = happening(f"{DCPI}.EventsLost", words, at_s=self._clock.unix_ns() / 1e9)
         return event_body(f"lost-{uuid.uuid4()}", event)
+
+    def heartbeat(self) -> dict[str, Any]:
+        """The payload that tells a subscriber that the service is there."""
+        message = f"{HEARTBEAT}.RedfishServiceFunctional"
+        event = happening(message, at_s=self._clock.unix_ns() / 1e9)
+        return event_body(f"heartbeat-{uuid.uuid4()}", event)
 
     def _run(self) -> None:
         while (event := self._incoming.get()) is not None:

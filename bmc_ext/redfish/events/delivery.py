@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 from bmc_ext.config import EventsConfig
 from bmc_ext.redfish.events.bus import EventBus
 from bmc_ext.redfish.events.listener import Listener
+from bmc_ext.redfish.events.origin import Read, with_origins
 from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings
 from bmc_ext.redfish.events.subscription import Subscription
@@ -25,9 +27,10 @@ _LONGEST_BACKOFF_S = 600.0
 class Delivery:
     """Sends what one subscription wants.
 
-    `may_be_told` says what its owner may know. `give_up` is told this delivery and the
-    subscription's id once the attempts of SuspendRetries or TerminateAfterRetries are used up; the
-    thread has ended then. The event at which it gave up is lost with those that wait behind it.
+    `may_be_told` says what its owner may know, `read` what its owner may read. `give_up` is told
+    this delivery and the subscription's id once the attempts of SuspendRetries or
+    TerminateAfterRetries are used up; the thread has ended then. The event at which it gave up is
+    lost with those that wait behind it.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class Delivery:
         settings: Callable[[], Settings],
         give_up: Callable[[Delivery, str], None],
         may_be_told: Callable[[Item], bool],
+        read: Read,
     ) -> None:
         self._subscription = subscription
         self._bus = bus
         self._settings = settings
         self._give_up = give_up
+        self._read = read
         self._listener = Listener(
             subscription.destination,
             verify_certificate=subscription.verify_certificate,
@@ -51,6 +56,7 @@ class Delivery:
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._complained = False
+        self._next_beat_s = time.monotonic() + (subscription.heartbeat_s or 0.0)
         self._outbox = Outbox(
             lambda item: subscription.wanted.accepts(item) and may_be_told(item), self._news.set
         )
@@ -77,9 +83,9 @@ class Delivery:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._news.wait()
+                self._news.wait(self._until_beat_s())
                 self._news.clear()
-                if not self._drain():
+                if not (self._drain() and self._beat()):
                     self._bus.detach(self._outbox)
                     self._give_up(self, self._subscription.id)
                     return
@@ -98,8 +104,27 @@ class Delivery:
                 return False
         return True
 
+    def _until_beat_s(self) -> float | None:
+        if self._subscription.heartbeat_s is None:
+            return None
+        return max(0.0, self._next_beat_s - time.monotonic())
+
+    def _beat(self) -> bool:
+        """Send the heartbeat if one is due; False when it is time to give up."""
+        interval_s, now_s = self._subscription.heartbeat_s, time.monotonic()
+        if interval_s is None or now_s < self._next_beat_s:
+            return True
+        # Those that a listener was not there for are not made up for.
+        late_s = now_s - self._next_beat_s
+        self._next_beat_s += interval_s if late_s < interval_s else late_s + interval_s
+        if not self._settings().enabled:
+            return True
+        return self._deliver(self._bus.heartbeat())
+
     def _deliver(self, body: Mapping[str, Any]) -> bool:
         """Send one payload until it has arrived; False when the attempts are used up."""
+        if self._subscription.include_origin and "Events" in body:
+            body = with_origins(body, self._read)
         shown = {**body, "Context": self._subscription.context}
         data = orjson.dumps({k: v for k, v in shown.items() if k != "Context" or v is not None})
         failures = 0

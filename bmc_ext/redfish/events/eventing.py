@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from bmc_ext.errors import ConflictError, DcpiError, NotFoundError
 from bmc_ext.redfish.events.bus import EventBus, Report
 from bmc_ext.redfish.events.delivery import Delivery
 from bmc_ext.redfish.events.message import RESOURCE, Audience, Happening, happening
+from bmc_ext.redfish.events.origin import with_origins
 from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings, SubscriptionStore
 from bmc_ext.redfish.events.subscription import Subscription
@@ -42,7 +43,8 @@ class Stream:
 class Eventing:
     """All of it; any thread. Raises StateError when the subscriptions cannot be read.
 
-    `privileges_of` says what a user holds now; nothing where there is none of that name.
+    `privileges_of` says what a user holds now; nothing where there is none of that name. `read`,
+    which is set before the start, gives the resource at a URI as a user may read it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Eventing:
         self._config = config
         self._privileges_of = privileges_of
         self._clock = clock
+        self.read: Callable[[str, str], Mapping[str, Any] | None] = lambda user, uri: None  # noqa: ARG005
         self.bus = EventBus(clock)
         self.store = SubscriptionStore(state)
         self._lock = threading.Lock()  # guards what follows
@@ -103,6 +106,13 @@ class Eventing:
             or username == audience.username
             or audience.privilege in self._privileges_of(username)
         )
+
+    def with_origins(self, username: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An Event payload with the resources that it is about, as far as that user may read them.
+
+        May wait for a host elsewhere.
+        """
+        return with_origins(body, functools.partial(self.read, username))
 
     def note_resource(
         self, key: str, origin: str, origin_type: str | None, audience: Audience | None = None
@@ -197,6 +207,7 @@ class Eventing:
             lambda: self.store.settings,
             self._gave_up,
             functools.partial(self.may_be_told, subscription.owner),
+            functools.partial(self.read, subscription.owner),
         )
         self._deliveries[subscription.id] = delivery
         delivery.start()

@@ -16,7 +16,10 @@ SENSOR = "SensorEvent.1.0"
 POWER = "Power.1.0"
 TELEMETRY = "Telemetry.1.0"
 UPDATE = "Update.1.0"
-REGISTRY_PREFIXES = ("Dcpi", "Power", "ResourceEvent", "SensorEvent", "Telemetry", "Update")
+HEARTBEAT = "HeartbeatEvent.1.0"
+REGISTRY_PREFIXES = (
+    "Dcpi", "HeartbeatEvent", "Power", "ResourceEvent", "SensorEvent", "Telemetry", "Update",
+)  # fmt: skip
 """The registries whose messages the service itself sends."""
 
 EVENT_TYPES = (
@@ -128,6 +131,9 @@ _STANDARD: Mapping[str, Template] = {
     ),
     f"{UPDATE}.ApplyFailed": Template(
         "Installation of image '%1' to '%2' failed.", "Critical", "Alert"
+    ),
+    f"{HEARTBEAT}.RedfishServiceFunctional": Template(
+        "Redfish service is functional.", "OK", "Other"
     ),
     **dict(_thresholds()),
     **dict(_triggers()),

@@ -15,6 +15,7 @@ from bmc_ext.redfish.events.subscription import FORMATS, POLICIES, Subscription,
 
 _MAX_ENTRIES = 100
 _MAX_TEXT = 1024
+_HEARTBEAT_MINUTES = 10  # where a client names no interval
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 5.6.2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
 _OWN_HEADERS = frozenset(
@@ -38,7 +39,7 @@ _LINKS = {
 _OTHERS = (
     "Destination", "Protocol", "SubscriptionType", "Context", "EventFormatType",
     "SubordinateResources", "IncludeOriginOfCondition", "HttpHeaders", "VerifyCertificate",
-    "DeliveryRetryPolicy", "Id", "Name",
+    "DeliveryRetryPolicy", "SendHeartbeat", "HeartbeatIntervalMinutes", "Id", "Name",
 )  # fmt: skip
 
 
@@ -55,14 +56,13 @@ def new_subscription(
     members.text(found, "Protocol")
     _choice(found, "Protocol", ("Redfish",), "Redfish")
     _choice(found, "SubscriptionType", ("RedfishEvent",), "RedfishEvent")
-    if members.flag(found, "IncludeOriginOfCondition", False):
-        text = "IncludeOriginOfCondition is not supported: events hold links only"
-        raise MessageError(text, "/IncludeOriginOfCondition")
     return Subscription(
         id=subscription_id,
         destination=destination,
         wanted=_wanted(found),
         owner=owner,
+        include_origin=members.flag(found, "IncludeOriginOfCondition", False),
+        heartbeat_s=_heartbeat_s(found),
         **{"context": None, **changes(found)},
     )
 
@@ -105,6 +105,18 @@ def _wanted(found: dict[str, Any]) -> Wanted:
         text = "MetricReportDefinitions is for the EventFormatType MetricReport"
         raise MessageError(text, "/MetricReportDefinitions")
     return wanted
+
+
+def _heartbeat_s(found: dict[str, Any]) -> float | None:
+    """The interval of heartbeats; None where none are asked for."""
+    if members.flag(found, "SendHeartbeat", False):
+        given = {"HeartbeatIntervalMinutes": _HEARTBEAT_MINUTES, **found}
+        # The bounds are the schema's.
+        return 60.0 * members.whole_number(given, "HeartbeatIntervalMinutes", 1, 65535)
+    if "HeartbeatIntervalMinutes" in found:
+        text = "HeartbeatIntervalMinutes is for a subscription with SendHeartbeat"
+        raise MessageError(text, "/HeartbeatIntervalMinutes")
+    return None
 
 
 def _choice(found: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:

@@ -75,7 +75,9 @@ class Subscription:
 
     It is told what its `owner` may read, who made it.
 
-    `suspended` is True after the retries of SuspendRetries, or when a client asked for it.
+    `suspended` is True after the retries of SuspendRetries, or when a client asked for it. With
+    `include_origin` its events hold the resource that they are about; it is sent a heartbeat every
+    `heartbeat_s`.
     """
 
     id: str
@@ -87,6 +89,8 @@ class Subscription:
     wanted: Wanted = Wanted()
     suspended: bool = False
     owner: str = ""
+    include_origin: bool = False
+    heartbeat_s: float | None = None
 
 
 def _among(value: object, allowed: tuple[str, ...]) -> bool:

@@ -66,7 +66,8 @@ def all_resources(configured: Iterable[Routes] = (), *, legacy: bool = True) -> 
     deprecated = (power, thermal) if legacy else ()
     files = (
         service_root, json_schema_file, session, account, collections, chassis, dcpi_service,
-        power_realtime, power_history, power_events, power_stream, thermal_status, sensor, grid_status, workload,
+        power_realtime, power_history, power_events, power_stream, thermal_status, sensor,
+        grid_status, workload,
         thermal_subsystem, manager, ethernet_interface, manager_network_protocol, log_service,
         message_registry_file, certificate, task, update_service,
         thermal_equipment, cooling_unit, coolant_connector, pump, cooling_loop, leak_detection,

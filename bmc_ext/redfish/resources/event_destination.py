@@ -135,6 +135,8 @@ def _body(found: Subscription) -> dict[str, Any]:
         "DeliveryRetryPolicy": found.policy,
         "VerifyCertificate": found.verify_certificate,
         "HttpHeaders": [],
+        "IncludeOriginOfCondition": found.include_origin,
+        **_heartbeat(found),
         "Status": {"State": "Disabled" if found.suspended else "Enabled", "Health": health},
         **_filters(found),
         "Actions": {
@@ -147,6 +149,12 @@ def _body(found: Subscription) -> dict[str, Any]:
             },
         },
     }
+
+
+def _heartbeat(found: Subscription) -> dict[str, Any]:
+    if found.heartbeat_s is None:
+        return {"SendHeartbeat": False}
+    return {"SendHeartbeat": True, "HeartbeatIntervalMinutes": round(found.heartbeat_s / 60)}
 
 
 def _filters(found: Subscription) -> dict[str, Any]:

@@ -53,7 +53,7 @@ _FIELDS = {
 }
 
 
-@routes.get(SERVICE, LOGIN, schema="EventService.v1_10_3.EventService")
+@routes.get(SERVICE, LOGIN, schema="EventService.v1_11_0.EventService")
 def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """What can be subscribed to, and how hard a push is tried."""
     settings = context.eventing.settings
@@ -69,7 +69,8 @@ def event_service(context: Context, request: Request) -> dict[str, Any]:  # noqa
         "ResourceTypes": sorted({name.partition(".")[0] for name in all_types(context)}),
         "Severities": list(SEVERITIES),
         "SubordinateResourcesSupported": True,
-        "IncludeOriginOfConditionSupported": False,
+        "IncludeOriginOfConditionSupported": True,
+        "SSEIncludeOriginOfConditionSupported": True,
         "ExcludeRegistryPrefix": True,
         "ExcludeMessageId": True,
         "ServerSentEventUri": SSE,

@@ -10,7 +10,7 @@ import orjson
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import base_messages, dcpi_messages
 from bmc_ext.redfish.context import Context, Request, Response
-from bmc_ext.redfish.events.message import POWER, UPDATE
+from bmc_ext.redfish.events.message import HEARTBEAT, POWER, UPDATE
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.account import PRIVILEGE_MAP
 from bmc_ext.security.identity import LOGIN
@@ -43,6 +43,11 @@ _FILES = {
             "SensorEvent",
             "SensorEvent.1.0",
             {"PublicationUri": "https://redfish.dmtf.org/registries/SensorEvent.1.0.0.json"},
+        ),
+        _File(
+            "HeartbeatEvent",
+            HEARTBEAT,
+            {"PublicationUri": "https://redfish.dmtf.org/registries/HeartbeatEvent.1.0.1.json"},
         ),
         _File(
             "Power",

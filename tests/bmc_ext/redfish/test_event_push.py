@@ -238,7 +238,9 @@ def test_a_listener_that_hangs_delays_nobody_and_is_told_what_it_lost(
         ("DeliveryRetryPolicy", "Never"),
         ("VerifyCertificate", "yes"),
         ("OriginResources", ["https://elsewhere/"]),
-        ("IncludeOriginOfCondition", True),
+        ("IncludeOriginOfCondition", "yes"),
+        ("SendHeartbeat", 1),
+        ("HeartbeatIntervalMinutes", 5),
         ("Colour", "blue"),
     ],
 )
