@@ -62,4 +62,8 @@ class SamplingError(DcpiError):
 
 
 class HostUnavailableError(DcpiError):
-    """The host BMC behind the port did not answer."""
+    """The host BMC behind the port did not answer; it is of use to ask again in `retry_after_s`."""
+
+    def __init__(self, text: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s

@@ -31,7 +31,7 @@ from bmc_ext.redfish.events.client_changes import tell_of_people
 from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.firmware import Firmware
-from bmc_ext.redfish.host import HostBMC
+from bmc_ext.redfish.host import PREFIX, HostBMC
 from bmc_ext.redfish.privilege_map import privilege_mappings
 from bmc_ext.redfish.reports.definition import DefinitionStore
 from bmc_ext.redfish.reports.metrics import Catalogue
@@ -272,18 +272,24 @@ class Service:
     def front(self, requests: Lane, passwords: Lane, hosts: Lane) -> AsgiApp:
         """The ASGI application over these parts."""
         who = Authenticator(self.accounts, self.sessions, self.access, passwords)
-        return self._front(who, requests, passwords, hosts)
+        return self._front(self._dispatcher, who, requests, passwords, hosts)
 
     def aggregated(self, requests: Lane) -> ReadOnly:
-        """The same for who asks without identity."""
-        return ReadOnly(self._front(NoAuthentication(), requests, requests, requests))
+        """What is ours, for who asks without identity: a BMC behind asks that of its clients."""
+        ours = Dispatcher(self.registry, dataclasses.replace(self.context, host=None))
+        return ReadOnly(self._front(ours, NoAuthentication(), requests, requests, requests))
 
     def _front(
-        self, who: Authenticator | NoAuthentication, requests: Lane, passwords: Lane, hosts: Lane
+        self,
+        dispatcher: Dispatcher,
+        who: Authenticator | NoAuthentication,
+        requests: Lane,
+        passwords: Lane,
+        hosts: Lane,
     ) -> Front:
         return Front(
-            self._dispatcher,
-            create_app(self._dispatcher),
+            dispatcher,
+            create_app(dispatcher),
             who,
             PowerStream(self.snapshots, self.config.facility.id, self.clock),
             EventStream(self.eventing),
@@ -370,12 +376,15 @@ def _checked(config: Config, devices: Devices) -> DeviceSensors:
 
 
 def _check_chassis(config: Config, host: HostBMC | None) -> None:
-    """ConfigurationError where a rack PDU has the id of a chassis of the host."""
+    """ConfigurationError where a rack PDU has the id of a chassis of the host, or may have it."""
     taken: tuple[str, ...] = ()
     if host is not None and config.rack_pdus:
         with contextlib.suppress(HostUnavailableError):  # then nobody can tell
             taken = host.members("Chassis")
     for pdu in config.rack_pdus:
+        if config.upstream is not None and pdu.id.lower().startswith(PREFIX.lower()):
+            reason = f"begins with {PREFIX}, as ids of the BMC behind do"
+            raise ConfigurationError(f"rack_pdus: the id {pdu.id!r} {reason}; choose another")
         if pdu.id in taken:
             raise ConfigurationError(f"rack_pdus: the host has a chassis {pdu.id!r} already")
 

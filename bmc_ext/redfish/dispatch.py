@@ -52,6 +52,8 @@ class Dispatcher:
 
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
+        if "//" in path:  # a segment without a name: another server might read it in another way
+            return None
         host = self.context.host
         if host is not None and host.claims(path):
             return self._hosts, {}
@@ -294,8 +296,10 @@ def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
         "Link": f"<{json_schema_uri(str(body.get('@odata.type')))}>; rel=describedby",
         **response.headers,
     }
-    # A tag that leaves readings out does not say that they are what the client has.
-    if request.method in ("GET", "HEAD") and resource.volatile.isdisjoint(body):
+    # A tag that leaves readings out does not say that they are what the client has; what a host's
+    # own tag says, the host was asked.
+    is_whole = resource.volatile.isdisjoint(body) and "ETag" not in response.headers
+    if request.method in ("GET", "HEAD") and is_whole:
         known = request.headers.get("if-none-match", "")
         if known == "*" or tag in [part.strip() for part in known.split(",")]:
             return Response(304, None, headers)

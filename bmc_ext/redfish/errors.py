@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -150,7 +151,7 @@ def _message(
         filled = [property_path.rpartition("/")[2]]
     elif key == "ResourceMissingAtURI":
         filled = [path]
-    elif key == "ServiceTemporarilyUnavailable":
+    elif key == "ServiceTemporarilyUnavailable" and not filled:
         filled = [RETRY_AFTER_S]
     _, is_action, action = path.partition("/Actions/")
     if is_action:
@@ -186,13 +187,16 @@ def error_response(error: Exception, path: str = "") -> Response:
         return Response(error.status, body)
     if isinstance(error, MessageError):
         return Response(400, _of_message_error(error, path))
+    if isinstance(error, HostUnavailableError):
+        wait_s = str(max(1, math.ceil(error.retry_after_s)))
+        message = "ServiceTemporarilyUnavailable"
+        body = error_body(503, str(error), message=message, args=(wait_s,), path=path)
+        return Response(503, body, {"Retry-After": wait_s})
     for kind, status in (
         (NotFoundError, 404),
         (ConflictError, 409),
         (WriteRefusedError, 400),
-        (HostUnavailableError, 503),
     ):
         if isinstance(error, kind):
-            headers = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
-            return Response(status, error_body(status, str(error), path=path), headers)
+            return Response(status, error_body(status, str(error), path=path))
     return Response(500, error_body(500, "the service failed; its log says why"))

@@ -272,13 +272,18 @@ class Front:
 
 
 def normal_path(raw_path: bytes) -> str:
-    """The path with each segment percent-encoded in one way; a trailing slash is dropped."""
+    """The path with each segment percent-encoded in one way; one trailing slash is dropped."""
     if _PLAIN_PATH.fullmatch(raw_path):
-        return raw_path.decode().rstrip("/") or "/"
+        return _without_slash(raw_path.decode())
     segments = raw_path.decode("latin-1").split("/")
     decoded = (unquote(segment, errors="surrogateescape") for segment in segments)
     path = "/".join(quote(part, safe=_UNQUOTED, errors="surrogateescape") for part in decoded)
-    return path.rstrip("/") or "/"
+    return _without_slash(path)
+
+
+def _without_slash(path: str) -> str:
+    """Several trailing slashes stay: they name nothing."""
+    return path if path.endswith("//") else path.removesuffix("/") or "/"
 
 
 def home_path(path: str) -> tuple[str, str | None]:

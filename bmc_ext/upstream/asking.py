@@ -159,6 +159,7 @@ class Asking:
             sent = {**headers, **known}
             answer = self._connection.ask(method, path, sent, data, within_s=within_s)
             if answer.status != 401:
+                login.accepted()
                 return answer
             known = login.headers(refused=known)
         raise login.refused()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from bmc_ext.upstream.inventory import (
     types_in_tree,
 )
 from bmc_ext.upstream.links import Links
-from bmc_ext.upstream.login import LOCKOUT_S, CredentialsRefusedError
+from bmc_ext.upstream.login import CredentialsRefusedError
 from bmc_ext.upstream.paths import ROOT, Paths, local
 from bmc_ext.upstream.relay import Publish, Relay
 from bmc_ext.upstream_settings import UpstreamConfig
@@ -78,6 +79,7 @@ class UpstreamBmc:
         self._powers: Mapping[str, str] = {}
         self._types: frozenset[str] = frozenset()
         self._down: str | None = "it has not answered yet"
+        self._next_look_s = 0.0
         self._is_known = False
         self._is_told = False  # whether the log says that it is down
         self._look_again = threading.Event()
@@ -172,16 +174,16 @@ class UpstreamBmc:
         if asked is None:
             raise HostError(404, f"nothing lives at {path}")
         if self._down is not None:
-            raise _unreachable(self._down)
+            raise _unreachable(self._down, self._next_look_s - time.monotonic())
         if query and request is not None and self.takes_query(request.query):
             asked = f"{asked}?{query}"
         try:
             response = self._asking.answer(method, asked, path, body, request)
         except (CredentialsRefusedError, UnreadableAnswerError) as error:
-            raise _unreachable(str(error)) from error
+            raise _unreachable(str(error), error.retry_after_s) from error
         except HostUnavailableError as error:
             self._look_again.set()
-            raise _unreachable(str(error)) from error
+            raise _unreachable(str(error), _RETRY_S) from error
         if method in WRITES:
             self._look_again.set()
         elif isinstance(response.body, dict) and response.status == 200:
@@ -196,6 +198,7 @@ class UpstreamBmc:
             except Exception:
                 _LOG.exception("a look at the upstream BMC failed; the next one follows")
                 wait_s = self._config.refresh_s
+            self._next_look_s = time.monotonic() + _CALM_S + wait_s
             self._stopping.wait(_CALM_S)
             self._look_again.wait(wait_s)
 
@@ -217,7 +220,7 @@ class UpstreamBmc:
             self._is_known = True
         except CredentialsRefusedError as error:
             self._set_down(str(error))
-            return LOCKOUT_S
+            return error.retry_after_s
         except HostUnavailableError as error:
             self._set_down(str(error))
             return _RETRY_S
@@ -290,5 +293,6 @@ def upstream_bmc(config: Config, registry: Registry, publish: Publish) -> Upstre
     )
 
 
-def _unreachable(reason: str) -> HostUnavailableError:
-    return HostUnavailableError(f"the BMC behind this service is not available: {reason}")
+def _unreachable(reason: str, retry_after_s: float) -> HostUnavailableError:
+    text = f"the BMC behind this service is not available: {reason}"
+    return HostUnavailableError(text, retry_after_s)

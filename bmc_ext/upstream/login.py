@@ -17,8 +17,10 @@ from bmc_ext.upstream_settings import UpstreamAccount
 
 _LOG = logging.getLogger(__name__)
 
-LOCKOUT_S: Final = 60.0
-"""Who asks again and again with a wrong password locks the account."""
+LOCKOUT_S: Final = 120.0
+"""After a refusal; twice as long after each further one, for repetition locks the account."""
+
+MOST_LOCKOUT_S: Final = 3600.0
 
 _AGAIN_S: Final = 1.0
 _SESSIONS: Final = "/redfish/v1/SessionService/Sessions"
@@ -30,11 +32,18 @@ class CredentialsRefusedError(HostUnavailableError):
 
 
 class Login:
-    """One account of the upstream BMC; any thread. A session is shared and renewed when it ends."""
+    """One account of the upstream BMC; any thread. A session is shared and renewed when it ends.
 
-    def __init__(self, connection: Connection, account: UpstreamAccount) -> None:
+    One that is refused is not tried again for `lockout_s`, then twice that, up to an hour.
+    """
+
+    def __init__(
+        self, connection: Connection, account: UpstreamAccount, lockout_s: float = LOCKOUT_S
+    ) -> None:
         self._connection = connection
         self._account = account
+        self._lockout_s = lockout_s
+        self._refusals = 0
         self._lock = threading.Lock()
         self._headers: Mapping[str, str] | None = None
         self._session: str | None = None
@@ -50,8 +59,9 @@ class Login:
             if self._headers is None or self._headers is refused:
                 if refused is not None and "Authorization" in refused:
                     raise self.refused()
-                if self._failure is not None and time.monotonic() < self._not_before_s:
-                    raise self._failure
+                left_s = self._not_before_s - time.monotonic()
+                if self._failure is not None and left_s > 0:
+                    raise type(self._failure)(str(self._failure), left_s)
                 self._headers = None
                 self._headers = self._try()
             return self._headers
@@ -59,11 +69,20 @@ class Login:
     def refused(self) -> CredentialsRefusedError:
         """The upstream BMC does not know the account: for a while it is not tried again."""
         self._headers = None
-        self._not_before_s = time.monotonic() + LOCKOUT_S
+        now_s = time.monotonic()
+        if now_s >= self._not_before_s:  # not by each of those who asked at the same time
+            longest_s = max(MOST_LOCKOUT_S, self._lockout_s)
+            wait_s = min(self._lockout_s * 2.0 ** min(self._refusals, 32), longest_s)
+            self._refusals += 1
+            self._not_before_s = now_s + wait_s
         self._failure = CredentialsRefusedError(
-            f"it refuses the account {self._account.username!r}"
+            f"it refuses the account {self._account.username!r}", self._not_before_s - now_s
         )
         return self._failure
+
+    def accepted(self) -> None:
+        """The upstream BMC knows the account."""
+        self._refusals = 0
 
     def log_out(self) -> None:
         """End the session, as far as the upstream BMC is there to hear it."""
@@ -91,15 +110,18 @@ class Login:
         account = self._account
         body = {"UserName": account.username, "Password": account.password}
         self._session = None
-        answer = self._connection.ask("POST", _SESSIONS, _JSON, json.dumps(body).encode())
+        basically = {"Authorization": basic(account.username, account.password)}
+        # After a refusal both ways at once: one more failure there, not two.
+        headers = {**_JSON, **basically} if self._refusals else _JSON
+        answer = self._connection.ask("POST", _SESSIONS, headers, json.dumps(body).encode())
         token = answer.headers.get("x-auth-token")
         if answer.status in (200, 201) and token:
             self._session = local(answer.headers.get("location", ""), self._connection.origin)
             return {"X-Auth-Token": token}
-        if answer.status == 403:
+        if answer.status == 403 or (answer.status == 401 and self._refusals):
             raise self.refused()
         # No sessions, or none without Basic: the next request tells whether that is taken.
-        return {"Authorization": basic(account.username, account.password)}
+        return basically
 
 
 def basic(username: str, password: str) -> str:

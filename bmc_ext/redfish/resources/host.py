@@ -30,9 +30,11 @@ def host(context: Context, request: Request) -> Response:
     """The host's answer, under our headers; nothing of the host is reached by `..`."""
     path = request.path.rstrip("/")
     method = "GET" if request.method == "HEAD" else request.method
+    if context.host is None:
+        raise RedfishError(404, f"nothing lives at {path}")
     _authorise(request, privilege_at(method, path))
-    taken = context.host.methods(path) if context.host is not None and ".." not in path else ()
-    if context.host is None or not taken:
+    taken = context.host.methods(path) if ".." not in path else ()
+    if not taken:
         raise RedfishError(404, f"nothing lives at {path}")
     headers = {"Allow": allow(taken)} if context.host.runs_here else {}
     if method == "OPTIONS" and context.host.runs_here:

@@ -53,7 +53,12 @@ def test_an_alias_moves_links_and_nothing_else(front: Served, alias: str) -> Non
     assert target == f"{alias}/Actions/DcpiService.AnnounceWorkload"
 
 
-@pytest.mark.parametrize("path", ["//redfish/v1", "///dcpi/power/realtime", "/redfish//v1"])
+@pytest.mark.parametrize(
+    "path",
+    ["//redfish/v1", "///dcpi/power/realtime", "/redfish//v1", "/redfish/v1//",
+     "/redfish/v1/Chassis/DCPI//", "/redfish/v1/Systems/one//", "/redfish/v1/Systems/one/%20//",
+     "/dcpi/power/realtime///"],
+)  # fmt: skip
 def test_empty_segments_name_nothing(front: Served, path: str) -> None:
     """A path has one spelling: slashes are not merged, neither inside nor at the start."""
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(USER, PASSWORD)}\r\n"

@@ -11,6 +11,7 @@ from mockup_bmc import SESSIONS, Handler, MockupBmc, mockup_bmc
 from served_front import PASSWORD, USER, Served, basic, served, wait_for
 from upstream_bmcs import ACCOUNT, sidecar_config
 
+from bmc_ext.upstream.login import LOCKOUT_S
 from bmc_ext.upstream_settings import UpstreamAccount
 
 FABRICS = "/redfish/v1/Fabrics"
@@ -109,7 +110,12 @@ def test_a_refused_account_is_not_tried_again_and_again(bmc: MockupBmc, tmp_path
             assert answer.status == 503
         wait_for(lambda: "refuses the account" in str(front.ask("GET", FABRICS).body), 20, "said")
         assert len(bmc.asked("POST")) == 1
-        assert ACCOUNT.password not in str(front.ask("GET", FABRICS).body)
+        answer = front.ask("GET", FABRICS)
+        assert ACCOUNT.password not in str(answer.body)
+        wait_s = answer.headers["retry-after"]
+        assert LOCKOUT_S / 2 < int(wait_s) <= LOCKOUT_S + 1
+        (said,) = answer.body["error"]["@Message.ExtendedInfo"]
+        assert abs(int(said["MessageArgs"][0]) - int(wait_s)) <= 1
 
 
 def test_a_mapped_account_that_is_refused_harms_its_role_alone(

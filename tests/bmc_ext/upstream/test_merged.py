@@ -12,7 +12,9 @@ from mockup_bmc import MockupBmc
 from served_front import Served, served, wait_for
 from upstream_bmcs import sidecar_config
 
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.rack_pdu import rack_pdu
+from bmc_ext.service import Service
 
 ROOT = "/redfish/v1"
 
@@ -73,6 +75,18 @@ def test_chassis_of_rack_pdus_are_ours(bmc: MockupBmc, tmp_path: Path) -> None:
             assert answer.status == 200, name
             assert kind in (None, answer.body["ChassisType"]), name
         assert front.ask("GET", f"{ROOT}/Chassis/Upstream_2").body["Id"] == "Upstream_2"
+
+
+@pytest.mark.parametrize("name", ["Upstream_DCPI", "upstream_2"])
+def test_a_rack_pdu_is_not_named_like_the_bmcs(bmc: MockupBmc, tmp_path: Path, name: str) -> None:
+    """An id that a chassis of the BMC may have with us is an error that names it."""
+    config = sidecar_config(tmp_path, bmc.url, ca=bmc.ca)
+    pdu = rack_pdu({"id": name, "branches": [{"id": "A"}], "outlets": [{"id": "1", "branch": "A"}]})
+    with pytest.raises(ConfigurationError, match=f"rack_pdus: the id '{name}' begins with"):
+        Service(dataclasses.replace(config, rack_pdus=(pdu,)))
+    alone = dataclasses.replace(config, rack_pdus=(pdu,), upstream=None)
+    with served(tmp_path, config=alone) as front:
+        assert front.ask("GET", f"{ROOT}/Chassis/{name}").status == 200
 
 
 @pytest.mark.parametrize("kind", ["MetricReportDefinitions", "Triggers"])

@@ -89,6 +89,16 @@ def test_what_is_ours_alone_is_not_reached_around_us(
     assert method == "GET" or asked == [], (asked, looks)
 
 
+def test_a_path_with_an_empty_segment_names_nothing(front: Served, bmc: MockupBmc) -> None:
+    """One trailing slash is allowed, two are 404 and go nowhere."""
+    assert front.ask("GET", f"{ROOT}/Systems/1/").status == 200
+    before = len(bmc.seen)
+    for path in ("Systems/1//", "Systems//", "Systems//1", "Systems/1///"):
+        assert front.ask("GET", f"{ROOT}/{path}").status == 404, path
+        assert front.ask("PATCH", f"{ROOT}/{path}", {"AssetTag": "x"}).status == 404, path
+    assert not [one for one in bmc.seen[before:] if "//" in one.path or one.method == "PATCH"]
+
+
 def test_without_a_login_the_bmc_is_not_reached(front: Served, bmc: MockupBmc) -> None:
     """An open root opens nothing behind it."""
     before = len(bmc.asked(within="/Fabrics"))
