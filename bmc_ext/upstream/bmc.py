@@ -148,7 +148,9 @@ class UpstreamBmc:
         first, _, rest = path.removeprefix(f"{ROOT}/").partition("/")
         if first == "JsonSchemas":
             return rest in self.members(first) and rest not in self._own_schemas
-        return first != "UpdateService" or first in self._inventory.root
+        if first == "UpdateService":  # of one that is ours the members may be its all the same
+            return first in self._inventory.root or rest.startswith("FirmwareInventory/")
+        return True
 
     def methods(self, path: str) -> tuple[str, ...]:
         """Any, of what may be its: it says itself which it takes."""

@@ -47,6 +47,9 @@ _OURS: Final = frozenset(
 )  # fmt: skip
 """First segments under which only the members of MERGED are ever the upstream BMC's."""
 
+_NOWHERE: Final = frozenset({"Sessions", "registries", "schema"})
+"""Single segments that lead to nothing with us."""
+
 _FIRST: Final = frozenset(place.partition("/")[0] for place in MERGED)
 _FIRST_LOWER: Final = frozenset(name.lower() for name in _FIRST)
 _PLAIN = re.compile(r"[!$&'()*+,=:@A-Za-z0-9._~ #-]+")
@@ -84,6 +87,8 @@ class Paths:
     def outward(self, path: str) -> str | None:
         """Our path of one of the upstream BMC's; None for what cannot be reached through us."""
         segments = path.removeprefix(ROOT).strip("/").split("/")
+        if len(segments) == 1 and segments[0] in _NOWHERE:
+            return None
         place = _place(segments)
         if place is None:
             return None if len(segments) > 1 and segments[0].lower() in self._ours else path
@@ -151,7 +156,8 @@ def _place(segments: Sequence[str]) -> str | None:
 def _theirs(name: str, own: frozenset[str] | None) -> bool | None:
     """Whether a member's id bears the prefix; None for an id that is ours or nobody's."""
     if name.startswith(PREFIX):
-        return True if _is_prefixed(name[len(PREFIX) :], own) else None
+        rest = name[len(PREFIX) :]
+        return True if rest.strip(". ") and _is_prefixed(rest, own) else None
     return None if _is_prefixed(name, own) else False
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bmc_ext.upstream.paths import MERGED, PREFIX, ROOT, Paths, local
@@ -26,6 +26,8 @@ def test_what_the_bmc_has_is_found_at_one_uri_of_ours(place: str, ids: list[str]
 
 
 @given(PLACES, st.lists(IDS, min_size=1, max_size=3))
+@example("TaskService/Tasks", [PREFIX])
+@example("TaskService/Tasks", [f"{PREFIX}.."])
 def test_what_leads_to_the_bmc_leads_back(place: str, ids: list[str]) -> None:
     """A path of ours that is the BMC's is what a link of the BMC to it becomes."""
     paths = Paths()
