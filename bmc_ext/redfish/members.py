@@ -9,6 +9,9 @@ from typing import Any
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish.errors import RedfishError
 
+IMMEDIATE = "Immediate"
+"""When everything that is ours is done (schema Settings)."""
+
 _SHOWN_CHARACTERS = 64
 _SECRETS = ("Password",)
 
@@ -22,6 +25,10 @@ def json_object(
     """
     if not isinstance(body, dict):
         raise MessageError("the body is not a JSON object")
+    fault = apply_time_fault(body, IMMEDIATE)
+    if fault is not None:
+        text = f"{fault[0]} is not {IMMEDIATE}: nothing here is done later"
+        raise refused("PropertyValueNotInList", text, *fault)
     for name in body:
         if name in set(allowed) or name.startswith("@"):
             continue
@@ -29,6 +36,18 @@ def json_object(
             raise refused("PropertyNotWritable", f"the property {name} cannot be written", name)
         raise refused("PropertyUnknown", f"the property {name} is unknown", name)
     return body
+
+
+def apply_time_fault(body: dict[str, Any], applies: str) -> tuple[str, str] | None:
+    """The annotation by which a client wants something at another time than `applies`.
+
+    With the time that it names; a request that cannot be done then is not done at all (DSP0266).
+    """
+    wanted = {"@Redfish.OperationApplyTime": body.get("@Redfish.OperationApplyTime", applies)}
+    settings = body.get("@Redfish.SettingsApplyTime", {})
+    time = settings.get("ApplyTime", applies) if isinstance(settings, dict) else settings
+    wanted["@Redfish.SettingsApplyTime/ApplyTime"] = time
+    return next(((name, str(time)) for name, time in wanted.items() if time != applies), None)
 
 
 def refused(key: str, text: str, name: str, value: object = None) -> RedfishError:

@@ -11,7 +11,7 @@ from bmc_ext.redfish.errors import RedfishError
 
 _PUBLISHED = "http://redfish.dmtf.org/schemas/v1"
 
-_EMBEDDED = ("Message.v1_2_1.Message", "Resource.v1_0_0.Resource")
+_EMBEDDED = ("Message.v1_2_1.Message", "Resource.v1_0_0.Resource", "Settings.v1_4_0.Settings")
 """Types that stand inside other resources."""
 
 

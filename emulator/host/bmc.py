@@ -21,7 +21,7 @@ from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.resources import ethernet_interface
 from bmc_ext.redfish.resources.manager import services
 from bmc_ext.state import StateDirectory
-from emulator.host import legacy, power_supplies, standard
+from emulator.host import bios, legacy, power_supplies, standard
 from emulator.host.firmware import version_of
 from emulator.host.machines import (
     STOCK_CHASSIS,
@@ -33,7 +33,7 @@ from emulator.host.machines import (
 from emulator.host.mending import TYPES, mend
 from emulator.host.routes import COLLECTIONS, MEDIA_ROUTES, OFF_TYPES, ROOT, Route, find
 from emulator.host.store import HostStore, Section
-from emulator.host.sushy import SushyApp
+from emulator.host.sushy import PowerDriver, SushyApp
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,7 +106,8 @@ class SushyHost:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of what it serves."""
-        served = (*TYPES, *standard.TYPES, *power_supplies.TYPES)
+        of_bios = () if self._is_libvirt else bios.TYPES
+        served = (*TYPES, *standard.TYPES, *power_supplies.TYPES, *of_bios)
         return served if self._legacy else tuple(t for t in served if t not in legacy.TYPES)
 
     @property
@@ -133,6 +134,8 @@ class SushyHost:
         """Ids of the members of `Systems`, `Chassis` or `Managers`; none of any other."""
         if collection == "Chassis":
             return self._chassis
+        if collection == "Registries" and not self._is_libvirt:
+            return (bios.REGISTRY,)
         if collection not in COLLECTIONS:
             return ()
         return self._app.machines if self._is_libvirt else self._machines
@@ -146,9 +149,9 @@ class SushyHost:
             found[system] = str(body.get("PowerState"))
         return found
 
-    def claims(self, path: str) -> bool:  # noqa: ARG002
-        """What is ours stays so."""
-        return False
+    def claims(self, path: str) -> bool:
+        """The registry of its BIOS; what else is ours stays so."""
+        return path == f"{ROOT}{bios.FILE}" and not self._is_libvirt
 
     def inventory(self) -> tuple[Software, ...]:
         """The firmware of the emulated BMC."""
@@ -281,7 +284,7 @@ class SushyHost:
         return None if self._is_absent(found[0].name) else found
 
     def _is_absent(self, route: str) -> bool:
-        if self._is_libvirt and route in MEDIA_ROUTES:
+        if self._is_libvirt and route in (*MEDIA_ROUTES, *bios.ROUTES):
             return True
         return not self._legacy and route in legacy.ROUTES
 
@@ -308,6 +311,8 @@ class SushyHost:
     def _render(self, route: Route, path: str) -> dict[str, Any]:
         if route.name in power_supplies.ROUTES:
             return self._supplies.body(route.name, path)
+        if route.name in bios.ROUTES:
+            return self._bios(route.name, path)
         if route.name in standard.DERIVED:
             thermal = mend(self._ask("GET", standard.thermal_path(path), None), self._is_served)
             return standard.derived(route.name, path, thermal)
@@ -323,6 +328,17 @@ class SushyHost:
             boot_enabled = self._app.power.get_boot_enabled(body["Id"])
             body["Boot"]["BootSourceOverrideEnabled"] = boot_enabled
         return body
+
+    def _bios(self, route: str, path: str) -> dict[str, Any]:
+        if route in ("bios registry", "bios attributes"):
+            return bios.registry_body(route, path)
+        return bios.body(route, path, self._fake.system(_system_of(path)))
+
+    @property
+    def _fake(self) -> PowerDriver:
+        """sushy-tools' fake machines; libvirt's have no BIOS that could be set."""
+        assert isinstance(self._app.power, PowerDriver)
+        return self._app.power
 
     def _own_interface(self, path: str, route: Route, ids: dict[str, Any]) -> dict[str, Any]:
         """The network of the emulated manager is that of this process: it is never remembered."""
@@ -353,6 +369,11 @@ class SushyHost:
             lamp = _indicator(body)
             if lamp:
                 self._ask(method, path, lamp)
+        elif route.name == "bios settings":
+            system = self._fake.system(ids["Systems"])
+            self._fake.change(ids["Systems"], bios.with_pending(system, body["Attributes"]))
+        elif route.name == "reset bios":
+            self._fake.change(ids["Systems"], bios.with_defaults_pending())
         elif route.name == "insert media":
             self._ask(method, path, _without_secret(body))
         elif route.name == "reset" and not (self._is_supplied() or body["ResetType"] in OFF_TYPES):
@@ -406,6 +427,11 @@ class SushyHost:
             moment = datetime.datetime.fromisoformat(body["DateTime"])
             ahead_s = moment.timestamp() - self._now_s()
         self._settings[_CLOCK_KEY] = (ahead_s, body.get("DateTimeLocalOffset", offset))
+
+
+def _system_of(path: str) -> str:
+    """The id in a path below a system."""
+    return path.removeprefix(f"{ROOT}Systems/").partition("/")[0]
 
 
 def _indicator(body: dict[str, Any]) -> dict[str, Any]:

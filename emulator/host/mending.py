@@ -77,6 +77,7 @@ def _drop_dead_links(value: object, is_served: Callable[[str], bool]) -> None:
 
 def _mend_system(body: Body) -> None:
     body["LocationIndicatorActive"] = body["IndicatorLED"] == "Blinking"
+    body["Bios"] = {"@odata.id": f"{body['@odata.id']}/Bios"}
     boot = body["Boot"]
     # Only there because the template prints Python's None, and for UEFI HTTP boot, which would
     # make the emulator download what a client names.

@@ -15,6 +15,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bmc_ext.redfish.host import HostError
+from bmc_ext.redfish.members import IMMEDIATE, apply_time_fault
+from emulator.host import bios
 
 ROOT: Final = "/redfish/v1/"
 COLLECTIONS: Final = ("Systems", "Chassis", "Managers")
@@ -89,13 +91,23 @@ def offset(value: object, pointer: str) -> None:
 
 
 def members(
-    checks: Mapping[str, Check], *, required: tuple[str, ...] = (), empty: bool = False
+    checks: Mapping[str, Check],
+    *,
+    required: tuple[str, ...] = (),
+    empty: bool = False,
+    applies: str = IMMEDIATE,
 ) -> Check:
-    """An object of these members only; `empty` ones are allowed only where said."""
+    """An object of these members only; `empty` ones are allowed only where said.
+
+    `applies` is when what it asks for is done: a client that wants it at another time is refused.
+    """
 
     def check(value: object, pointer: str) -> None:
         if not isinstance(value, dict):
             raise HostError(400, _where(pointer, "is not a JSON object"), pointer)
+        fault = apply_time_fault(value, applies)
+        if fault is not None:
+            _refuse(f"/{fault[0]}", f"is not {applies}", "PropertyValueNotInList", fault[1])
         named = [name for name in value if not name.startswith("@")]
         for name in named:
             if name not in checks:
@@ -182,6 +194,24 @@ _ROUTES: Final = (
         {"POST": members({"ResetType": one_of(*RESET_TYPES)}, required=("ResetType",))},
         reads=False,
     ),
+    Route("bios", "{Systems}/Bios", {}),
+    Route(
+        "bios settings",
+        "{Systems}/Bios/Settings",
+        {
+            "PATCH": members(
+                {"Attributes": bios.attributes}, required=("Attributes",), applies=bios.ON_RESET
+            )
+        },
+    ),
+    Route(
+        "reset bios",
+        "{Systems}/Bios/Actions/Bios.ResetBios",
+        {"POST": members({}, empty=True, applies=bios.ON_RESET)},
+        reads=False,
+    ),
+    Route("bios registry", bios.FILE, {}),
+    Route("bios attributes", bios.DOCUMENT, {}),
     Route("ethernet", "{Systems}/EthernetInterfaces", {}),
     Route("ethernet", "{Systems}/EthernetInterfaces/{id}", {}),
     Route(

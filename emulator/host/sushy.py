@@ -20,6 +20,7 @@ from sushy_tools.emulator.resources.systems import fakedriver
 from sushy_tools.error import FishyError
 
 from bmc_ext.errors import HostUnavailableError
+from emulator.host import bios
 from emulator.host.domains import DomainDriver
 from emulator.host.machines import HostChassis, HostSystem
 from emulator.host.routes import OFF_TYPES
@@ -68,6 +69,15 @@ class PowerDriver(fakedriver.FakeDriver):  # type: ignore[misc]  # sushy-tools h
         """Disabled, Once or Continuous."""
         return str(self._get(identity).get("boot_enabled", "Continuous"))
 
+    def system(self, identity: str) -> dict[str, Any]:
+        """All that is kept of a system."""
+        found: dict[str, Any] = self._get(identity)
+        return found
+
+    def change(self, identity: str, changes: dict[str, Any]) -> None:
+        """Keep something else of a system."""
+        self._update(identity, **changes)
+
     def settle(self) -> float:
         """Apply the changes that are due; Unix seconds of the next one, infinite when none is."""
         pending = [self._get(uuid).get("pending_power") for uuid in self.systems]
@@ -77,8 +87,10 @@ class PowerDriver(fakedriver.FakeDriver):  # type: ignore[misc]  # sushy-tools h
         pending = system.get("pending_power")
         if pending and self._now_s() >= pending["apply_time"]:
             changes = {"power_state": pending["power_state"], "pending_power": None}
-            if pending["power_state"] == "On" and system.get("boot_enabled") == "Once":
-                changes["boot_enabled"] = "Disabled"  # one boot has used the override up
+            if pending["power_state"] == "On":
+                changes |= bios.applied(system, pending["apply_time"])
+                if system.get("boot_enabled") == "Once":
+                    changes["boot_enabled"] = "Disabled"  # one boot has used the override up
             self._update(system, **changes)
         return system
 

@@ -71,6 +71,10 @@ def update_service(context: Context, request: Request) -> dict[str, Any]:  # noq
             "#UpdateService.SimpleUpdate": {
                 "target": _SIMPLE_UPDATE,
                 "TransferProtocol@Redfish.AllowableValues": list(_PROTOCOLS),
+                "@Redfish.OperationApplyTimeSupport": {
+                    "@odata.type": "#Settings.v1_4_0.OperationApplyTimeSupport",
+                    "SupportedValues": [members.IMMEDIATE],
+                },
                 REFERENCE: _UPDATE_INFO,
             }
         },
