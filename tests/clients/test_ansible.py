@@ -306,6 +306,29 @@ def test_redfish_config_sets(ansible: Playbooks, clients: Clients) -> None:
     assert clients.bmc.get(secure)["SecureBootEnable"] is False
 
 
+def test_ansible_sets_a_bios_that_waits_for_a_start(ansible: Playbooks, clients: Clients) -> None:
+    """What is set is verified once the machine has started; the defaults wait for a start too."""
+    bios = f"{ROOT}/Systems/{SYSTEM}/Bios"
+    on = {"ResetType": "ForceRestart"}
+    found = ansible.facts("Systems", "GetBiosAttributes", "GetBiosRegistries")
+    before = clients.bmc.get(bios)["Attributes"]
+    assert found["bios_attribute"]["entries"][0][1] == before
+    entries = found["bios_registries"]["bios_registry"]["RegistryEntries"]["Attributes"]
+    assert {one["AttributeName"] for one in entries} == before.keys()
+    wanted = {"EmbeddedSata": "Off", "QuietBoot": False}
+    (changed,) = ansible.play(
+        ("config", "Systems", "SetBiosAttributes", {"bios_attributes": wanted})
+    )
+    assert changed["changed"] is True
+    assert clients.bmc.get(bios)["Attributes"] == before
+    clients.bmc.ask("POST", f"{ROOT}/Systems/{SYSTEM}/Actions/ComputerSystem.Reset", on)
+    ansible.play(("command", "Systems", "VerifyBiosAttributes", {"bios_attributes": wanted}))
+    ansible.play(("config", "Systems", "SetBiosDefaultSettings", {}))
+    assert clients.bmc.get(bios)["Attributes"] == {**before, **wanted}
+    clients.bmc.ask("POST", f"{ROOT}/Systems/{SYSTEM}/Actions/ComputerSystem.Reset", on)
+    assert clients.bmc.get(bios)["Attributes"] == before
+
+
 def test_redfish_command_clears_the_log_and_restarts(ansible: Playbooks, clients: Clients) -> None:
     """The audit log, which is not cleared, says that the other was; the manager begins anew."""
     cleared = len(clients.audited("event_log.clear.done"))

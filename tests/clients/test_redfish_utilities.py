@@ -294,3 +294,19 @@ def test_rf_power_equipment_tells_the_truth(clients: Clients, plant: PlantContro
     assert pytest.approx(plant.truth()["feeds"]["hall_1"]["p_w"], rel=NEAR) in shown
     rows = _rows(clients.utility("rf_power_equipment", "list"))
     assert set(plant.truth()["feeds"]) <= set(rows)
+
+
+def test_rf_bios_settings_wait_for_a_start(clients: Clients) -> None:
+    """The script shows what is in force beside what the next start brings."""
+    bios = f"/redfish/v1/Systems/{SYSTEM}/Bios"
+    reset = f"/redfish/v1/Systems/{SYSTEM}/Actions/ComputerSystem.Reset"
+    clients.utility("rf_bios_settings", "-a", "NicBoot1", "Disabled", "-a", "QuietBoot", "false")
+    shown = clients.utility("rf_bios_settings")
+    assert re.search(r"NicBoot1 .*NetworkBoot .*Disabled", shown), shown
+    assert clients.bmc.get(bios)["Attributes"]["NicBoot1"] == "NetworkBoot"
+    clients.bmc.ask("POST", reset, {"ResetType": "ForceRestart"})
+    assert clients.bmc.get(bios)["Attributes"]["NicBoot1"] == "Disabled"
+    assert clients.bmc.get(bios)["Attributes"]["QuietBoot"] is False
+    clients.utility("rf_bios_settings", "--reset")
+    clients.bmc.ask("POST", reset, {"ResetType": "ForceRestart"})
+    assert clients.bmc.get(bios)["Attributes"]["NicBoot1"] == "NetworkBoot"

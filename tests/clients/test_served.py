@@ -84,7 +84,6 @@ def test_what_is_called_served_is_run_by_a_test(client: str) -> None:
     ("words", "says"),
     [
         (("rf_assembly", "-a", "/redfish/v1/Chassis/DCPI/Assembly", "info"), "HTTP 404"),
-        (("rf_bios_settings",), "does not support representing BIOS"),
         (("rf_certificates", "delete", "-cert",
           "/redfish/v1/Managers/DCPI/NetworkProtocol/HTTPS/Certificates/1"), "HTTP 405"),
         (("rf_component_integrity", "list"), "does not contain"),
