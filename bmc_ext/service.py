@@ -63,6 +63,7 @@ from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
 from bmc_ext.timekeeping import Timekeeper
 from bmc_ext.upstream.bmc import upstream_bmc
+from bmc_ext.upstream.push import inbox_of, subscription
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
@@ -144,10 +145,15 @@ class Service:
             self.clock,
         )
         self.reporter.observe(self.triggers.follow)
-        self.registry = all_resources(chassis_routes(config), legacy=config.legacy)
-        self.upstream = upstream_bmc(config, self.registry, self.eventing.publish)
-        host = host or self.upstream
+        inbox = inbox_of(config)
+        configured = [*chassis_routes(config), *([] if inbox is None else [inbox.routes])]
+        self.registry = all_resources(configured, legacy=config.legacy)
         identity = _identity(config.state_dir)
+        pushed = subscription(config, inbox, identity, self.lifecycle)
+        self.upstream = upstream_bmc(config, self.registry, self.eventing.publish, pushed)
+        if inbox is not None and self.upstream is not None:
+            inbox.take = self.upstream.take
+        host = host or self.upstream
         self.discovery = _discovery(config, identity, self.lifecycle)
         self._host_name = host_name or MachineName()
         self.announcer = _announcer(config, identity, self._host_name, self.lifecycle)

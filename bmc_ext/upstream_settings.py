@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bmc_ext.errors import ConfigurationError
+
+_PLAIN: Final = ("timeout_s", "refresh_s", "push_events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class UpstreamConfig:
     The service itself asks as `account`, and so do all clients unless `roles` says as whom, by the
     client's role: as an account, or with its own Basic credentials for None. A role that is not
     named may not ask the upstream BMC then. An answer must be whole within `timeout_s`; what it has
-    is looked up every `refresh_s`.
+    is looked up every `refresh_s`. With `push_events` we subscribe to the events of one that has no
+    stream of them.
     """
 
     url: str
@@ -36,6 +39,7 @@ class UpstreamConfig:
     pinned_sha256: str = ""
     timeout_s: float = 10.0
     refresh_s: float = 10.0
+    push_events: bool = False
 
 
 def upstream_config(document: Mapping[str, Any], base: Path, origin: str) -> UpstreamConfig:
@@ -56,7 +60,7 @@ def upstream_config(document: Mapping[str, Any], base: Path, origin: str) -> Ups
         roles=roles,
         ca=ca,
         pinned_sha256=document.get("pinned_sha256", "").replace(":", "").lower(),
-        **{name: document[name] for name in ("timeout_s", "refresh_s") if name in document},
+        **{name: document[name] for name in _PLAIN if name in document},
     )
 
 

@@ -60,6 +60,12 @@ class Asking:
         except UnreadableAnswerError:
             return None
 
+    def write(self, method: str, path: str, body: object = None) -> RawAnswer:
+        """The answer to a change that the service itself makes. HostUnavailableError."""
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        data = None if body is None else orjson.dumps(body)
+        return self._as(self.service, method, path, _with_common(kind), data)
+
     def document(self, path: str) -> bytes:
         """A document that is not JSON, for the service; nothing where there is none."""
         within_s = min(_LOOK_S, self._config.timeout_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bmc_ext.config import Config
@@ -28,7 +28,8 @@ from bmc_ext.upstream.inventory import (
 from bmc_ext.upstream.links import Links
 from bmc_ext.upstream.login import CredentialsRefusedError
 from bmc_ext.upstream.paths import ROOT, Paths, local
-from bmc_ext.upstream.relay import Publish, Relay
+from bmc_ext.upstream.push import Push
+from bmc_ext.upstream.relay import Publish, Relay, happenings
 from bmc_ext.upstream_settings import UpstreamConfig
 
 _LOG = logging.getLogger(__name__)
@@ -40,13 +41,17 @@ _CALM_S: Final = 1.0
 _MOST_TYPES: Final = 1000
 _EMPTY: Final = Inventory({}, {})
 
+Pushed = Callable[[Asking], Push]
+"""Makes our subscription at a BMC, given how it is asked."""
+
 
 class UpstreamBmc:
     """The port `bmc_ext.redfish.host.HostBMC` over HTTPS; any thread.
 
     A thread looks at it every `refresh_s`, and after each write; while it does not answer, nobody
-    else waits for it. Its events are handed to `publish`. `trees` are first segments of paths and
-    `chassis` ids that are ours here and might be its, `types` the types that we serve ourselves.
+    else waits for it. Its events are handed to `publish`; `pushed` makes our subscription at one
+    that has no stream of them. `trees` are first segments of paths and `chassis` ids that are ours
+    here and might be its, `types` the types that we serve ourselves.
     """
 
     runs_here = False
@@ -59,6 +64,7 @@ class UpstreamBmc:
         trees: Iterable[str] = (),
         chassis: Iterable[str] = (),
         types: Iterable[str] = (),
+        pushed: Pushed | None = None,
     ) -> None:
         self._config = config
         self.connection = Connection(config)
@@ -74,6 +80,8 @@ class UpstreamBmc:
             lambda: self._events_uri,
             self._tell,
         )
+        self._push = pushed and pushed(self._asking)
+        self._is_pushed = False
         self._events_uri: str | None = None
         self._inventory = _EMPTY
         self._powers: Mapping[str, str] = {}
@@ -98,6 +106,8 @@ class UpstreamBmc:
         if self._thread.is_alive():
             self._thread.join()
         self._relay.stop()
+        if self._push is not None:
+            self._push.end()
         self._asking.close()
         self.connection.close()
 
@@ -139,7 +149,13 @@ class UpstreamBmc:
 
     def power_states(self) -> Mapping[str, str]:
         """PowerState of its systems at the last look; none while it tells of changes itself."""
-        return {} if self._relay.listens else self._powers
+        return {} if self._relay.listens or self._is_pushed else self._powers
+
+    def take(self, data: bytes) -> None:
+        """Tell the events that it has pushed."""
+        for event in happenings(data, self.links):
+            self._is_pushed = True
+            self._tell(event)
 
     def claims(self, path: str) -> bool:
         """Whether it is the one to ask, not a template of ours."""
@@ -216,7 +232,7 @@ class UpstreamBmc:
             self._inventory = take(root, self._asking.read, schemas, self._paths)
             self._set_down(None)
             self._powers = self._look_at_power()
-            self._events_uri = self._stream_of_events()
+            self._look_at_events()
             if not self._is_known and not schemas:
                 self._types |= types_in_tree(root, self._read_reachable)
             self._is_known = True
@@ -263,12 +279,14 @@ class UpstreamBmc:
                 found[system] = body["PowerState"]
         return found
 
-    def _stream_of_events(self) -> str | None:
-        """Where it sends events, at itself; None where it does not."""
-        if "EventService" not in self._inventory.root:
-            return None
-        service = self._asking.read(f"{ROOT}/EventService") or {}
-        return local(str(service.get("ServerSentEventUri")), self._config.url)
+    def _look_at_events(self) -> None:
+        """Find where it sends events, at itself; where it does not, see that they are pushed."""
+        service: Mapping[str, Any] = {}
+        if "EventService" in self._inventory.root:
+            service = self._asking.read(f"{ROOT}/EventService") or {}
+        self._events_uri = local(str(service.get("ServerSentEventUri")), self._config.url)
+        if self._push is not None and self._events_uri is None:
+            self._is_pushed = self._push.keep(service) and self._is_pushed
 
     def _tell(self, event: Happening) -> None:
         """What happens there may have changed what it has."""
@@ -281,7 +299,9 @@ class UpstreamBmc:
             self._types |= {kind}
 
 
-def upstream_bmc(config: Config, registry: Registry, publish: Publish) -> UpstreamBmc | None:
+def upstream_bmc(
+    config: Config, registry: Registry, publish: Publish, pushed: Pushed | None = None
+) -> UpstreamBmc | None:
     """The BMC behind this service, if one is configured; what we serve ourselves is not asked."""
     if config.upstream is None:
         return None
@@ -291,7 +311,12 @@ def upstream_bmc(config: Config, registry: Registry, publish: Publish) -> Upstre
     }
     trees = (tree for tree, is_served in served.items() if is_served)
     return UpstreamBmc(
-        config.upstream, publish, trees=trees, chassis=own_chassis(config), types=registry.types
+        config.upstream,
+        publish,
+        trees=trees,
+        chassis=own_chassis(config),
+        types=registry.types,
+        pushed=pushed,
     )
 
 
