@@ -67,6 +67,7 @@ _CRITICAL: Final = frozenset(
         "CreateLimitReachedForResource",
         "GeneralError",
         "HeaderInvalid",
+        "HeaderMissing",
         "InsufficientPrivilege",
         "InternalError",
         "MalformedJSON",

@@ -35,6 +35,7 @@ def test_the_announced_uri_says_that_it_is_a_websocket(front: Served) -> None:
         (info,) = front.ask("GET", uri).body["error"]["@Message.ExtendedInfo"]
         assert (info["MessageId"], info["MessageArgs"]) == ("Base.1.19.HeaderMissing", ["Upgrade"])
         assert "WebSocket" in info["Message"]
+        assert info["MessageSeverity"] == "Critical"
 
 
 def test_its_methods_are_those_of_any_resource(front: Served) -> None:
