@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from e2e.conftest import settle
 from e2e.emulator_client import Answer, Running, emulator, wait_for
+from e2e.moving_truth import moving_truth
 from e2e.test_endpoints import announcement
 
 from bmc_ext.clock import iso8601
@@ -165,22 +167,27 @@ def _refused(answer: Answer, status: int, name: str) -> None:
 
 def test_a_cooling_unit_agrees_with_the_plant(bmc: Running, plant: PlantControl) -> None:
     """Flow, temperatures, pressure and heat are those of the loop, within its sensors' classes."""
-    truth = plant.truth()["loops"][LOOP]
-    shown = bmc.get(SECONDARY)
-    for name, value, abs_error in (
-        ("FlowLitersPerMinute", truth["flow_lpm"], 80.0),
-        ("SupplyTemperatureCelsius", truth["supply_c"], 0.5),
-        ("ReturnTemperatureCelsius", truth["return_c"], 0.6),
-        ("SupplyPressurekPa", truth["pressure_bar"] * 100, 2.0),
-        ("HeatRemovedkW", truth["heat_w"] / 1000, 200.0),
-    ):
-        assert shown[name]["Reading"] == pytest.approx(value, abs=abs_error), name
+    with moving_truth(plant) as truth:
+        shown = bmc.get(SECONDARY)
+        for name, of_loop, error in (
+            ("FlowLitersPerMinute", lambda loop: loop["flow_lpm"], 80.0),
+            ("SupplyTemperatureCelsius", lambda loop: loop["supply_c"], 0.5),
+            ("ReturnTemperatureCelsius", lambda loop: loop["return_c"], 0.6),
+            ("SupplyPressurekPa", lambda loop: loop["pressure_bar"] * 100, 2.0),
+            ("HeatRemovedkW", lambda loop: loop["heat_w"] / 1000, 200.0),
+            ("DeltaTemperatureCelsius", lambda loop: loop["return_c"] - loop["supply_c"], 0.6),
+        ):
+            pick = partial(_of_loop, of_loop)
+            truth.check(shown[name]["Reading"], pick, off=error)
     rise = shown["DeltaTemperatureCelsius"]["Reading"]
-    assert rise == pytest.approx(truth["return_c"] - truth["supply_c"], abs=0.6)
     coolant = shown["Coolant"]
     volume_flow = shown["FlowLitersPerMinute"]["Reading"] / 60_000
     heat = volume_flow * coolant["DensityKgPerCubicMeter"] * coolant["SpecificHeatkJoulesPerKgK"]
     assert heat * rise == pytest.approx(shown["HeatRemovedkW"]["Reading"], rel=0.01)
+
+
+def _of_loop(quantity: Callable[[dict[str, float]], float], truth: dict[str, Any]) -> float:
+    return quantity(truth["loops"][LOOP])
 
 
 def test_what_nothing_measures_is_null(bmc: Running) -> None:
