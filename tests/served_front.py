@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from e2e.emulator_client import unverified
+
 from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.host_name import HostName
 from bmc_ext.redfish.context import Request
@@ -110,7 +112,7 @@ class Served:
     def open(self) -> ssl.SSLSocket:
         """A new connection, after its handshake."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=5)
-        return _unverified().wrap_socket(plain)
+        return unverified().wrap_socket(plain)
 
     def raw(self, data: bytes, within_s: float = 2.0) -> bytes:
         """What comes back for these bytes until the server closes, or nothing more comes."""
@@ -138,7 +140,7 @@ class Served:
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=10, context=_unverified()
+            "127.0.0.1", self.port, timeout=10, context=unverified()
         )
         with contextlib.closing(connection):
             connection.request(method, path, data, sent)
@@ -250,10 +252,3 @@ def served(
             server.should_exit = True
             thread.join()
     service.stop()
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

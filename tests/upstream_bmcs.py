@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from e2e.emulator_client import unverified
 from served_front import Answer, wait_for
 
 from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
@@ -65,10 +66,7 @@ def sidecar_config(directory: Path, url: str, **upstream: Any) -> Config:
 
 def ask_directly(port: int, method: str, path: str, body: object = None, **headers: str) -> Answer:
     """One request to a BMC past the sidecar."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=unverified())
     with contextlib.closing(connection):
         data = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **headers} if data else headers

@@ -5,15 +5,12 @@ from __future__ import annotations
 import runpy
 import shutil
 import subprocess
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
+from c_builds import CSRC, STRICT, build
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
 TESTS = sorted(path.stem for path in (CSRC / "tests").glob("test_*.c"))
-STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 A7 = ["-mcpu=cortex-a7", "-mfloat-abi=hard"]
 
 MACHINES = {
@@ -30,41 +27,19 @@ CASES += [(machine, "test_quantities") for machine in ("cortex-a7-neon", "aarch6
 SHIPPED = runpy.run_path(str(CSRC / "build_core.py"))["COMPILE_ARGS"]
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """The library's objects for a machine, compiled once."""
-
-    @cache
-    def compiled(machine: str) -> list[str]:
-        compiler, flags, emulator = MACHINES[machine]
-        for tool in (compiler, emulator):
-            if not shutil.which(tool):
-                pytest.skip(f"{tool} is not installed")
-        folder = tmp_path_factory.mktemp(machine)
-        sources = [str(path) for path in sorted((CSRC / "src").glob("*.c"))]
-        command = [compiler, *SHIPPED, *STRICT, *flags, f"-I{CSRC / 'include'}", "-c", *sources]
-        built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert built.returncode == 0, built.stderr
-        return [str(path) for path in sorted(folder.glob("*.o"))]
-
-    return compiled
-
-
 @pytest.mark.parametrize(("machine", "name"), CASES)
-def test_holds_on_arm(
-    machine: str, name: str, tmp_path: Path, objects: Callable[[str], list[str]]
-) -> None:
+def test_holds_on_arm(machine: str, name: str, tmp_path: Path) -> None:
     """Built as it is shipped, for that processor, every claim of the C tests holds there."""
-    linked = objects(machine)
     compiler, flags, emulator = MACHINES[machine]
-    test, binary = CSRC / "tests" / f"{name}.c", tmp_path / name
-    command = [compiler, *SHIPPED, *STRICT, *flags, "-static", f"-I{CSRC / 'include'}", str(test)]
-    built = subprocess.run(
-        [*command, *linked, "-lm", "-o", str(binary)], capture_output=True, text=True, check=False
+    for tool in (compiler, emulator):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed")
+    test = CSRC / "tests" / f"{name}.c"
+    program = build(
+        [test], tmp_path / name, (*STRICT, *SHIPPED, *flags), compiler=compiler, link=("-static",)
     )
-    assert built.returncode == 0, built.stderr
     ran = subprocess.run(
-        [emulator, str(binary)], capture_output=True, text=True, check=False, timeout=300
+        [emulator, program], capture_output=True, text=True, check=False, timeout=300
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.count("ok ") == test.read_text().count("    RUN(") > 0

@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
 import runpy
 import shutil
 import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from c_builds import CSRC, SANITIZED, STRICT, build
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
 TESTS = sorted((CSRC / "tests").glob("test_*.c"))
 
-STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-# The loader's choice between clones runs before ASan is ready.
-SANITIZED = ["-O1", "-g", "-DDCPI_NO_CLONES", "-fsanitize=address,undefined"]
-NO_RECOVERY = ["-fno-sanitize-recover=all"]
-FUZZ_S = int(os.environ.get("DCPI_FUZZ_SECONDS", "2"))
-LIBFUZZER_S = 15
-FRAMES = sorted((CSRC / "fuzz" / "corpus" / "sampled_values").iterdir())
-# What makes each fuzzer's inputs, and inputs that are kept.
-FUZZERS: dict[str, tuple[str, list[Path]]] = {
-    "analyze": ("window_input.c", []),
-    "cycles": ("cycles_input.c", []),
-    "events": ("events_input.c", []),
-    "sampled_values": ("frames_input.c", FRAMES),
-}
 
-
-@cache
-def library(flags: tuple[str, ...]) -> str:
-    """The library as one archive, compiled once for these flags, both cores at work."""
-    folder = Path(tempfile.mkdtemp(prefix="dcpi-core-"))
-    atexit.register(shutil.rmtree, folder)
-    command = ["gcc", "-std=gnu11", *STRICT, *flags, f"-I{CSRC / 'include'}", "-c"]
-
-    def compiled(source: Path) -> str:
-        target = str(folder / f"{source.stem}.o")
-        built = subprocess.run(
-            [*command, str(source), "-o", target], capture_output=True, text=True, check=False
-        )
-        assert built.returncode == 0, built.stderr
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compiled, sorted((CSRC / "src").glob("*.c"))))
-    subprocess.run(["ar", "rcs", folder / "core.a", *objects], check=True)
-    return str(folder / "core.a")
-
-
-def build(programs: list[str], binary: Path, flags: list[str]) -> str:
-    """The path of the program made of these sources together with the library."""
-    command = ["gcc", "-std=gnu11", *STRICT, *flags, f"-I{CSRC / 'include'}"]
-    built = subprocess.run(
-        [*command, *programs, library(tuple(flags)), "-lm", "-o", str(binary)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return str(binary)
-
-
-def run_built(test: Path, binary: Path, flags: list[str]) -> str:
+def run_built(test: Path, binary: Path, flags: tuple[str, ...]) -> str:
     """Build one C test together with the library, run it and give back what it printed."""
-    program = build([str(test)], binary, flags)
+    program = build([test], binary, (*STRICT, *flags))
     ran = subprocess.run([program], capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -85,7 +31,7 @@ def claims(test: Path) -> int:
 @pytest.mark.parametrize("test", TESTS, ids=lambda path: path.stem)
 def test_holds_under_the_sanitizers(test: Path, tmp_path: Path) -> None:
     """No step beyond memory and no undefined behaviour, whatever the samples hold."""
-    output = run_built(test, tmp_path / "test", [*SANITIZED, *NO_RECOVERY])
+    output = run_built(test, tmp_path / "test", SANITIZED)
     assert output.count("ok ") == claims(test) > 0
 
 
@@ -93,52 +39,8 @@ def test_holds_under_the_sanitizers(test: Path, tmp_path: Path) -> None:
 def test_holds_as_it_is_shipped(test: Path, tmp_path: Path) -> None:
     """The optimisation of the wheel, reassociated sums and clones included, changes nothing."""
     definition = runpy.run_path(str(CSRC / "build_core.py"))
-    output = run_built(test, tmp_path / "test", definition["COMPILE_ARGS"])
+    output = run_built(test, tmp_path / "test", tuple(definition["COMPILE_ARGS"]))
     assert output.count("ok ") == claims(test) > 0
-
-
-def fuzz_driver(noun: str, binary: Path) -> str:
-    """A fuzzer with the driver of its own, which any compiler builds."""
-    maker = FUZZERS[noun][0]
-    names = ("fuzz_main.c", f"fuzz_{noun}.c", maker)
-    return build([str(CSRC / "fuzz" / name) for name in names], binary, [*SANITIZED, *NO_RECOVERY])
-
-
-@pytest.mark.parametrize("noun", FUZZERS)
-def test_any_bytes_end_well(noun: str, tmp_path: Path) -> None:
-    """Made inputs and kept ones, many of them damaged, break no promise of the headers."""
-    program = fuzz_driver(noun, tmp_path / "fuzz")
-    command = [program, str(FUZZ_S), "1", *map(str, FUZZERS[noun][1])]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FUZZ_S + 60)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("ok ")
-
-
-@pytest.mark.skipif(not shutil.which("clang"), reason="clang, for libFuzzer, is not installed")
-@pytest.mark.parametrize("noun", FUZZERS)
-def test_what_covers_more_ends_well(noun: str, tmp_path: Path) -> None:
-    """libFuzzer, which follows the branches from made and kept inputs on, breaks no promise."""
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    subprocess.run([fuzz_driver(noun, tmp_path / "made"), "seeds", corpus, "50"], check=True)
-    sources = [str(path) for path in sorted((CSRC / "src").glob("*.c"))]
-    flags = [*SANITIZED, *NO_RECOVERY, "-fsanitize=fuzzer", f"-I{CSRC / 'include'}"]
-    program = [str(CSRC / "fuzz" / f"fuzz_{noun}.c"), *sources, "-lm", "-o", tmp_path / "fuzz"]
-    subprocess.run(["clang", "-std=gnu11", "-w", *flags, *program], check=True)
-    seconds = max(FUZZ_S, LIBFUZZER_S)
-    ran = subprocess.run(
-        [tmp_path / "fuzz", f"-max_total_time={seconds}", "-max_len=65536", "-seed=1", corpus,
-         *{path.parent for path in FUZZERS[noun][1]}],
-        capture_output=True, text=True, check=False, cwd=tmp_path, timeout=seconds + 120,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-4000:]
-
-
-def test_kept_frames_are_those_that_the_generator_writes(tmp_path: Path) -> None:
-    """csrc/fuzz/corpus is generated, each file is a stream that the decoder takes or refuses."""
-    runpy.run_path(str(CSRC / "fuzz" / "make_corpus.py"))["write"](tmp_path)
-    fresh = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert fresh == {path.name: path.read_bytes() for path in FRAMES}
 
 
 @pytest.mark.skipif(not shutil.which("cppcheck"), reason="cppcheck is not installed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import socket
-import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from e2e.emulator_client import unverified
 from served_front import Answer, Served, served
 
 SERVICE = "/redfish/v1/CertificateService"
@@ -33,11 +33,8 @@ def front(tmp_path: Path) -> Iterator[Served]:
 
 def _shown(front: Served) -> x509.Certificate:
     """What a new connection sees."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     plain = socket.create_connection(("127.0.0.1", front.port), timeout=10)
-    with context.wrap_socket(plain) as connection:
+    with unverified().wrap_socket(plain) as connection:
         data = connection.getpeercert(binary_form=True)
     assert data is not None
     return x509.load_der_x509_certificate(data)

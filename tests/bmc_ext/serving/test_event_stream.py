@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from e2e.emulator_client import unverified
 from served_front import PASSWORD, USER, Served, basic, served, wait_for
 
 from bmc_ext.redfish.events.bus import KEPT_EVENTS
@@ -34,10 +34,8 @@ class Reader:
     """One client of the stream."""
 
     def __init__(self, front: Served, query: str = "", *, user: str = USER, **headers: str) -> None:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.connection = http.client.HTTPSConnection(
-            "127.0.0.1", front.port, timeout=15, context=context
+            "127.0.0.1", front.port, timeout=15, context=unverified()
         )
         sent = {"Authorization": basic(user, PASSWORD), "Accept": "text/event-stream"}
         self.connection.request("GET", SSE + query, headers={**sent, **headers})
