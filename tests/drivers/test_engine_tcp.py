@@ -215,9 +215,7 @@ def test_a_write_reaches_the_device_and_is_read_back(
     engine = run_engine(DeviceSpec("d", "abb.acs580", server.target))
     wait_until(lambda: engine.reading("d", "speed.reference").quality == Quality.OK, 3.0)
     assert engine.reading("d", "speed.reference").value == 10.0
-    began = time.monotonic()
     result = engine.write("d", "speed.reference", 62.5)
-    assert time.monotonic() - began < 0.2
     assert (result.status, result.requested, result.accepted) == ("accepted", 62.5, 62.5)
     assert engine.reading("d", "speed.reference").value == 62.5
     served = [entry for entry in server.log() if "function" in entry]
@@ -405,9 +403,11 @@ def test_slots_that_a_slow_device_misses_are_counted_not_queued(
     # Of five slots in half a second two are served.
     assert 1.0 <= missed / polls <= 2.0
     device.delay_s = 0.0
-    was = engine.statistics("d").polls
-    time.sleep(1.0)
-    assert 8 <= engine.statistics("d").polls - was <= 12
+    was, began = engine.statistics("d").polls, time.monotonic()
+    wait_until(lambda: engine.statistics("d").polls - was >= 8, 1.2)
+    time.sleep(0.2)
+    slots = (time.monotonic() - began) / 0.1
+    assert engine.statistics("d").polls - was <= slots + 2
 
 
 def test_times_tell_reads_from_changes(
