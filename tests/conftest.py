@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from veth import wire  # noqa: F401 - a fixture
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 SHARED = Path(os.environ.get("DCPI_SHARED", ROOT.parent / "shared"))
 
 
@@ -21,6 +22,28 @@ def shared() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files in the order in which two processes are through soonest.
+
+    First those that ask the one mock BMC of e2e, which ends after them; then the long ones, so that
+    none is left over at the end.
+    """
+    asking = {item.path for item in items if "bmc" in getattr(item, "fixturenames", ())}
+    first = [path for path in asking if path.parent == TESTS / "e2e"]
+    places = {path: place for place, path in enumerate([*sorted(first), *long_files()])}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def long_files() -> list[Path]:
+    """The files of longest_first.txt, which are all there."""
+    names = (TESTS / "longest_first.txt").read_text(encoding="utf-8").split()
+    missing = [name for name in names if not (TESTS / name).is_file()]
+    if missing:
+        raise pytest.UsageError(f"longest_first.txt names what is gone: {missing}")
+    return [TESTS / name for name in names]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

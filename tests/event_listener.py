@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from e2e.emulator_client import Patience
+
 from bmc_ext.security.lab_pki import ensure_lab_certificate
 
 
@@ -59,14 +61,14 @@ class EventListener:
         return [record for _, body in list(self.posts) for record in body.get("Events", [])]
 
     def wait_for(self, message: str, within_s: float = 10.0) -> dict[str, Any]:
-        """The first record whose MessageId ends so."""
-        deadline = time.monotonic() + within_s
+        """The first record whose MessageId ends so; AssertionError where none comes in time."""
+        patience = Patience(within_s)
         while True:
             for record in self.events:
                 if record["MessageId"].endswith(message):
                     return record
             came = [record["MessageId"] for record in self.events]
-            assert time.monotonic() < deadline, f"no {message} within {within_s} s, but {came}"
+            assert not patience.is_over(), f"no {message} within {within_s} s, but {came}"
             time.sleep(0.02)
 
 

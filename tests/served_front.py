@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from e2e.emulator_client import unverified
+from e2e.emulator_client import Answer, Patience, is_too_early, unverified
 
 from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.host_name import HostName
@@ -30,14 +30,6 @@ from bmc_ext.serving.server import bind, server_of
 USER, PASSWORD = "root", "of-this-test"
 FACILITY_NAME = "/redfish/v1/dcpi"  # text that looks like a link is no link
 SYSTEM = "/redfish/v1/Systems/one"
-
-
-class Answer(NamedTuple):
-    """Status, headers (lower case) and JSON body or raw bytes."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
 
 
 class OneSystem:
@@ -143,7 +135,7 @@ class Served:
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         give_up_s = time.monotonic() + 15
-        while _is_too_early(answer := self._once(method, path, data, sent)):
+        while is_too_early(answer := self._once(method, path, data, sent)):
             assert time.monotonic() < give_up_s, answer
             time.sleep(0.02)
         return answer
@@ -165,10 +157,6 @@ class Served:
         lines = self.service.audit.path.read_bytes().splitlines()
         entries = [json.loads(line) for line in lines]
         return [entry["fields"] for entry in entries if entry["event"] == event]
-
-
-def _is_too_early(answer: Answer) -> bool:
-    return answer.status == 503 and "first measurement window" in str(answer.body)
 
 
 def basic(user: str, password: str) -> str:
@@ -208,10 +196,10 @@ def closed_within(connection: socket.socket, within_s: float) -> bool:
 
 
 def wait_for(condition: Callable[[], Any], within_s: float, what: str) -> Any:
-    """The first true value of `condition`; AssertionError after `within_s`."""
-    deadline = time.monotonic() + within_s
+    """The first true value of `condition`; AssertionError after `within_s`, see Patience."""
+    patience = Patience(within_s)
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        assert not patience.is_over(), f"not within {within_s} s: {what}"
         time.sleep(0.01)
     return value
 

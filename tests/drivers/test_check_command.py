@@ -92,7 +92,7 @@ def test_simulate_serves_a_fault_to_an_independent_master(start: Start) -> None:
         start, "keller.33x", "--set", "pressure.P1=2", "--fault", "pressure.P1:bias=0.5",
         "--fault", "word-order", "--fault", "off-by-one",
     )  # fmt: skip
-    with ModbusTcpClient("127.0.0.1", port=int(target.rpartition(":")[2]), timeout=2) as master:
+    with ModbusTcpClient("127.0.0.1", port=int(target.rpartition(":")[2]), timeout=10) as master:
         registers = master.read_holding_registers(257, count=2, device_id=1).registers
         kind = master.DATATYPE.FLOAT32
         assert master.convert_from_registers(registers, kind, word_order="little") == 2.5

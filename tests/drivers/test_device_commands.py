@@ -157,11 +157,11 @@ def test_simulate_serves_tcp_until_it_is_stopped(
     )
     port = re.search(r"eastron\.sdm630 is unit 1 on tcp://127\.0\.0\.1:(\d+)", line)
     assert port is not None, line
-    with ModbusTcpClient("127.0.0.1", port=int(port[1]), timeout=2) as master:
+    with ModbusTcpClient("127.0.0.1", port=int(port[1]), timeout=10) as master:
         registers = master.read_input_registers(0x46, count=2, device_id=1).registers
         assert master.convert_from_registers(registers, master.DATATYPE.FLOAT32) == 49.5
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -173,10 +173,10 @@ def test_simulate_serves_a_pty_and_tells_of_writes(
     link = tmp_path / "drive"
     process, line = start("simulate", "abb.acs580", "--pty", str(link), "--unit", "3")
     assert line.strip() == f"abb.acs580 is unit 3 on serial://{link}"
-    with ModbusSerialClient(str(link), baudrate=19200, timeout=1) as master:
+    with ModbusSerialClient(str(link), baudrate=19200, timeout=10) as master:
         assert not master.write_register(1, 5000, device_id=3).isError()
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "written: speed.reference = 25"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     assert not link.is_symlink()

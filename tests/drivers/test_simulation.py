@@ -65,7 +65,7 @@ def test_an_independent_master_finds_them_over_tcp(serve_tcp: ServeTcp) -> None:
     """Pymodbus reads, writes and is refused over Modbus TCP; nobody is a gateway's exception."""
     devices = two_devices()
     server = serve_tcp(devices)
-    with ModbusTcpClient("127.0.0.1", port=server.port, timeout=1) as master:
+    with ModbusTcpClient("127.0.0.1", port=server.port, timeout=10) as master:
         ask(master, devices)
         assert master.read_holding_registers(0, count=1, device_id=77).exception_code == 0x0B
 
@@ -101,7 +101,7 @@ def test_noise_on_the_line_drops_one_frame_only(serve_rtu: ServeRtu) -> None:
 def test_reads_too_long_for_the_device_are_refused(serve_tcp: ServeTcp) -> None:
     """The SDM630 takes 80 registers in one read, not 81."""
     server = serve_tcp({1: SimulatedDevice(load_profile("eastron.sdm630"))})
-    with ModbusTcpClient("127.0.0.1", port=server.port, timeout=1) as master:
+    with ModbusTcpClient("127.0.0.1", port=server.port, timeout=10) as master:
         assert master.read_input_registers(0, count=81).exception_code == 3
         assert len(master.read_input_registers(0, count=76).registers) == 76
 

@@ -84,8 +84,8 @@ def settle(it: Running) -> None:
     path = "/redfish/v1/dcpi/power/realtime"
     wait_for(
         lambda: (a := it.ask("GET", path)).status == 200 and a.body["Quality"] == "ok",
-        10,
+        30,
         "power/realtime with quality ok",
     )
     path = "/redfish/v1/dcpi/thermal/status"
-    wait_for(lambda: it.get(path)["Quality"] == "ok", 10, "thermal/status with quality ok")
+    wait_for(lambda: it.get(path)["Quality"] == "ok", 30, "thermal/status with quality ok")

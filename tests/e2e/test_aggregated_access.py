@@ -11,7 +11,7 @@ import pytest
 from e2e.emulator_client import COMMAND, Answer, Running, running, wait_for
 from e2e.test_aggregated import TREE as TREE_BEHIND
 from e2e.test_aggregated import crawl, hand_back, hand_on
-from e2e.test_serve import free_port
+from free_port import free_port
 from redfish_proxy import proxy
 
 _CONFIG = """

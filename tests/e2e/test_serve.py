@@ -6,7 +6,6 @@ import contextlib
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +13,12 @@ import comtrade
 import numpy as np
 import pytest
 from e2e.emulator_client import COMMAND, Running, running, wait_for
+from free_port import free_port
 
 from bmc_ext.config import load_config
 
 HOME = "/redfish/v1/dcpi"
 POWER_W = 7200.0
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -106,9 +100,7 @@ def test_recording_and_meter_are_shown_truly(tmp_path: Path, shared: Path) -> No
             assert feeds["feed-2"]["EnergyImportkWh"] == pytest.approx(1234.5)
             volts = [phase["VoltageVolts"] for phase in feeds["feed-2"]["Phases"]]
             assert volts == pytest.approx([230, 231, 232])
-        killed = time.monotonic()
-        wait_for(lambda: quality(bmc, "feed-2") == "comm-error", 3, "comm-error")
-        assert time.monotonic() - killed < 1.5
+        wait_for(lambda: quality(bmc, "feed-2") == "comm-error", 1.5, "comm-error")
         assert quality(bmc, "feed-1") == "ok"
         with meter(port):
             wait_for(lambda: quality(bmc, "feed-2") == "ok", 5, "the meter is back")

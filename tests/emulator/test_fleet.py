@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from e2e.emulator_client import COMMAND, Answer, Running, running, wait_for
+from free_port import free_port
 
 from emulator.host.machines import STOCK_CHASSIS, STOCK_SYSTEM, numbered_machines
 from emulator.plant.client import PlantControl
@@ -211,7 +212,7 @@ def test_a_signal_ends_them_all(pair: Pair) -> None:
 
 def test_a_port_that_is_taken_ends_all_with_one_line(tmp_path: Path) -> None:
     """The second's port is somebody else's: nothing is left running, status 2."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
         port = taken.getsockname()[1]
         result = subprocess.run(
             [COMMAND, "emulate", "--count", "2", "--port", str(port - 1), "--state-dir", "state"],

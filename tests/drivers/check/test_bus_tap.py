@@ -38,7 +38,7 @@ def port_of(tap: BusTap) -> int:
 
 def test_every_byte_is_recorded(tapped: TcpTap) -> None:
     """Between pymodbus and pymodbus the trace holds the request and the reply of Modbus TCP."""
-    with ModbusTcpClient("127.0.0.1", port=port_of(tapped), timeout=2) as master:
+    with ModbusTcpClient("127.0.0.1", port=port_of(tapped), timeout=10) as master:
         assert master.read_holding_registers(2, count=2).registers == [2, 3]
     frames = [(r.kind, r.data[6:]) for r in tapped.records if r.kind != "event"]
     assert frames == [
@@ -61,7 +61,7 @@ def test_a_pulled_cable_drops_the_master_and_comes_back(
         with ModbusTcpClient("127.0.0.1", port=port_of(tapped), timeout=1) as refused:
             assert not refused.connected
         wait_until(lambda: any(r.text == "cable back" for r in tapped.records), 2.0)
-    with ModbusTcpClient("127.0.0.1", port=port_of(tapped), timeout=2) as master:
+    with ModbusTcpClient("127.0.0.1", port=port_of(tapped), timeout=10) as master:
         assert master.read_holding_registers(1, count=1).registers == [1]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_port import free_port
 
 from drivers.engine import DeviceSpec, Engine
 from drivers.errors import TargetError, TransportError
@@ -58,18 +59,11 @@ override {_UPS}.99.4.0 integer 2
 """
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Snmpd:
     """net-snmp's agent in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port(socket.SOCK_DGRAM)
         self._folder = folder
         (folder / "snmpd.conf").write_text(_CONFIGURATION.format(port=self.port))
         self._process: subprocess.Popen[bytes] | None = None

@@ -39,7 +39,7 @@ def test_it_ends_with_its_parent_and_cleans_up(launch: Launch, tmp_path: Path) -
     with launch(tmp_path / "state") as plant:
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
         plant.process.stdin.close()
-        assert plant.process.wait(5) == 0
+        assert plant.process.wait(30) == 0
         assert [path.name for path in (tmp_path / "state").iterdir()] == ["meters.json"]
         assert plant.errors() == ""
 
@@ -51,7 +51,7 @@ def test_it_outlives_a_closed_stdin_unless_told(launch: Launch, tmp_path: Path) 
         time.sleep(0.3)
         plant.control.ping()
         plant.process.send_signal(signal.SIGTERM)
-        assert plant.process.wait(5) == 0
+        assert plant.process.wait(30) == 0
 
 
 def test_killed_plant_starts_again_and_its_meters_remember(
