@@ -29,6 +29,8 @@ lint: $(CORE)  ## style, types, imports, C format (tables.h is generated)
 # Much of the time is waiting for real windows and deadlines: two files at a time halve it, in the
 # order of tests/conftest.py.
 unit: $(CORE)  ## the tests
+	@# Hundreds of processes import it, each anew where PYTHONDONTWRITEBYTECODE is set.
+	@$(BIN)/python -m compileall -q bmc_ext drivers emulator schemas
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty environment
