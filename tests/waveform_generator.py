@@ -98,14 +98,14 @@ class Windows:
             self.seen.append((time.time_ns(), window))
             self._arrived.notify_all()
 
-    def wait(self, count: int, deadline_s: float = 5.0) -> list[Window]:
+    def wait(self, count: int, deadline_s: float = 20.0) -> list[Window]:
         """The first `count` windows, within a deadline."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.seen) >= count, deadline_s), self.seen
             return [window for _, window in self.seen[:count]]
 
 
-def eventually(condition: Callable[[], bool], deadline_s: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], deadline_s: float = 20.0) -> bool:
     """Whether the condition comes true in time."""
     end = time.monotonic() + deadline_s
     while not condition():

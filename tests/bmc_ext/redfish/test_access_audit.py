@@ -102,7 +102,7 @@ def test_refused_attempts_leave_entries(front: Served) -> None:
     )
     assert [entry["method"] for entry in refused] == ["basic", "session", "token"]
     assert [entry.get("user") for entry in refused] == [USER, "nobody", None]
-    (denied,) = wait_for(lambda: front.audit("authorization.refused"), 2, "the refused privilege")
+    (denied,) = wait_for(lambda: front.audit("authorization.refused"), 10, "the refused privilege")
     assert denied["user"] == "viewer"
     assert denied["request"] == "POST /dcpi/grid/signal"
     assert "wrong" not in front.service.audit.path.read_text()
