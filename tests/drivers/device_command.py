@@ -5,7 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-COMMAND = [sys.executable, "-c", "from drivers.cli import device; device(prog_name='device')"]
+# Whoever is started in the background by a shell ignores SIGINT, and so do its children.
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from drivers.cli import device
+device(prog_name="device")
+"""
+COMMAND = [sys.executable, "-c", _PROGRAM]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

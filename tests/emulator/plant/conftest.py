@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from e2e.emulator_client import Patience
 from numpy.typing import NDArray
 from pymodbus.client import ModbusTcpClient
 
@@ -186,9 +187,9 @@ def until() -> Callable[..., None]:
     """Waits for a condition, and fails when it does not come true in time."""
 
     def wait(condition: Callable[[], bool], what: str, *, within_s: float = 5.0) -> None:
-        deadline = time.monotonic() + within_s
+        patience = Patience(within_s)
         while not condition():
-            assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+            assert not patience.is_over(), f"not within {within_s} s: {what}"
             time.sleep(0.02)
 
     return wait

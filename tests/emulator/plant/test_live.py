@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from e2e.moving_truth import MovingTruth, moving_truth
 from numpy.typing import NDArray
 from pymodbus.client import ModbusSerialClient
 from pymodbus.exceptions import ModbusException
@@ -74,16 +75,20 @@ def test_ready_line_is_a_valid_configuration(plant: Plant, tmp_path: Path) -> No
 
 def test_streams_carry_the_truth_at_true_time(plant: Plant, listen: Listen) -> None:
     """Each feed's v·i is its true power within 0.5 %, and its samples are of this moment."""
-    for feed in plant.config["feeds"][:4]:
-        with listen(feed) as peer:
-            assert peer.greeting["epoch_ns"] % 100_000_000 == 0
-            first, samples = peer.seconds(0.4)
-            end_s = peer.greeting["epoch_ns"] * 1e-9 + (first + samples.shape[1]) / 12_800
-            assert 0 <= time.time() - end_s < 0.5
-            truth = plant.control.truth()["feeds"][feed["id"]]
-            assert power_w(samples) == pytest.approx(truth["p_w"], rel=5e-3)
-            volts = np.sqrt((samples[:3] ** 2).mean(axis=1)).mean()
-            assert volts == pytest.approx(truth["v_rms_v"], rel=5e-3)
+    with moving_truth(plant.control) as truth:
+        for feed in plant.config["feeds"][:4]:
+            _check_stream(feed, listen, truth)
+
+
+def _check_stream(feed: Mapping[str, Any], listen: Listen, truth: MovingTruth) -> None:
+    with listen(feed) as peer:
+        assert peer.greeting["epoch_ns"] % 100_000_000 == 0
+        first, samples = peer.seconds(0.4)
+        end_s = peer.greeting["epoch_ns"] * 1e-9 + (first + samples.shape[1]) / 12_800
+        assert 0 <= time.time() - end_s < 0.5
+        truth.check(power_w(samples), lambda all_: all_["feeds"][feed["id"]]["p_w"], rel=1e-3)
+        volts = np.sqrt((samples[:3] ** 2).mean(axis=1)).mean()
+        truth.check(volts, lambda all_: all_["feeds"][feed["id"]]["v_rms_v"], rel=1e-3)
 
 
 def test_several_clients_get_the_same_samples(plant: Plant, listen: Listen) -> None:
