@@ -25,12 +25,12 @@ class SharedBmc:
         self._starts = 0
 
     def running(self) -> Running:
-        """It, once its first good window has come."""
+        """It, once its newest window is good."""
         if self._running is None:
             self._starts += 1
             state = self._folder / str(self._starts) / "state"
             self._running = self._stack.enter_context(emulator(state))
-            settle(self._running)
+        settle(self._running)
         return self._running
 
     def end_unless_asked_by(self, item: pytest.Item | None) -> None:
