@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jsonschema.exceptions import ValidationError
 
+import schemas
 from bmc_ext.errors import ConfigurationError
 
 _MOST_NODES = 100_000
@@ -80,7 +81,7 @@ def read_yaml(path: Path) -> Any:
 
 def explained(error: ValidationError) -> tuple[str, str]:
     """The place of a fault and what is wrong there; of alternatives, of the one that was meant."""
-    text = error.message
+    text = schemas.complaint(error)
     if error.validator == "oneOf":
         choices = error.validator_value
         of_other_type = {f.schema_path[0] for f in error.context if "type" in f.relative_path}
@@ -89,7 +90,7 @@ def explained(error: ValidationError) -> tuple[str, str]:
             *names, last = (name for choice in choices for name in choice["required"])
             text = f"one of {', '.join(names)} and {last} is needed, and only one"
         elif meant:
-            error, text = meant[0], meant[0].message
+            error, text = meant[0], schemas.complaint(meant[0])
         else:
             kinds = [choice["properties"]["type"] for choice in choices]
             types = ", ".join(

@@ -92,8 +92,6 @@ def emulate(
         raise click.UsageError(f"--port {port}: {count} ports from there end above 65535")
     if libvirt_uri and count > 1:
         raise click.UsageError("--libvirt-uri: the same domains cannot belong to several BMCs")
-    if scenario is not None and count > 1:
-        raise click.UsageError("--scenario: its faults are those of one BMC, not of several")
     time_of_day = _clock(clock)
     script = CALM if scenario is None else load_scenario(scenario)
     seed = script.seed if seed is None else seed
@@ -120,12 +118,11 @@ def emulate(
             login=(USER, PASSWORD),
             libvirt_uri=libvirt_uri,
         )
+        faults = Rehearsal(campus, script, seed, functools.partial(_tell, console))
         if count == 1:
-            tell = functools.partial(_tell, console)
-            faults = Rehearsal(campus, script, seed, tell)
             lab.serve_one(faults, lambda _, bound: _announce(console, shown, bound))
         else:
-            lab.serve_many(count, _Roll(console, shown, count).answer)
+            lab.serve_many(count, faults, _Roll(console, shown, count).answer)
 
 
 def _clock(text: str | None) -> ShiftedClock:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bmc_ext.config import Config, parse_config
@@ -13,7 +15,7 @@ from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import TimeBound, Timekeeper
 from emulator.faults.control import controlled
 from emulator.faults.front import FrontFaults
-from emulator.faults.injector import Injector
+from emulator.faults.injector import Injector, Target
 from emulator.faults.scenario import Player, Scenario
 from emulator.fleet import Fleet
 from emulator.host import SushyHost
@@ -36,11 +38,42 @@ class Rehearsal:
     seed: int
     tell: Callable[[str], None]
 
-    def on(self, control: PlantControl, host: SushyHost) -> tuple[Injector, Player]:
-        """Their way in, and what plays them. FaultError for one that this campus cannot have."""
-        faults = Injector(self.campus, control, host, FrontFaults(self.seed), self.tell)
+    def target(self, number: int, host: SushyHost) -> Target:
+        """The BMC of that number, counted from 1, as faults reach it; each has its own chance."""
+        return Target(host, FrontFaults(self.seed + number - 1))
+
+    @contextlib.contextmanager
+    def on(
+        self, control: PlantControl, targets: Sequence[Target], socket: Path
+    ) -> Iterator[Player]:
+        """Take faults at the socket meanwhile; what plays the scenario, which is not begun.
+
+        ConfigurationError for a scenario that this campus or these BMCs cannot have.
+        """
+        faults = Injector(self.campus, control, targets, self.tell)
         self.scenario.check(faults.check)
-        return faults, Player(self.scenario, faults, self.tell)
+        player = Player(self.scenario, faults, self.tell)
+        with controlled(faults, socket):
+            try:
+                yield player
+            finally:
+                player.stop()
+
+
+class _Last:
+    """Calls `act` whenever all of so many numbers have been counted; any thread."""
+
+    def __init__(self, wanted: int, act: Callable[[], None]) -> None:
+        self._wanted, self._act = wanted, act
+        self._counted: set[int] = set()
+        self._lock = threading.Lock()
+
+    def count(self, number: int) -> None:
+        """One of them, perhaps again."""
+        with self._lock:
+            self._counted.add(number)
+            if len(self._counted) == self._wanted:
+                self._act()
 
 
 class Lab:
@@ -74,55 +107,75 @@ class Lab:
     def serve_one(self, rehearsal: Rehearsal, on_ready: Callable[[Config, int], None]) -> None:
         """The only BMC; the state directory is its own, and faults reach it."""
         host = self._host(1, self._state.path)  # while the plant starts
+        target = rehearsal.target(1, host)
         config = self._config()
         control = self._control()
-        faults, player = rehearsal.on(control, host)
-        bmc = MockBmc(
-            config,
-            self._state,
-            host,
-            PlantWorkloads(control),
-            clock=self._clock,
-            timekeeper=self._timekeeper(),
-            faults=faults,
-        )
-        bmc.add_administrator(*self._login)
+        with rehearsal.on(control, [target], control_socket(self._state.path)) as player:
+            bmc = MockBmc(
+                config,
+                self._state,
+                host,
+                PlantWorkloads(control),
+                target,
+                clock=self._clock,
+                timekeeper=self._timekeeper(),
+            )
+            bmc.add_administrator(*self._login)
 
-        def ready(config: Config, port: int) -> None:
-            on_ready(config, port)
-            player.start()
+            def ready(config: Config, port: int) -> None:
+                on_ready(config, port)
+                player.start()
 
-        with controlled(faults, control_socket(self._state.path)):
             bmc.serve(ready)
-        player.stop()
 
-    def serve_many(self, count: int, on_ready: Callable[[int, MockBmc, int], None]) -> None:
-        """So many BMCs; `on_ready` is told number, BMC and port of each, in its thread."""
+    def serve_many(
+        self, count: int, rehearsal: Rehearsal, on_ready: Callable[[int, MockBmc, int], None]
+    ) -> None:
+        """So many BMCs; `on_ready` is told number, BMC and port of each, in its thread.
+
+        The scenario begins once all of them answer.
+        """
         allow_descriptors(count)
-        config = self._config()
+        states = [StateDirectory(self._state.path / str(n)) for n in range(1, count + 1)]
+        hosts = [self._host(number, state.path) for number, state in enumerate(states, 1)]
+        targets = [rehearsal.target(number, host) for number, host in enumerate(hosts, 1)]
+        config, control = self._config(), self._control()
         instruments = instruments_of(config, self._clock)
         measuring = Measuring(config, instruments, self._state, self._clock, self._timekeeper())
-        measuring.start()
-        try:
-            Fleet().serve(self._numbered(count, config, measuring), on_ready)
-        finally:
-            measuring.stop()
 
-    def _numbered(self, count: int, config: Config, measuring: Measuring) -> Iterator[MockBmc]:
-        control = self._control()
-        for number in range(1, count + 1):
-            state = StateDirectory(self._state.path / str(number))
-            port = self._port and self._port + number - 1
-            own = dataclasses.replace(
-                config,
-                state_dir=state.path,
-                listen=dataclasses.replace(config.listen, port=port),
-            )
-            host = self._host(number, state.path)
-            sink = PlantWorkloads(control, prefix=f"{number}-")
-            bmc = MockBmc(own, state, host, sink, clock=self._clock, measuring=measuring)
-            bmc.add_administrator(*self._login)
-            yield bmc
+        def bmcs() -> Iterator[MockBmc]:
+            parts = zip(states, hosts, targets, strict=True)
+            for number, (state, host, target) in enumerate(parts, 1):
+                bmc = MockBmc(
+                    self._own(number, config, state),
+                    state,
+                    host,
+                    PlantWorkloads(control, prefix=f"{number}-"),
+                    target,
+                    clock=self._clock,
+                    measuring=measuring,
+                )
+                bmc.add_administrator(*self._login)
+                yield bmc
+
+        with rehearsal.on(control, targets, control_socket(self._state.path)) as player:
+            all_begun = _Last(count, player.start)
+
+            def ready(number: int, bmc: MockBmc, port: int) -> None:
+                on_ready(number, bmc, port)
+                all_begun.count(number)
+
+            measuring.start()
+            try:
+                Fleet().serve(bmcs(), ready)
+            finally:
+                measuring.stop()
+
+    def _own(self, number: int, config: Config, state: StateDirectory) -> Config:
+        """The configuration of the BMC of that number of several."""
+        port = self._port and self._port + number - 1
+        listen = dataclasses.replace(config.listen, port=port)
+        return dataclasses.replace(config, state_dir=state.path, listen=listen)
 
     def _host(self, number: int, directory: Path) -> SushyHost:
         system, chassis = numbered_machines(number)

@@ -10,7 +10,7 @@ from bmc_ext.measuring import Measuring
 from bmc_ext.service import Service, on_same_port
 from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import Timekeeper
-from emulator.faults.injector import Injector
+from emulator.faults.injector import Target
 from emulator.faults.service import FaultyService
 from emulator.host import SushyHost
 from emulator.workloads import PlantWorkloads
@@ -19,8 +19,8 @@ from emulator.workloads import PlantWorkloads
 class MockBmc:
     """A BMC that serves, and begins anew when a client resets its manager, until it is ended.
 
-    It shows what `measuring` measures, or measures itself. The host keeps its own state. `faults`
-    reach its front and its sessions.
+    It shows what `measuring` measures, or measures itself. The host keeps its own state. Faults
+    reach its front and its sessions as `target`.
     """
 
     def __init__(
@@ -29,18 +29,18 @@ class MockBmc:
         state: StateDirectory,
         host: SushyHost,
         sink: PlantWorkloads,
+        target: Target,
         *,
         clock: Clock,
         timekeeper: Timekeeper | None = None,
         measuring: Measuring | None = None,
-        faults: Injector | None = None,
     ) -> None:
         self._host = host
         self._sink = sink
         self._clock = clock
         self._timekeeper = timekeeper
         self._measuring = measuring
-        self._faults = faults
+        self._target = target
         self._is_ended = False
         self._service = self._build(config, state)
 
@@ -71,7 +71,7 @@ class MockBmc:
     def _build(self, config: Config, state: StateDirectory | None = None) -> Service:
         return FaultyService(
             config,
-            self._faults,
+            self._target,
             host=self._host,
             firmware=self._host,
             host_name=self._host.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +39,15 @@ class Host(Protocol):
         """Undo that."""
 
 
+@dataclass(slots=True)
+class Target:
+    """One BMC as faults reach it; `sessions` is set by the service that serves it."""
+
+    host: Host
+    front: FrontFaults
+    sessions: Sessions | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Active:
     fault: Fault
@@ -49,20 +58,18 @@ class _Active:
 class Injector:
     """Injects, lists and clears faults; any thread. `tell` is given a line for each change.
 
-    `sessions` are those that can be expired: the service that serves sets them.
+    A fault of host, front or service hits the target of its `bmc`, counted from 1, or each target
+    without one; the plant is one for all.
     """
 
     def __init__(
         self,
         facility: Facility,
         plant: Plant,
-        host: Host,
-        front: FrontFaults,
+        targets: Sequence[Target],
         tell: Callable[[str], None],
     ) -> None:
-        self.front = front
-        self.sessions: Sessions | None = None
-        self._facility, self._plant, self._host = facility, plant, host
+        self._facility, self._plant, self._targets = facility, plant, targets
         self._tell = tell
         self._lock = threading.Lock()
         self._last_id = 0
@@ -71,11 +78,26 @@ class Injector:
     def check(self, fault: Fault) -> None:
         """FaultError when it names what is not there."""
         check_fault(fault, self._facility)
+        targets = self._hit(fault)
         if fault.kind == "lost-supply":
-            try:
-                self._host.check_supply(fault.parameters.get("chassis"), fault.parameters["supply"])
-            except LookupError as error:
-                raise FaultError(str(error)) from error
+            chassis, supply = fault.parameters.get("chassis"), fault.parameters["supply"]
+            for number, target in targets.items():
+                try:
+                    target.host.check_supply(chassis, supply)
+                except LookupError as error:
+                    whose = f"BMC {number}: " if len(self._targets) > 1 else ""
+                    raise FaultError(f"{whose}{error}") from error
+
+    def _hit(self, fault: Fault) -> dict[int, Target]:
+        """The BMCs that a fault of theirs hits, by number; FaultError for one that is not there."""
+        known = dict(enumerate(self._targets, 1))
+        number = fault.parameters.get("bmc")
+        if number is None:
+            return known
+        if number not in known:
+            there = "there is BMC 1" if len(known) == 1 else f"there are BMCs 1 to {len(known)}"
+            raise FaultError(f"bmc: no BMC {number} ({there})")
+        return {number: known[number]}
 
     def inject(self, fault: Fault, for_s: float | None = None) -> str:
         """Let a fault begin, and end after `for_s`; its id. FaultError, ControlError."""
@@ -122,38 +144,48 @@ class Injector:
             ]
 
     def _left(self, fault_id: str, fault: Fault) -> dict[str, int]:
-        left = self.front.left(fault_id) if fault.place == "front" else None
-        return {} if left is None else {"requests_left": left}
+        if fault.place != "front" or "count" not in fault.parameters:
+            return {}
+        left = (target.front.left(fault_id) for target in self._hit(fault).values())
+        return {"requests_left": sum(count or 0 for count in left)}
 
     def _begin(self, fault_id: str, fault: Fault) -> None:
-        given = fault.parameters
+        given, targets = fault.parameters, self._hit(fault)
         if fault.place == "front":
-            self.front.inject(fault_id, fault)
+            for target in targets.values():
+                target.front.inject(fault_id, fault)
         elif fault.place == "host":
-            cause = given.get("cause", "failure")
-            self._host.lose_supply(fault_id, given.get("chassis"), given["supply"], cause)
+            supply, cause = given["supply"], given.get("cause", "failure")
+            for target in targets.values():
+                target.host.lose_supply(fault_id, given.get("chassis"), supply, cause)
         elif fault.place == "service":
-            self._expire_sessions(given.get("user"))
+            _expire_sessions(targets, given.get("user"))
         else:
             self._plant.fault(fault_id, fault)
 
     def _end(self, fault_id: str, fault: Fault) -> None:
         if fault.place == "front":
-            self.front.clear(fault_id)
+            for target in self._hit(fault).values():
+                target.front.clear(fault_id)
         elif fault.place == "host":
-            self._host.restore_supply(fault_id)
+            for target in self._hit(fault).values():
+                target.host.restore_supply(fault_id)
         else:
             self._plant.fault_clear(fault_id)
-
-    def _expire_sessions(self, user: str | None) -> None:
-        if self.sessions is None:
-            raise FaultError("no service has begun to serve")
-        users = {session.username for session in self.sessions.list()}
-        for name in users if user is None else users & {user}:
-            self.sessions.close_of(name)
 
     def _expire(self, fault_id: str) -> None:
         try:
             self.clear(fault_id)
         except PlantError as error:
             self._tell(f"fault {fault_id} does not end: {error}")
+
+
+def _expire_sessions(targets: Mapping[int, Target], user: str | None) -> None:
+    for number, target in targets.items():
+        if target.sessions is None:
+            raise FaultError(f"BMC {number} has not begun to serve")
+    for target in targets.values():
+        assert target.sessions is not None
+        users = {session.username for session in target.sessions.list()}
+        for name in users if user is None else users & {user}:
+            target.sessions.close_of(name)

@@ -8,19 +8,17 @@ from bmc_ext.config import Config
 from bmc_ext.service import Service
 from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.lanes import Lane
-from emulator.faults.injector import Injector
+from emulator.faults.injector import Target
 
 
 class FaultyService(Service):
-    """A Service whose front and sessions `faults`, if any, reaches; all else is its own."""
+    """A Service whose front and sessions faults reach as `target`; all else is its own."""
 
-    def __init__(self, config: Config, faults: Injector | None, **parts: Any) -> None:
+    def __init__(self, config: Config, target: Target, **parts: Any) -> None:
         super().__init__(config, **parts)
-        self._faults = faults
-        if faults is not None:
-            faults.sessions = self.sessions
+        self._target = target
+        target.sessions = self.sessions
 
     def front(self, requests: Lane, passwords: Lane, hosts: Lane) -> AsgiApp:
         """The application as clients meet it."""
-        front = super().front(requests, passwords, hosts)
-        return front if self._faults is None else self._faults.front.around(front)
+        return self._target.front.around(super().front(requests, passwords, hosts))

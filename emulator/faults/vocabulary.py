@@ -21,10 +21,11 @@ _ALONE: Final = Draft202012Validator(
 )
 
 _REASONS: Final = {
+    "noise anyOf": "neither a number from 0 on nor a share of the value such as 5%",
     "anyOf": "neither a number nor a share of the value such as 5%",
     "not": "is over at once and takes no until_s",
 }
-"""In other words than the schema's."""
+"""In other words than the schema's, of one kind or of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,10 @@ def first_problem(errors: Iterable[ValidationError]) -> tuple[str, str] | None:
         return None
     error = found[0]
     place = "/".join(map(str, error.absolute_path))
+    if error.validator == "unevaluatedProperties":
+        return place, _superfluous(error)
     if error.validator != "oneOf":
-        return place, error.message
+        return place, schemas.complaint(error)
     kind = error.instance.get("fault")
     if not isinstance(kind, str) or kind not in KINDS:
         return place, f"no fault {str(kind)[:80]!r} (there are: {', '.join(KINDS)})"
@@ -108,8 +111,22 @@ def first_problem(errors: Iterable[ValidationError]) -> tuple[str, str] | None:
     meant = [inner for inner in error.context if inner.schema_path[0] == number]
     inner = min(meant, key=lambda e: len(e.path), default=error)
     place = "/".join(map(str, inner.absolute_path))
-    reason = _REASONS.get(str(inner.validator), inner.message)
+    names = f"{kind} {inner.validator}", str(inner.validator)
+    known = next((_REASONS[name] for name in names if name in _REASONS), None)
+    reason = known or schemas.complaint(inner)
     return place, reason if inner.path else f"{kind}: {reason}"
+
+
+def _superfluous(error: ValidationError) -> str:
+    """What a fault of a known kind has that it does not take, and what it takes."""
+    kind = KINDS[error.instance["fault"]]
+    takes = ", ".join(kind.parameters)
+    taken = {"fault", *kind.parameters, *error.schema.get("properties", {})}
+    names = [name for name in error.instance if name not in taken]
+    reason = f"{kind.name} takes no {', '.join(map(repr, names))} (it takes: {takes})"
+    if "bmc" in names:
+        reason += "; all BMCs share the campus"
+    return reason
 
 
 def not_finite(value: object, place: str = "") -> str | None:

@@ -78,7 +78,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
             "feeds/0: one of waveform, meter and members is needed",
         ),
         (feed(waveform={"type": "stream"}), "feeds/0/waveform: 'port' is a required property"),
-        (feed(waveform=COMTRADE | {"path": 7}), "feeds/0/waveform/path: 7 is not"),
+        (feed(waveform=COMTRADE | {"path": 7}), "feeds/0/waveform/path: a text is wanted, not 7"),
         (feed(waveform={"type": "pcap"}), "feeds/0/waveform: type 'pcap' is none of"),
         (feed(waveform={"port": 1}), "feeds/0/waveform: 'type' is a required property"),
         ({"listen": {"certificate": "x.pem"}}, "listen"),

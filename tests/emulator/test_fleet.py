@@ -9,16 +9,19 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.emulator_client import COMMAND, Answer, Running, running, wait_for
+from e2e.fault_control import Faults
 from free_port import free_port
 
 from emulator.host.machines import STOCK_CHASSIS, STOCK_SYSTEM, numbered_machines
 from emulator.plant.client import PlantControl
+from emulator.plant.errors import ControlError
 from emulator.plant.socket_path import control_socket
 
 POWER = "/redfish/v1/dcpi/power/realtime"
@@ -28,6 +31,10 @@ SUBSCRIPTIONS = "/redfish/v1/EventService/Subscriptions"
 MANAGER = "/redfish/v1/Managers/DCPI"
 PUMP = "/redfish/v1/Chassis/DCPI/Controls/Loop_liquid_cooling_loop_a_PumpSpeed"
 DAY = "2028-02-29T23:5"
+SCENARIO = """
+events:
+  - {at_s: 0, fault: wrong-status, status: 503, path: /redfish/v1/staged, bmc: 2}
+"""
 
 
 class Pair:
@@ -45,9 +52,11 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Two measuring BMCs in the last ten minutes of a leap day."""
-    state = tmp_path_factory.mktemp("fleet") / "state"
-    options = ["--count", 2, "--port", 0, "--state-dir", state, "--clock", f"{DAY}0:00Z"]
+    """Two measuring BMCs in the last ten minutes of a leap day; a path of the second fails."""
+    folder = tmp_path_factory.mktemp("fleet")
+    (folder / "staged.yaml").write_text(SCENARIO)
+    options = ["--count", 2, "--port", 0, "--state-dir", folder / "state"]
+    options += ["--clock", f"{DAY}0:00Z", "--scenario", folder / "staged.yaml"]
     with running("emulate", *options) as it:
         both = Pair(it)
         for bmc in (both.first, both.second):
@@ -187,6 +196,127 @@ def test_security_keeps_the_real_time(pair: Pair) -> None:
     assert not session.body["CreatedTime"].startswith("2028")
 
 
+@pytest.fixture
+def faults(pair: Pair) -> Iterator[Faults]:
+    """Those of both BMCs; what a test injects is mended."""
+    it = Faults(pair.first)
+    staged = [entry["id"] for entry in it.control.active()]
+    yield it
+    for entry in it.control.active():
+        if entry["id"] not in staged:
+            it.control.clear(entry["id"])
+    it.control.close()
+
+
+def _statuses(pair: Pair, path: str = "/redfish/v1/Systems", **headers: str) -> tuple[int, int]:
+    """What both answer."""
+    one, other = pair.of(lambda bmc: bmc.ask("GET", path, headers=headers).status)
+    return one, other
+
+
+def test_a_scenario_happens_to_the_bmc_that_it_names(pair: Pair) -> None:
+    """Once both answer it begins, at the second alone."""
+    wait_for(lambda: "last fault has begun" in pair.first.output, 30, "the scenario is played")
+    assert _statuses(pair, "/redfish/v1/staged") == (404, 503)
+    assert pair.first.output.index("user root") < pair.first.output.index("fault 1 begins")
+
+
+@pytest.mark.parametrize(
+    ("where", "statuses"),
+    [({"bmc": 1}, (503, 200)), ({"bmc": 2}, (200, 503)), ({}, (503, 503))],
+)
+def test_a_fault_of_the_front_hits_one_or_all(
+    pair: Pair, faults: Faults, where: dict[str, int], statuses: tuple[int, int]
+) -> None:
+    """The BMC of its number fails and the other is well; without a number each fails as often."""
+    path = "/redfish/v1/Systems"
+    fault_id = faults.inject("wrong-status", status=503, path=path, count=1, **where)
+    assert _statuses(pair) == statuses
+    assert _statuses(pair) == (200, 200)
+    assert faults.control.active()[-1] == {
+        "id": fault_id,
+        "since_unix_s": pytest.approx(time.time(), abs=60),
+        "requests_left": 0,
+        "fault": {"fault": "wrong-status", "status": 503, "path": path, "count": 1, **where},
+    }
+    faults.control.clear(fault_id)
+    faults.inject("wrong-status", status=503, path=path, count=3, **where)
+    assert faults.control.active()[-1]["requests_left"] == 3 * statuses.count(503)
+
+
+def _supplies(bmc: Running) -> list[str]:
+    """The health of the power supplies of its own chassis."""
+    own = next(m["@odata.id"] for m in bmc.get("/redfish/v1/Chassis")["Members"]
+               if not m["@odata.id"].endswith("/DCPI"))  # fmt: skip
+    uri = f"{own}/PowerSubsystem/PowerSupplies"
+    return [bmc.get(m["@odata.id"])["Status"]["Health"] for m in bmc.get(uri)["Members"]]
+
+
+def test_a_supply_of_one_is_lost(pair: Pair, faults: Faults) -> None:
+    """The second's is Critical, the first's is well, and mended it is well, too."""
+    fault_id = faults.inject("lost-supply", supply="PSU1", bmc=2)
+    assert pair.of(_supplies) == (["OK", "OK"], ["Critical", "OK"])
+    faults.control.clear(fault_id)
+    assert pair.of(_supplies) == (["OK", "OK"], ["OK", "OK"])
+
+
+def _sessions_end_only_at(pair: Pair, faults: Faults, number: int) -> None:
+    login = {"UserName": "root", "Password": "dcpi-lab"}
+    answers = pair.of(lambda bmc: bmc.ask("POST", SESSIONS, login, auth=False))
+    tokens = [{"X-Auth-Token": answer.headers["x-auth-token"]} for answer in answers]
+
+    def opens() -> list[int]:
+        bmcs = (pair.first, pair.second)
+        asked = zip(bmcs, tokens, strict=True)
+        return [bmc.ask("GET", "/redfish/v1/Systems", headers=t).status for bmc, t in asked]
+
+    assert opens() == [200, 200]
+    faults.inject("expired-sessions", bmc=number)
+    assert opens() == [401 if bmc == number else 200 for bmc in (1, 2)]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_sessions_of_one_end(pair: Pair, faults: Faults, number: int) -> None:
+    """Those of the other open it as before."""
+    _sessions_end_only_at(pair, faults, number)
+
+
+def test_a_fault_of_the_campus_is_seen_by_both(pair: Pair, faults: Faults) -> None:
+    """A dead meter is dead for all who read it, and belongs to no BMC."""
+    sensor = "/redfish/v1/Chassis/DCPI/Sensors/Feed_cooling_Power"
+    fault_id = faults.inject("dead", device="cooling_meter")
+
+    def readings() -> tuple[object, object]:
+        return pair.of(lambda bmc: bmc.get(sensor)["Reading"])
+
+    wait_for(lambda: readings() == (None, None), 30, "both know it")
+    faults.control.clear(fault_id)
+    wait_for(lambda: None not in readings(), 30, "both see it again")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"fault": "drop", "bmc": 3}, "bmc: no BMC 3 (there are BMCs 1 to 2)"),
+        ({"fault": "expired-sessions", "bmc": 3}, "bmc: no BMC 3 (there are BMCs 1 to 2)"),
+        ({"fault": "dead", "device": "cooling_meter", "bmc": 2}, "all BMCs share the campus"),
+        (
+            {"fault": "lost-supply", "supply": "PSU1", "chassis": STOCK_CHASSIS.uuid},
+            f"BMC 2: no chassis '{STOCK_CHASSIS.uuid}'",
+        ),
+    ],
+)
+def test_a_bmc_that_is_not_there_is_told(
+    faults: Faults, fault: dict[str, object], words: str
+) -> None:
+    """What there is stands beside it, and no BMC has begun to fail."""
+    before = faults.control.active()
+    with pytest.raises(ControlError) as caught:
+        faults.control.ask(op="inject", fault=fault)
+    assert words in str(caught.value)
+    assert faults.control.active() == before
+
+
 def test_a_restart_of_one_leaves_the_other_alone(pair: Pair) -> None:
     """The second begins anew on its port with its accounts; the first answers all the time."""
     first_began, before = pair.of(lambda bmc: bmc.get(MANAGER)["LastResetTime"])
@@ -201,6 +331,12 @@ def test_a_restart_of_one_leaves_the_other_alone(pair: Pair) -> None:
 
     wait_for(begun, 30, "the second answers again")
     wait_for(lambda: _quality(pair.second) == "ok", 30, "and shows the campus")
+
+
+def test_after_a_restart_faults_still_find_it(pair: Pair, faults: Faults) -> None:
+    """What was injected before is so still, and what is injected now reaches the new service."""
+    assert _statuses(pair, "/redfish/v1/staged") == (404, 503)
+    _sessions_end_only_at(pair, faults, 2)
 
 
 def test_a_signal_ends_them_all(pair: Pair) -> None:
@@ -224,6 +360,24 @@ def test_a_port_that_is_taken_ends_all_with_one_line(tmp_path: Path) -> None:
         )
     assert result.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr.splitlines()[-1]
+
+
+def test_a_scenario_for_more_bmcs_than_there_are_is_refused(tmp_path: Path) -> None:
+    """Status 2 and one line that names file, event and the BMCs there are."""
+    (tmp_path / "wrong.yaml").write_text("events: [{at_s: 4, fault: drop, bmc: 3}]")
+    result = subprocess.run(
+        [COMMAND, "emulate", "--count", "2", "--port", "0", "--scenario", "wrong.yaml",
+         "--state-dir", "state"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "dcpi-bmc: wrong.yaml: the event at 4 s: bmc: no BMC 3 (there are BMCs 1 to 2)"
+    ]
 
 
 @pytest.mark.parametrize("number", [2, 100])
