@@ -69,7 +69,8 @@ def kinds() -> None:
 def inject(state_dir: Path, kind: str, parameters: tuple[str, ...], for_s: float | None) -> None:
     """Let a fault begin, as `fault kinds` lists them; prints its id.
 
-    For example: `fault inject noise device=loop_a_flow point=flow.volume amount=5%`
+    For example: `fault inject noise device=loop_a_flow point=flow.volume amount=5%`, or of the
+    second BMC of several `fault inject drop path=/redfish/v1/Chassis* bmc=2`
     """
     try:
         wanted = fault_of({"fault": kind, **dict(map(_parameter, parameters))})
