@@ -315,4 +315,6 @@ def _quality(
         return quality
     if sample.doubted:
         return Quality.OUT_OF_RANGE
-    return Quality.STALE if now - sample.since > stuck_after_s else Quality.OK
+    # At standstill 0 stands still rightly: to withhold it would hide a stopped pump.
+    is_stuck = now - sample.since > stuck_after_s and sample.value != 0.0
+    return Quality.STALE if is_stuck else Quality.OK

@@ -9,6 +9,7 @@ import json
 import socket
 import statistics
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from e2e.emulator_client import PASSWORD, USER, Running, emulator, unverified, wait_for
 from e2e.fault_control import Faults
 
+from drivers.profile import load_profile
 from emulator.faults.cli import fault as fault_command
 from emulator.plant.client import PlantControl
 from emulator.plant.errors import ControlError
@@ -150,13 +152,38 @@ def test_a_stuck_sensor_holds_while_the_truth_moves(
     stuck = faults.inject("stuck", device="loop_a_flow", point="flow.volume")
     pump = faults.inject("pump-stop", loop="liquid_cooling_loop_a")
     wait_for(lambda: true_flow(plant) < 0.1 * before, LATE_S, "the flow is gone")
-    shown = {flow(bmc) for _ in range(3)}
-    assert len(shown) == 1
-    assert shown.pop() == pytest.approx(before, rel=0.03)
+    shown = {flow(bmc) for _ in range(3)} - {None}  # as long as it is believed
+    assert len(shown) <= 1
+    assert [*shown] == pytest.approx([before] * len(shown), rel=0.03)
     faults.control.clear(stuck)
     wait_for(lambda: (known := flow(bmc)) and known < 0.2 * before, LATE_S, "the truth")
     faults.control.clear(pump)
     wait_for(lambda: (known := flow(bmc)) and known > 0.9 * before, LATE_S, "the pump turns")
+
+
+def test_a_stuck_sensor_is_flagged(bmc: Running, faults: Faults) -> None:
+    """When its profile's time is over: null and stale at the sensor and in the loop, until mended.
+
+    The other loops' sensors, which move, are well all the time.
+    """
+    after_s = load_profile("oem.tuf2000m").points["flow.volume"].stuck_after_s
+    assert after_s is not None
+    wait_for(lambda: flow(bmc) is not None, LATE_S, "a flow")
+    fault_id = faults.inject("stuck", device="loop_a_flow", point="flow.volume")
+    began_s = time.monotonic()
+    wait_for(lambda: flow(bmc) is None, after_s + LATE_S, "it is not believed")
+    assert time.monotonic() - began_s > after_s - 2
+    body = bmc.get(FLOW_A)
+    assert body["Oem"]["DCPI"]["Quality"] == "stale"
+    assert body["Status"]["State"] == "UnavailableOffline"
+    assert bmc.get(FLOW_B)["Oem"]["DCPI"]["Quality"] == "ok"
+    loops = bmc.get("/dcpi/thermal/status")["loops"]
+    told = {loop["system_id"]: (loop["flow_lpm"], loop["quality"]) for loop in loops}
+    assert told["liquid_cooling_loop_a"] == (None, "stale")
+    assert {told[f"liquid_cooling_loop_{name}"][1] for name in "bcd"} == {"ok"}
+    faults.control.clear(fault_id)
+    wait_for(lambda: flow(bmc) is not None, LATE_S, "a flow again")
+    assert bmc.get(FLOW_A)["Status"]["State"] == "Enabled"
 
 
 def test_a_noisy_sensor_scatters(bmc: Running, faults: Faults) -> None:

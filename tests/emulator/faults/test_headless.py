@@ -12,6 +12,7 @@ import pytest
 from emulator.faults.scenario import Scenario, load_scenario
 from emulator.headless import Headless, left_out
 from emulator.plant.facility import load_facility
+from emulator.plant.field_devices import profiles_of
 
 Record = dict[str, Any]
 FLOW = "flow.volume"
@@ -129,6 +130,33 @@ def test_a_stuck_sensor_shows_its_last_value_while_the_truth_moves(run: Run) -> 
     assert run.shown(12, "loop_a_flow", FLOW) == run.shown(6, "loop_a_flow", FLOW)
     assert run.shown(12, "loop_a_flow", FLOW) == pytest.approx(run.flow(3, "a"), rel=0.02)
     assert run.shown(12, "loop_a_pump", "speed.actual") == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_stuck_sensor_is_stale_after_the_time_of_its_profile(tmp_path: Path) -> None:
+    """Believed until its profile's stuck time is over, then null and stale until it is mended."""
+    stuck = {"loop_a_flow": FLOW, "loop_c_pressure": "pressure.P1"}
+    events = (f"{{at_s: 4, until_s: 70, fault: stuck, device: {name}}}" for name in stuck)
+    run = Run(script(tmp_path, "events:\n" + "".join(f"  - {event}\n" for event in events)), 72)
+    profiles = profiles_of(load_facility("campus-250mw"))
+    for device, point in stuck.items():
+        after_s = profiles[device].points[point].stuck_after_s
+        assert after_s is not None
+        told = [s for s in range(1, 73) if run.devices[s, device]["not_ok"].get(point) == "stale"]
+        # Seen last by the poll before the fault, or by the first one after it.
+        assert 3 + after_s < told[0] <= 5 + after_s
+        assert 69 <= told[-1] <= 71
+        assert told == [s for s in range(1, 73) if run.shown(s, device, point) is None]
+        assert told == [*range(told[0], told[-1] + 1)]
+    well = [name for name in profiles if name not in stuck]
+    assert not any(run.qualities(s, name) for s in range(2, 73) for name in well)
+
+
+def test_a_pump_at_rest_is_no_stuck_sensor(tmp_path: Path) -> None:
+    """A flow of 0 that never moves stays known: it is the one that must not be withheld."""
+    text = "events: [{at_s: 1, fault: factor, device: loop_a_flow, factor: 0}]"
+    run = Run(script(tmp_path, text), 25)
+    assert run.shown(25, "loop_a_flow", FLOW) == 0.0
+    assert run.qualities(25, "loop_a_flow") == set()
 
 
 def test_what_sensors_show_is_wrong_by_the_amount(run: Run) -> None:
