@@ -12,6 +12,8 @@ from jsonschema.exceptions import ValidationError
 import schemas
 from bmc_ext.errors import ConfigurationError
 
+_LONGEST = 16 << 20  # characters
+
 _MOST_NODES = 100_000
 """Far above any configuration; a few lines of aliases of aliases stand for billions."""
 
@@ -66,7 +68,11 @@ def read_yaml(path: Path) -> Any:
     Dates are text, as in JSON.
     """
     try:
-        return _plain(yaml.load(path.read_text(encoding="utf-8"), _Loader))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise ConfigurationError(f"{path}: longer than {_LONGEST >> 20} MiB")
+        return _plain(yaml.load(text, _Loader))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bmc_ext.clock import parse_iso8601
+from bmc_ext.commands.state_folder import StateFolder
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.state import StateDirectory, default_state_path
 from emulator.faults.scenario import CALM, load_scenario
@@ -52,7 +53,7 @@ _MAX_COUNT = 100  # beyond it the BMCs' ticks alone take most of a core
     show_default=True,
     help="Of the first BMC; the next ones follow. 0 picks free ones.",
 )
-@click.option("--state-dir", type=click.Path(path_type=Path), help="Where state lives.")
+@click.option("--state-dir", type=StateFolder(), help="Where state lives.")
 @click.option(
     "--seed", type=click.IntRange(0), help="Of all chance: the scenario's, or 1, without it."
 )
@@ -193,7 +194,7 @@ def _mourn(console: Console, status: int) -> None:
 
 
 @click.group()
-@click.option("--state-dir", type=click.Path(path_type=Path), help="The emulator's state.")
+@click.option("--state-dir", type=StateFolder(), help="The emulator's state.")
 @click.pass_context
 def plant(ctx: click.Context, state_dir: Path | None) -> None:
     """Look into a running emulator's plant, and let its devices fail."""

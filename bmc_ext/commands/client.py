@@ -28,6 +28,7 @@ __all__ = [
     "plain_refusal",
     "target_options",
     "url_option",
+    "why_unreachable",
 ]
 
 DEFAULT_URL = "https://127.0.0.1:8443"
@@ -38,6 +39,14 @@ LARGEST_ANSWER = 32 << 20
 
 ANSWER_S = 60.0
 """How long one answer may take to arrive; one without an end is none."""
+
+_TLS = {
+    "WRONG_VERSION_NUMBER": "what is there speaks no TLS",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "its TLS is too old",
+    "UNSUPPORTED_PROTOCOL": "its TLS is too old",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of the client",
+}
+"""OpenSSL's reasons in plain words."""
 
 _R = TypeVar("_R")
 
@@ -84,17 +93,21 @@ class Target:
 
     @property
     def parts(self) -> SplitResult:
-        """The URL in parts; click.UsageError where it is none, or not of an encrypted scheme."""
+        """The URL in parts; click.UsageError where it is none that can be asked over TLS."""
         try:
             parts = urlsplit(self.url)
         except ValueError as error:
             raise click.UsageError(f"{self.url!r} is no URL: {error}") from None
         if parts.scheme not in ("https", "wss") or not parts.hostname:
             raise click.UsageError(f"{self.url!r} is no https URL")
+        if parts.username is not None:  # its password is not repeated
+            raise click.UsageError("the URL names a user: give --user and --password instead")
         try:
             parts.port  # noqa: B018 - reading it checks it
         except ValueError:
             raise click.UsageError(f"{self.url!r} has no valid port") from None
+        if not _is_host(parts.hostname):
+            raise click.UsageError(f"{self.url!r} has no valid host")
         return parts
 
     @property
@@ -117,13 +130,7 @@ class Target:
 
     def unreachable(self, error: Exception) -> UnreachableError:
         """One clear line for a connection that failed."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return UnreachableError(
-                f"the certificate of {self.url} is not trusted ({error.verify_message}): "
-                "give --ca FILE, or --insecure in a lab"
-            )
-        reason = (isinstance(error, OSError) and error.strerror) or error or type(error).__name__
-        return UnreachableError(f"{self.url} does not answer: {reason}")
+        return UnreachableError(f"{self.url} {why_unreachable(error)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,32 @@ class Client:
             raise self._target.unreachable(error) from None
         found = {name.lower(): value for name, value in response.getheaders()}
         return Response(response.status, response.reason, found, content)
+
+
+def _is_host(name: str) -> bool:
+    """Whether it can be looked up; an address of IPv6 has lost its brackets."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return name.isprintable() and " " not in name
+
+
+def why_unreachable(error: Exception) -> str:
+    """What a connection that failed says of a service: the rest of a sentence that it begins."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"has a certificate that is not trusted ({error.verify_message}): "
+            "give --ca FILE, or --insecure in a lab"
+        )
+    if type(error) is http.client.BadStatusLine:  # who hangs up raises a kind of it
+        return "does not answer in HTTP"
+    if isinstance(error, ssl.SSLError) and error.reason in _TLS:
+        return f"does not answer: {_TLS[error.reason]}"
+    if isinstance(error, TimeoutError) and str(error).endswith("timed out"):  # with OpenSSL's line
+        return "does not answer in time"
+    reason = (isinstance(error, OSError) and error.strerror) or error or type(error).__name__
+    return f"does not answer: {reason}"
 
 
 def _content(response: http.client.HTTPResponse) -> bytes:

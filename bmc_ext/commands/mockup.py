@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ def mockup(context: click.Context, output: Path, neutral: bool, target: Target) 
 
     URL is that of the service, such as https://127.0.0.1:8443. What links lead to is read, and
     nothing is written to the service. Resources that could not be captured are named, and the exit
-    status is 1 then.
+    status is 1 then. A capture that is broken off leaves nothing behind.
     """
     if output.is_dir() and any(output.iterdir()):
         raise click.BadParameter(f"{output} is not empty", param_hint="'--output'")
@@ -78,12 +80,35 @@ def mockup(context: click.Context, output: Path, neutral: bool, target: Target) 
         bar_when_slow("capturing", time.monotonic() + _PATIENCE_S) as tell,
     ):
         capture = Capture(client, output, neutral=neutral)
-        capture.run(tell)
+        with _gone_if_broken_off(output):
+            output.mkdir(parents=True, exist_ok=True)
+            capture.run(tell)
+            if not capture.count:
+                raise click.ClickException(f"{target.url} serves nothing of Redfish")
     for failure in capture.failures:
         click.echo(f"dcpi-bmc: {_printable(failure)}", err=True)
     click.echo(f"{capture.count} resources in {output}")
     if capture.failures:
         context.exit(1)
+
+
+@contextmanager
+def _gone_if_broken_off(output: Path) -> Iterator[None]:
+    """Take away what is in the folder, and the folders made for it, when the capture is broken off.
+
+    What is left would look like a whole service.
+    """
+    made = [folder for folder in (output, *output.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        if output.is_dir():
+            for entry in output.iterdir():
+                shutil.rmtree(entry, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 class Capture:
@@ -175,7 +200,7 @@ class Capture:
             (folder / name).write_bytes(content)
         except OSError as error:
             if error.errno not in _OF_THE_NAME:
-                raise
+                raise OSError(error.errno, error.strerror, str(folder / name)) from None
             raise ValueError(f"no file can have its name: {error.strerror}") from None
         self.count += 1
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
-from bmc_ext.commands.client import FiniteRange, Target
+from bmc_ext.commands.client import FiniteRange, Target, why_unreachable
 
-LIVE, READY = "/livez", "/readyz"
 _LONGEST_S = 86400.0
 
 
@@ -44,29 +43,31 @@ def probe(
     if ca is not None and insecure:
         raise click.UsageError("--ca and --insecure exclude each other")
     targets = [Target(url, "", "", ca, insecure) for url in urls]
-    refusals = [_refusal(target, LIVE if live else READY, timeout_s) for target in targets]
+    wanted = "live" if live else "ready"
+    refusals = [_refusal(target, wanted, timeout_s) for target in targets]
     for target, refusal in zip(targets, refusals, strict=True):
-        click.echo(f"{target.url} {refusal or ('is live' if live else 'is ready')}")
+        click.echo(f"{target.url} {refusal or f'is {wanted}'}")
     if any(refusals):
         raise click.exceptions.Exit(1)
 
 
-def _refusal(target: Target, path: str, timeout_s: float) -> str | None:
-    """Why it is not, or None."""
+def _refusal(target: Target, wanted: str, timeout_s: float) -> str | None:
+    """Why it is not live or ready, or None."""
     parts = target.parts
     connection = http.client.HTTPSConnection(
         parts.hostname or "", parts.port, timeout=timeout_s, context=target.tls()
     )
     with contextlib.closing(connection):
         try:
-            connection.request("GET", path)
+            connection.request("GET", f"/{wanted}z")
             response = connection.getresponse()
             content = response.read(4096)
         except (OSError, http.client.HTTPException) as error:
-            return target.unreachable(error).message.removeprefix(f"{target.url} ")
-    if response.status == http.HTTPStatus.OK:
-        return None
+            return why_unreachable(error)
     try:
-        return f"is not ready: {json.loads(content)['reason']}"
+        said = json.loads(content)
+        if response.status == http.HTTPStatus.OK and said["status"] == wanted:
+            return None
+        return f"is not ready: {said['reason']}"
     except (ValueError, KeyError, TypeError):
-        return f"answers {response.status} {response.reason}"
+        return f"answers {response.status} {response.reason}, and not as this service does"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import schemas
+from bmc_ext.commands.state_folder import StateFolder
 from bmc_ext.config import Config, load_config
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.security.accounts import Accounts
@@ -24,7 +25,7 @@ from bmc_ext.state import StateDirectory
     help="The YAML file that names devices, feeds and loops; see --example.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen there instead; 0 picks one.")
-@click.option("--state-dir", type=click.Path(path_type=Path), help="Keep state there instead.")
+@click.option("--state-dir", type=StateFolder(), help="Keep state there instead.")
 @click.option(
     "--set-password",
     metavar="USER",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import yaml
 from rich.console import Console
 from rich.table import Table
 
+from bmc_ext.commands.client import FiniteRange
+from bmc_ext.commands.state_folder import StateFolder
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.state import default_state_path
-from emulator.faults.control import EmulatorControl
+from emulator.faults.control import LONGEST_S, EmulatorControl
 from emulator.faults.scenario import load_scenario, shipped
 from emulator.faults.vocabulary import KINDS, fault_of
 from emulator.headless import Headless, left_out
@@ -25,9 +27,11 @@ from emulator.plant.facility import Facility, load_facility
 from emulator.plant.faults import check_fault
 from emulator.plant.socket_path import control_socket
 
+_NUMBER = re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]+)?")
+
 
 @click.group()
-@click.option("--state-dir", type=click.Path(path_type=Path), help="The emulator's state.")
+@click.option("--state-dir", type=StateFolder(), help="The emulator's state.")
 @click.pass_context
 def fault(ctx: click.Context, state_dir: Path | None) -> None:
     """Let something fail in a running emulator, and mend it."""
@@ -64,7 +68,13 @@ def kinds() -> None:
 @fault.command()
 @click.argument("kind")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--for", "for_s", type=float, metavar="SECONDS", help="End it after so long.")
+@click.option(
+    "--for",
+    "for_s",
+    type=FiniteRange(0, LONGEST_S, min_open=True),
+    metavar="SECONDS",
+    help="End it after so long.",
+)
 @click.pass_obj
 def inject(state_dir: Path, kind: str, parameters: tuple[str, ...], for_s: float | None) -> None:
     """Let a fault begin, as `fault kinds` lists them; prints its id.
@@ -72,8 +82,12 @@ def inject(state_dir: Path, kind: str, parameters: tuple[str, ...], for_s: float
     For example: `fault inject noise device=loop_a_flow point=flow.volume amount=5%`, or of the
     second BMC of several `fault inject drop path=/redfish/v1/Chassis* bmc=2`
     """
+    given = [_parameter(text) for text in parameters]
+    names = [name for name, _ in given]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise click.UsageError(f"given twice: {', '.join(sorted(twice))}")
     try:
-        wanted = fault_of({"fault": kind, **dict(map(_parameter, parameters))})
+        wanted = fault_of({"fault": kind, **dict(given)})
     except FaultError as error:
         raise click.UsageError(str(error)) from error
     with _control(state_dir) as control:
@@ -82,14 +96,11 @@ def inject(state_dir: Path, kind: str, parameters: tuple[str, ...], for_s: float
 
 def _parameter(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
-    if not equals:
+    if not (name and equals):
         raise click.UsageError(f"{text!r} is not NAME=VALUE")
-    try:
-        read: object = yaml.safe_load(value)
-    except yaml.YAMLError:
+    if not _NUMBER.fullmatch(value):
         return name, value
-    # A pattern of paths may begin with what YAML takes for something else.
-    return name, read if isinstance(read, int | float) else value
+    return name, float(value) if set(value) & set(".eE") else int(value)
 
 
 @fault.command("list")

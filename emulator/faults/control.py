@@ -23,7 +23,8 @@ from emulator.faults.vocabulary import Fault, fault_of, not_finite
 from emulator.plant.errors import ControlError, FaultError
 
 _OPERATIONS = ("ping", "inject", "list", "clear")
-_LONGEST_S = 1e8
+LONGEST_S = 1e8
+"""The longest that a fault may be told to last."""
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def _for_s(request: dict[str, Any]) -> float | None:
     value = request.get("for_s")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_S:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_S:
         raise ControlError(f"for_s: a number of seconds above 0 is wanted, not {value!r}")
     return float(value)
 

@@ -102,6 +102,8 @@ class Injector:
     def inject(self, fault: Fault, for_s: float | None = None) -> str:
         """Let a fault begin, and end after `for_s`; its id. FaultError, ControlError."""
         self.check(fault)
+        if fault.place == "service" and for_s is not None:
+            raise FaultError(f"{fault.kind} is over at once: there is nothing to end later")
         with self._lock:
             self._last_id += 1
             fault_id = str(self._last_id)

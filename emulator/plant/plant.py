@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 import time
@@ -22,6 +23,8 @@ from emulator.plant.it_load import Workload
 from emulator.plant.stream import WaveformServer
 from emulator.plant.truth import truth_of
 from emulator.plant.waveform import Interval, Synthesizer, phasors_of
+
+_LOG = logging.getLogger(__name__)
 
 BLOCK_STEPS = 5
 """Physics steps per block of samples: 50 ms."""
@@ -58,6 +61,7 @@ class Plant:
         self._lock = threading.Lock()
         self._campus = Campus(facility, seed, epoch_ns * 1e-9)
         self._energies = state_dir / "meters.json"
+        self._is_kept = True
         self._load_energies()
         self._synthesizer = Synthesizer(facility, seed, phasors_of(self._campus))
         self._devices = FieldDevices(self._campus, seed)
@@ -200,5 +204,12 @@ class Plant:
         }
         kept["rack_pdu"] = self._campus.rack_pdu.energy_j.tolist()
         fresh = self._energies.with_suffix(".new")
-        fresh.write_text(json.dumps(kept), encoding="utf-8")
-        fresh.replace(self._energies)
+        try:
+            fresh.write_text(json.dumps(kept), encoding="utf-8")
+            fresh.replace(self._energies)
+        except OSError as error:  # a full disk: the campus goes on, and the next second tries again
+            if self._is_kept:
+                _LOG.warning("the meters' energies are not kept: %s", error)
+            self._is_kept = False
+        else:
+            self._is_kept = True

@@ -340,6 +340,37 @@ def test_the_command_injects_lists_and_clears(bmc: Running, faults: Faults) -> N
     assert "expired-sessions" in command("kinds")
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ("inject dead device=cooling_meter device=battery_meter", 2, "given twice: device"),
+        ("inject dead =cooling_meter", 2, "'=cooling_meter' is not NAME=VALUE"),
+        ("inject drop --for 0", 2, "0.0 is not in the range"),
+        ("inject drop --for nan", 2, "nan is not a finite number"),
+        ("inject expired-sessions --for 5", 1, "expired-sessions is over at once"),
+        ("inject noise device=loop_b_flow amount=-3%", 2, "amount: neither a number from 0 on"),
+        ("inject slow device=loop_b_flow delay_s=yes", 2, "a number is wanted, not 'yes'"),
+    ],
+)
+def test_the_command_refuses_what_is_wrong(
+    bmc: Running, faults: Faults, words: str, status: int, says: str
+) -> None:
+    """One line says what, with status 2 where no emulator has to be asked; nothing begins."""
+    result = CliRunner().invoke(fault_command, ["--state-dir", str(bmc.state_dir), *words.split()])
+    assert result.exit_code == status
+    assert says in result.output
+    assert faults.control.active() == []
+
+
+def test_the_command_takes_numbers_as_people_write_them(bmc: Running, faults: Faults) -> None:
+    """An exponent needs neither point nor sign, as in YAML it would."""
+    words = ["--state-dir", str(bmc.state_dir), "inject", "load-step", "power_w=2e3"]
+    assert CliRunner().invoke(fault_command, words).exit_code == 0
+    assert [entry["fault"] for entry in faults.control.active()] == [
+        {"fault": "load-step", "power_w": 2000.0}
+    ]
+
+
 def test_a_scenario_plays_on_a_running_emulator(tmp_path: Path) -> None:
     """Its fault begins and ends at its time and is printed then."""
     path = tmp_path / "short.yaml"

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import socket
+import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 from e2e.emulator_client import COMMAND, Running
+
+from bmc_ext.security.lab_pki import ensure_lab_certificate
 
 
 def _probe(*words: object) -> tuple[int, str, str]:
@@ -46,7 +54,52 @@ def test_a_service_that_hangs_is_told_in_time() -> None:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         status, said, _ = _probe(url, "--insecure", "--timeout", 0.2)
     assert status == 1
-    assert said.startswith(f"{url} does not answer: ")
+    assert said == f"{url} does not answer in time\n"
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """The same page for every path, as a web application answers."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<p>welcome")
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@contextlib.contextmanager
+def _web_server(pki: Path | None) -> Iterator[str]:
+    """Its URL; without TLS where no certificate is given."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page)
+    if pki is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pki / "server.pem", pki / "server.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_another_web_server_is_not_ready(tmp_path: Path) -> None:
+    """A page at every path is no service of ours, though it answers 200."""
+    ensure_lab_certificate(tmp_path)
+    with _web_server(tmp_path) as url:
+        for words in ((), ("--live",)):
+            status, said, _ = _probe(url, "--insecure", *words)
+            assert (status, said) == (1, f"{url} answers 200 OK, and not as this service does\n")
+
+
+def test_what_speaks_no_tls_is_told_in_plain_words() -> None:
+    """A server of plain HTTP."""
+    with _web_server(None) as url:
+        status, said, _ = _probe(url, "--insecure")
+    assert (status, said) == (1, f"{url} does not answer: what is there speaks no TLS\n")
 
 
 def test_an_unknown_certificate_is_not_trusted(bmc: Running) -> None:
@@ -62,7 +115,11 @@ def test_bad_usage_is_status_2(bmc: Running) -> None:
     url = f"https://127.0.0.1:{bmc.port}"
     assert _probe()[0] == 2
     assert _probe("http://127.0.0.1:1")[0] == 2
-    for words in (("https://[::1",), (url, "--timeout", "nan"), (url, "--timeout", "inf")):
+    urls = ("https://[::1", "https://a b", f"https://{'a' * 70}.invalid", "https://\x1b[2J/")
+    times = ((url, "--timeout", "nan"), (url, "--timeout", "inf"))
+    for words in (*((wrong,) for wrong in urls), *times):
         status, _, said = _probe(*words)
         assert (status, "Traceback" in said) == (2, False), words
+    status, _, said = _probe(f"https://root:secret@127.0.0.1:{bmc.port}", "--insecure")
+    assert (status, "secret" in said) == (2, False)
     assert _probe(url, "--insecure", "--ca", bmc.state_dir / "tls" / "lab-ca.pem")[0] == 2

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from e2e.emulator_client import emulator
 
 from emulator.plant_process import PlantProcess
 
@@ -29,6 +30,7 @@ RUN = [sys.executable, "-c", "from bmc_ext.cli import main; main()"]
         (["--clock", "noon"], "not a date and time with its UTC offset"),
         (["--clock", "2028-02-29T12:00:00"], "not a date and time with its UTC offset"),
         (["--clock", "2200-01-01T00:00:00Z"], "only the years 1970 to 2199"),
+        (["--state-dir", ""], "an empty text names no folder"),
         (["--count", "3", "--port", "65534"], "3 ports from there end above 65535"),
     ],
 )
@@ -49,6 +51,18 @@ def test_what_cannot_start_is_one_line_and_status_2(
     line = result.stderr.splitlines()[-1]
     assert words in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_relative_name_holds_all_of_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificate, audit log and identity lie where the databases do, and nowhere below."""
+    monkeypatch.chdir(tmp_path)
+    with emulator(Path("lab")):
+        there = {path.name for path in (tmp_path / "lab").iterdir()}
+    assert {"audit", "tls", "uuid", "state.sqlite", "control.sock"} <= there
+    assert "lab" not in there
+    assert [path.name for path in tmp_path.iterdir()] == ["lab"]
 
 
 def test_plant_that_dies_is_told_once(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append(self.path)
         answer = self.server.tree.get(self.path, 404)
+        if answer == "hangs up":
+            self.close_connection = True
+            return
         if answer == "endless":
             self._stream()
             return
@@ -265,6 +268,45 @@ def test_a_wrong_password_is_tried_once(run: Any, service: Service, tmp_path: Pa
     assert done.exit_code == 1
     assert "401" in done.output
     assert len([uri for uri in service.seen if uri != ROOT]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_capture_that_is_broken_off_leaves_nothing(
+    run: Any, service: Service, tmp_path: Path
+) -> None:
+    """A service that is gone for good: neither files nor folders, but for one that was there."""
+    service.tree |= {ROOT: {"M": [_link(f"{ROOT}{n}") for n in range(9)]}}
+    service.tree |= {f"{ROOT}{n}": "hangs up" for n in range(9)}
+    done = run()
+    assert done.exit_code == 1
+    assert "does not answer" in done.output
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    assert run(output=tmp_path / "mine").exit_code == 1
+    assert [*tmp_path.rglob("*")] == [tmp_path / "mine"]
+
+
+@pytest.mark.parametrize("answer", [404, b"[]", b"<!DOCTYPE html><p>log in & see"])
+def test_what_is_no_redfish_service_leaves_nothing(
+    run: Any, service: Service, tmp_path: Path, answer: Any
+) -> None:
+    """A server of something else is told in one line."""
+    service.tree = dict.fromkeys((ROOT, "/redfish", f"{ROOT}odata", f"{ROOT}$metadata"), answer)
+    done = run()
+    url = f"https://127.0.0.1:{service.server_port}"
+    assert (done.exit_code, done.output) == (1, f"Error: {url} serves nothing of Redfish\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_asked(
+    run: Any, service: Service, tmp_path: Path
+) -> None:
+    """Below a file there is no folder: the error names it."""
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="mine/tree"):
+        run(output=tmp_path / "mine" / "tree")
+    assert service.seen == []
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_folder_that_holds_something_is_refused(

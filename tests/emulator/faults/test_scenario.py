@@ -56,6 +56,10 @@ def test_a_file_becomes_events_in_the_order_of_time(tmp_path: Path) -> None:
         ("events: [{fault: expired-sessions}]", "events/0: 'at_s' is a required property"),
         ("events: [{at_s: 1, fault: leak}]", "events/0: leak: 'loop' is a required property"),
         ("events: [{at_s: 1, fault: drop, count: 0}]", "events/0/count: 0 is less than"),
+        (
+            "events: [{at_s: 1e3, fault: drop}]",
+            "events/0/at_s: a number is wanted, not '1e3' (a number with an exponent has a point",
+        ),
         ("events: [{at_s: -1, fault: drop}]", "events/0/at_s: -1 is less than the minimum"),
         ("events: [{at_s: .nan, fault: drop}]", "events/0/at_s: not a finite number"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -60,3 +61,29 @@ def test_stalls_are_caught_up_or_left_out(
     power_w = truth["feeds"]["hall_1"]["p_w"]
     energy_j = truth["feeds"]["hall_1"]["energy_import_j"]
     assert energy_j == pytest.approx(power_w * energy_s, rel=0.02, abs=1.0)
+
+
+def test_a_full_disk_costs_the_energies_only(
+    facility: Facility, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nothing can be kept the campus goes on and says so once; then it is kept again."""
+    clock = Clock()
+    plant = Plant(
+        facility,
+        1,
+        tmp_path,
+        unix_ns=lambda: EPOCH_S * 10**9 - 1,
+        monotonic_s=clock.monotonic_s,
+    )
+    in_the_way = tmp_path / "meters.new"
+    in_the_way.mkdir()
+    clock.run(plant, 3.001, asked=61)
+    assert plant.truth()["unix_s"] == pytest.approx(EPOCH_S + 3, abs=0.06)
+    (warning,) = caplog.messages
+    assert "the meters' energies are not kept" in warning
+    assert not (tmp_path / "meters.json").exists()
+    in_the_way.rmdir()
+    clock.run(plant, 5.001, asked=41)
+    kept = json.loads((tmp_path / "meters.json").read_text(encoding="utf-8"))
+    assert kept["cooling"]["import_j"] > 0
+    assert len(caplog.messages) == 1
