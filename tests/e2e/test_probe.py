@@ -59,10 +59,10 @@ def test_a_service_that_hangs_is_told_in_time() -> None:
 
 class _Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """The same page for every path, as a web application answers."""
+        """A page for every path, as a web application answers, but for a health of its own."""
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"<p>welcome")
+        self.wfile.write(b'{"status": "ok"}' if self.path == "/livez" else b"<p>welcome")
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
