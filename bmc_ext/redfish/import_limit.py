@@ -38,13 +38,17 @@ def set_limit(context: Context, request: Request, body: object, pointer: str = "
         if name != "SetPoint" and not name.startswith("@"):
             place = f"{pointer}/{name}".removeprefix("/")
             raise members.refused("PropertyNotWritable", f"{name} cannot be written", place)
-    contract_w = context.config.facility.contract_limit_w
     pointer = f"{pointer}/SetPoint"
     if "SetPoint" not in body:
         raise MessageError("the property SetPoint is missing", pointer)
-    value = body["SetPoint"]
+    set_limit_w(context, request, body["SetPoint"], pointer)
+
+
+def set_limit_w(context: Context, request: Request, value: object, pointer: str) -> None:
+    """Set the limit to `value` in W, which stands at the pointer; the error says why it was not."""
+    contract_w = context.config.facility.contract_limit_w
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise MessageError("SetPoint is not a number", pointer)
+        raise MessageError(f"{pointer.rpartition('/')[2]} is not a number", pointer)
     if not 0 <= value <= contract_w:
         text = f"{value:g} is outside 0 to {contract_w:g} W, the import by contract"
         args = (f"{value:g}", pointer.lstrip("/"))

@@ -8,10 +8,11 @@ from bmc_ext.redfish.host import HostError
 
 Body = dict[str, Any]
 
-TYPES: Final = ("Thermal.v1_3_0.Thermal",)
-"""Types that are deprecated as a whole (DSP8010: Thermal since v1_7, for ThermalSubsystem)."""
+TYPES: Final = ("Thermal.v1_3_0.Thermal", "Power.v1_7_3.Power")
+"""Types that are deprecated as a whole (DSP8010: since v1_7, for ThermalSubsystem and
+PowerSubsystem)."""
 
-ROUTES: Final = ("thermal",)
+ROUTES: Final = ("thermal", "power")
 """The routes that serve them."""
 
 _MEMBERS: Final = {

@@ -98,6 +98,7 @@ def _mend_chassis(body: Body) -> None:
     for name in (
         "Sensors",
         "EnvironmentMetrics",
+        "Power",
         "PowerSubsystem",
         "ThermalSubsystem",
         "Controls",

@@ -17,14 +17,21 @@ TYPES: Final = (
     "PowerSubsystem.v1_1_4.PowerSubsystem",
     "PowerSupply.v1_6_0.PowerSupply",
     "PowerSupplyCollection.PowerSupplyCollection",
+    "Power.v1_7_3.Power",
 )
 """Beside what sushy-tools serves."""
 
-ROUTES: Final = ("power subsystem", "power supplies", "power supply")
+ROUTES: Final = ("power subsystem", "power supplies", "power supply", "power")
 """The routes that are answered here."""
 
 SUPPLIES: Final = ("PSU1", "PSU2")
 CAUSES: Final = ("failure", "input", "removal")
+
+_OF_OLD = (
+    "Name", "PowerSupplyType", "PowerCapacityWatts", "Manufacturer", "Model", "SerialNumber",
+    "HotPluggable", "Status",
+)  # fmt: skip
+"""Of a PowerSupply what a member of Power.PowerSupplies has under the same name."""
 
 _NEEDED = 1
 _RATED_W = 800.0
@@ -77,6 +84,8 @@ class PowerSupplies:
             return _typed(0, path, self._subsystem(parts[4], subsystem))
         if route == "power supplies":
             return _typed(2, path, collection("Power supplies", path, [*SUPPLIES]))
+        if route == "power":
+            return _typed(3, path, self._power(parts[4], path))
         if parts[-1] not in SUPPLIES:
             raise HostError(404, f"nothing lives at {path}")
         return _typed(1, path, self._supply(parts[4], parts[-1]))
@@ -104,6 +113,42 @@ class PowerSupplies:
                 }
             ],
             "Status": {**_OK, "HealthRollup": self.health(chassis)},
+        }
+
+    def _power(self, chassis: str, uri: str) -> Body:
+        """The same supplies as clients older than PowerSubsystem look for them."""
+        supplies = []
+        for number, id_ in enumerate(SUPPLIES):
+            found = self._supply(chassis, id_)
+            supplies.append(
+                {
+                    "@odata.id": f"{uri}#/PowerSupplies/{number}",
+                    "MemberId": id_,
+                    **{name: found[name] for name in _OF_OLD if name in found},
+                    "RelatedItem": [link(f"{uri.removesuffix('/Power')}")],
+                    "RelatedItem@odata.count": 1,
+                }
+            )
+        redundancy = self._subsystem(chassis, uri)["PowerSupplyRedundancy"][0]
+        return {
+            "Id": "Power",
+            "Name": "Power",
+            "PowerSupplies": supplies,
+            "PowerSupplies@odata.count": len(supplies),
+            "Redundancy": [
+                {
+                    "@odata.id": f"{uri}#/Redundancy/0",
+                    "MemberId": "0",
+                    "Name": "Power supplies",
+                    "Mode": "N+m",
+                    "MinNumNeeded": redundancy["MinNeededInGroup"],
+                    "MaxNumSupported": redundancy["MaxSupportedInGroup"],
+                    "RedundancySet": [link(one["@odata.id"]) for one in supplies],
+                    "RedundancySet@odata.count": len(supplies),
+                    "Status": redundancy["Status"],
+                }
+            ],
+            "Redundancy@odata.count": 1,
         }
 
     def _supply(self, chassis: str, supply: str) -> Body:

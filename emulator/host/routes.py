@@ -235,6 +235,7 @@ _ROUTES: Final = (
     ),
     Route("chassis", "{Chassis}", {"PATCH": members(_MARKS)}),
     Route("thermal", "{Chassis}/Thermal", {}),
+    Route("power", "{Chassis}/Power", {}),
     Route("power subsystem", "{Chassis}/PowerSubsystem", {}),
     Route("power supplies", "{Chassis}/PowerSubsystem/PowerSupplies", {}),
     Route("power supply", "{Chassis}/PowerSubsystem/PowerSupplies/{id}", {}),

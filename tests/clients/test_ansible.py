@@ -13,6 +13,7 @@ import pytest
 from clients.conftest import CHASSIS, NEAR, SYSTEM, Clients
 from clients.images import image, image_server
 from e2e.emulator_client import PASSWORD, USER, wait_for
+from e2e.fault_control import Faults
 
 from emulator.plant.client import PlantControl
 
@@ -96,7 +97,8 @@ def test_redfish_info_tells_the_plants_power_and_temperatures(
         "GetChassisInventory", "GetHealthReport",
     )  # fmt: skip
     truth = plant.truth()
-    power = facts["chassis_power"]["entries"][0]
+    # The machine's chassis has power supplies, and nothing that measures them.
+    (power,) = (one for one in facts["chassis_power"]["entries"] if one)
     assert power["PowerConsumedWatts"] == pytest.approx(truth["site_power_w"], rel=NEAR)
     shown = {one["Name"]: one["ReadingCelsius"] for one in facts["thermals"]["entries"]}
     loop = truth["loops"]["liquid_cooling_loop_a"]
@@ -106,6 +108,33 @@ def test_redfish_info_tells_the_plants_power_and_temperatures(
     assert all(fan["Reading"] > 0 for fan in facts["fan"]["entries"])
     uris = {entry[0]["chassis_uri"] for entry in facts["health_report"]["entries"]}
     assert uris > {f"{ROOT}/Chassis/{CHASSIS}", f"{ROOT}/Chassis/DCPI"}
+
+
+def test_redfish_info_knows_the_power_supplies(ansible: Playbooks, clients: Clients) -> None:
+    """Both are those of the chassis; one that was pulled out is not there, a failed one is."""
+    faults = Faults(clients.bmc)
+    uri = f"{ROOT}/Chassis/{CHASSIS}/PowerSubsystem/PowerSupplies"
+
+    def found() -> dict[str, dict[str, Any]]:
+        entries = ansible.facts("Chassis", "GetPsuInventory")["psu"]["entries"]
+        return {entry["SerialNumber"]: entry for entry in entries}
+
+    shown = [clients.bmc.get(f"{uri}/{name}") for name in ("PSU1", "PSU2")]
+    listed = found()
+    assert listed.keys() == {supply["SerialNumber"] for supply in shown}
+    for supply in shown:
+        entry = listed[supply["SerialNumber"]]
+        assert entry.items() <= supply.items()
+        assert entry["PowerCapacityWatts"] == 800
+    try:
+        faults.inject("lost-supply", supply="PSU2", cause="removal")
+        assert found().keys() == {shown[0]["SerialNumber"]}
+        faults.clear_all()
+        faults.inject("lost-supply", supply="PSU2", cause="input")
+        assert found()[shown[1]["SerialNumber"]]["Status"]["Health"] == "Critical"
+    finally:
+        faults.clear_all()
+        faults.control.close()
 
 
 def test_redfish_info_knows_the_managers(ansible: Playbooks, clients: Clients) -> None:

@@ -310,3 +310,33 @@ def test_rf_bios_settings_wait_for_a_start(clients: Clients) -> None:
     clients.utility("rf_bios_settings", "--reset")
     clients.bmc.ask("POST", reset, {"ResetType": "ForceRestart"})
     assert clients.bmc.get(bios)["Attributes"]["NicBoot1"] == "NetworkBoot"
+
+
+def test_rf_power_equipment_tells_the_outlets(clients: Clients, plant: PlantControl) -> None:
+    """Each outlet draws what its gear draws, a branch their sum; one switched off draws nothing."""
+    which = ("--type", "RackPDU", "--equipment", "rack_pdu_1")
+    outlet = "/redfish/v1/PowerEquipment/RackPDUs/rack_pdu_1/Outlets/2"
+
+    def info(number: int) -> str:
+        return clients.utility("rf_power_equipment", "outletinfo", *which, "--outlet", number)
+
+    rows = _rows(clients.utility("rf_power_equipment", "outlets", *which))
+    truth = plant.truth()["rack_pdu"]
+    for number, one in enumerate(truth, 1):
+        assert float(rows[str(number)][-1]) == pytest.approx(one["power_w"], rel=NEAR)
+    branch = clients.utility("rf_power_equipment", "branchinfo", *which, "--branch", "L1")
+    power = re.search(r"^  Power: ([\d.]+) W", branch, re.MULTILINE)
+    assert power is not None, branch
+    assert float(power[1]) == pytest.approx(truth[0]["power_w"] + truth[1]["power_w"], rel=NEAR)
+    action = ("--method", "POST", "--request", f"{outlet}/Actions/Outlet.PowerControl")
+    try:
+        clients.utility("rf_raw_request", *action, "--body", '{"PowerState": "Off"}')
+        assert plant.truth()["rack_pdu"][1]["on"] is False
+        wait_for(lambda: clients.bmc.get(outlet)["PowerWatts"]["Reading"] == 0, 15, "no power")
+        assert "PowerState: Off" in info(2)
+        assert re.search(r"^  Power: 0(\.0)? W", info(2), re.MULTILINE)
+    finally:
+        clients.utility("rf_raw_request", *action, "--body", '{"PowerState": "On"}')
+    assert plant.truth()["rack_pdu"][1]["on"] is True
+    wait_for(lambda: clients.bmc.get(outlet)["PowerState"] == "On", 15, "the outlet on")
+    assert "PowerState: On" in info(2)

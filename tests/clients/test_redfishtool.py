@@ -81,6 +81,21 @@ def test_it_tells_the_plants_power(clients: Clients, plant: PlantControl) -> Non
     assert whole["PowerLimit"]["LimitInWatts"] > whole["PowerConsumedWatts"]
 
 
+def test_it_sets_the_power_limit(clients: Clients) -> None:
+    """Null withdraws the limit that another client set; one that cannot be kept changes nothing.
+
+    The tool takes six digits of watts: a campus draws more than any limit that it can set.
+    """
+    one = ("-I", "DCPI", "Chassis", "setPowerLimit")
+    control = f"{ROOT}/Chassis/DCPI/Controls/Facility_PowerLimit"
+    before_w = clients.bmc.get(control)["SetPoint"]
+    assert clients.bmc.ask("PATCH", control, {"SetPoint": 0.9 * before_w}).status == 200
+    assert "409" in clients.tool_says(*one, "999999", fails=True)
+    assert clients.bmc.get(control)["SetPoint"] == 0.9 * before_w
+    assert clients.tool(*one, "null")["PowerLimit"]["LimitInWatts"] == before_w
+    assert clients.bmc.get(control)["SetPoint"] == before_w
+
+
 def test_it_tells_the_plants_temperatures(clients: Clients, plant: PlantControl) -> None:
     """Thermal has each loop's supply and return; Sensors prints them as a table."""
     shown = {

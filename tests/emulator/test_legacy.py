@@ -20,15 +20,16 @@ def _read(host: SushyHost, path: str) -> dict[str, Any]:
 def test_without_legacy_nothing_deprecated_is_served_and_the_lamp_still_works(
     tmp_path: Path,
 ) -> None:
-    """No Thermal, no IndicatorLED, no media of the manager; LocationIndicatorActive is written."""
+    """No Power, Thermal, IndicatorLED or media of the manager; the lamp is still written."""
     host = SushyHost(tmp_path / "modern", legacy=False)
     try:
         system = f"/redfish/v1/Systems/{host.members('Systems')[0]}"
         chassis = f"/redfish/v1/Chassis/{host.members('Chassis')[0]}"
         manager = f"/redfish/v1/Managers/{host.members('Managers')[0]}"
-        assert not host.methods(f"{chassis}/Thermal")
-        assert not [name for name in host.types if name.startswith("Thermal.")]
-        assert {"Thermal", "IndicatorLED"}.isdisjoint(_read(host, chassis))
+        for name in ("Power", "Thermal"):
+            assert not host.methods(f"{chassis}/{name}")
+        assert not [name for name in host.types if name.startswith(("Power.", "Thermal."))]
+        assert {"Power", "Thermal", "IndicatorLED"}.isdisjoint(_read(host, chassis))
         assert "VirtualMedia" not in _read(host, manager)
         body = _read(host, system)
         assert "IndicatorLED" not in body
