@@ -52,6 +52,7 @@ def test_sushy_drives_the_machine(clients: Clients, plant: PlantControl, tmp_pat
     supply = seen["temperatures"]["liquid_cooling_loop_a supply temperature"]
     assert supply == pytest.approx(truth["loops"]["liquid_cooling_loop_a"]["supply_c"], rel=NEAR)
     assert seen["manager"] == [SYSTEM]
+    assert seen["monitor"] == [202, 200]
     assert (seen["task"], seen["firmware"]["BMC"]) == ("Completed", "6.0.1")
     after = clients.system()
     assert after["PowerState"] == "On"
