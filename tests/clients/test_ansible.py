@@ -30,18 +30,32 @@ class Playbooks:
 
     def play(self, *tasks: Task) -> list[dict[str, Any]]:
         """The results of these tasks (module, category, command, other parameters), in order."""
-        out = self._folder / "results.json"
         login = {"baseuri": self._clients.host, "username": USER, "password": PASSWORD}
         steps: list[dict[str, Any]] = []
-        for number, (module, category, command, more) in enumerate(tasks):
+        for module, category, command, more in tasks:
             who = {k: v for k, v in login.items() if k == "baseuri" or "auth_token" not in more}
             steps.append({
                 f"community.general.redfish_{module}": {
                     **who, "validate_certs": False, "category": category, "command": command, **more
-                },
-                "register": f"result_{number}",
+                }
             })  # fmt: skip
-        names = ", ".join(f"result_{number}" for number in range(len(tasks)))
+        return self._run(steps)
+
+    def openmanage(self, *tasks: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """The same with those of dellemc.openmanage for any service (module, parameters)."""
+        login = {"baseuri": self._clients.host, "username": USER, "password": PASSWORD}
+        return self._run(
+            [
+                {f"dellemc.openmanage.redfish_{module}": {**login, "validate_certs": False, **more}}
+                for module, more in tasks
+            ]
+        )
+
+    def _run(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The results of the steps of one playbook."""
+        out = self._folder / "results.json"
+        names = ", ".join(f"result_{number}" for number in range(len(steps)))
+        steps = [{**step, "register": f"result_{number}"} for number, step in enumerate(steps)]
         steps.append({"ansible.builtin.copy": {
             "content": f"{{{{ [{names}] | to_json }}}}", "dest": str(out), "mode": "0600"
         }})  # fmt: skip
@@ -368,3 +382,30 @@ def test_redfish_command_clears_the_log_and_restarts(ansible: Playbooks, clients
     )
     assert len(clients.audited("event_log.clear.done")) == cleared + 1
     clients.wait_for_restart(before)
+
+
+def test_openmanage_switches_and_subscribes(ansible: Playbooks, clients: Clients) -> None:
+    """Dell's modules for any service set the power and where events go, and only once."""
+    destination = "https://127.0.0.1:9/openmanage"
+    wanted = {"destination": destination, "event_type": "Alert", "event_format_type": "Event"}
+    state = "Off" if clients.system()["PowerState"] == "On" else "On"
+    reset = {"reset_type": "ForceOff" if state == "Off" else "On"}
+    power, again, first, second = ansible.openmanage(
+        ("powerstate", reset),
+        ("powerstate", reset),
+        ("event_subscription", {**wanted, "state": "present"}),
+        ("event_subscription", {**wanted, "state": "present"}),
+    )
+    assert (power["changed"], again["changed"]) == (True, False)
+    assert clients.system()["PowerState"] == state
+    assert (first["changed"], second["changed"]) == (True, False)
+    uri = f"{ROOT}/EventService/Subscriptions"
+
+    def subscribed() -> int:
+        listed = clients.bmc.get(f"{uri}?$expand=.")["Members"]
+        return [one["Destination"] for one in listed].count(destination)
+
+    assert subscribed() == 1
+    (gone,) = ansible.openmanage(("event_subscription", {**wanted, "state": "absent"}))
+    assert gone["changed"]
+    assert subscribed() == 0

@@ -24,7 +24,7 @@ import pytest
 from e2e.emulator_client import PASSWORD, USER, Running, emulator, wait_for
 
 _RUNNER = Path(__file__).with_name("run_validator.py")
-_TLS_OVERRIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+TLS_OVERRIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _COUNTS = re.compile(r"\|\s*(\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|")
 _PROTOCOL_COUNTS = re.compile(r"PASS: (\d+), WARN: (\d+), FAIL: (\d+), NOT_TESTED: (\d+)")
 _FINDING = re.compile(r" - (?:WARN|FAIL) - (/\S*) .*?: ([A-Z][A-Za-z ]+ (?:Warning|Error)):")
@@ -149,7 +149,7 @@ def _run(package: str, folder: Path, *arguments: object) -> str:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    environment = {k: v for k, v in os.environ.items() if k not in _TLS_OVERRIDES}
+    environment = {k: v for k, v in os.environ.items() if k not in TLS_OVERRIDES}
     environment |= {
         "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1", "NO_COLOR": "1",
         "PYTHONWARNINGS": "ignore",
