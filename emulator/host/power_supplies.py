@@ -123,7 +123,7 @@ class PowerSupplies:
             supplies.append(
                 {
                     "@odata.id": f"{uri}#/PowerSupplies/{number}",
-                    "MemberId": id_,
+                    "MemberId": str(number),
                     **{name: found[name] for name in _OF_OLD if name in found},
                     "RelatedItem": [link(f"{uri.removesuffix('/Power')}")],
                     "RelatedItem@odata.count": 1,

@@ -249,6 +249,8 @@ _ROUTES: Final = (
     Route("chassis sensor", "{Chassis}/Sensors/{id}", {}),
     Route("chassis environment", "{Chassis}/EnvironmentMetrics", {}),
     Route("chassis thermal", "{Chassis}/ThermalSubsystem", {}),
+    Route("chassis fans", "{Chassis}/ThermalSubsystem/Fans", {}),
+    Route("chassis fan", "{Chassis}/ThermalSubsystem/Fans/{id}", {}),
     Route("chassis controls", "{Chassis}/Controls", {}),
     Route(
         "manager",

@@ -15,6 +15,8 @@ Body = dict[str, Any]
 TYPES = (
     "ControlCollection.ControlCollection",
     "EnvironmentMetrics.v1_6_0.EnvironmentMetrics",
+    "Fan.v1_5_2.Fan",
+    "FanCollection.FanCollection",
     "Sensor.v1_13_0.Sensor",
     "SensorCollection.SensorCollection",
     "ThermalSubsystem.v1_5_0.ThermalSubsystem",
@@ -26,6 +28,8 @@ DERIVED = (
     "chassis sensor",
     "chassis environment",
     "chassis thermal",
+    "chassis fans",
+    "chassis fan",
     "chassis controls",
 )
 """The routes that are answered here."""
@@ -59,13 +63,17 @@ def derived(route: str, path: str, thermal: Body) -> Body:
             "@odata.id": path,
             "Id": "ThermalSubsystem",
             "Name": "Thermal subsystem",
+            "Fans": {"@odata.id": f"{path}/Fans"},
             "Status": {"State": "Enabled", "Health": "OK"},
         }
     if route == "chassis environment":
         return _environment(path, sensors)
-    for sensor in sensors:
-        if sensor["@odata.id"] == path:
-            return sensor
+    fans = [_fan(chassis, sensor) for sensor in sensors if sensor["ReadingType"] == "Rotational"]
+    if route == "chassis fans":
+        return _collection(path, "Fan", [fan["@odata.id"] for fan in fans])
+    for one in fans if route == "chassis fan" else sensors:
+        if one["@odata.id"] == path:
+            return one
     raise HostError(404, f"nothing lives at {path}")
 
 
@@ -110,6 +118,23 @@ def _sensor(chassis: str, name: str, entry: Body, reading_type: str, units: str)
         "PhysicalContext": entry["PhysicalContext"],
         "Status": entry["Status"],
         **({"Thresholds": limits} if limits else {}),
+    }
+
+
+def _fan(chassis: str, sensor: Body) -> Body:
+    """The fan whose speed a sensor measures; what share of its full speed that is nobody tells."""
+    return {
+        "@odata.type": "#Fan.v1_5_2.Fan",
+        "@odata.id": f"{chassis}/ThermalSubsystem/Fans/{sensor['Id']}",
+        "Id": sensor["Id"],
+        "Name": sensor["Name"],
+        "PhysicalContext": sensor["PhysicalContext"],
+        "SpeedPercent": {
+            "DataSourceUri": sensor["@odata.id"],
+            "Reading": None,
+            "SpeedRPM": sensor["Reading"],
+        },
+        "Status": sensor["Status"],
     }
 
 

@@ -53,8 +53,8 @@ def test_pyredfish_commands_the_machine(clients: Clients) -> None:
     assert clients.bmc.ask("GET", new).status == 404
 
 
-def test_napalm_tells_the_health_of_the_supplies(clients: Clients) -> None:
-    """Facts and accounts are the service's; a supply that has failed is told as one."""
+def test_napalm_tells_the_health_of_the_machine(clients: Clients) -> None:
+    """Facts and accounts are the service's; fans run, a supply that has failed is told."""
     faults = Faults(clients.bmc)
     try:
         faults.inject("lost-supply", supply="PSU2")
@@ -68,6 +68,9 @@ def test_napalm_tells_the_health_of_the_supplies(clients: Clients) -> None:
         "Power supply 2": False,
     }
     assert {supply["capacity"] for supply in power.values()} == {800}
+    fans = clients.bmc.get(f"{ROOT}/Chassis/{CHASSIS}/ThermalSubsystem/Fans?$expand=.")["Members"]
+    assert seen["environment"]["fans"] == {fan["Name"]: {"status": True} for fan in fans}
+    assert len(fans) == 2
     temperatures = seen["environment"]["temperature"]
     sensors = clients.bmc.get(f"{ROOT}/Chassis/{CHASSIS}/Sensors?$expand=.")["Members"]
     shown = {sensor["Name"]: sensor["Reading"] for sensor in sensors}

@@ -98,7 +98,7 @@ def test_every_link_of_every_body_is_answered(host: SushyHost) -> None:
             # The service around the host answers these: they are its own network and logs.
             todo += [link for link in links if not link.startswith(f"{ROOT}/Managers/DCPI/")]
     assert {path.split("/")[3] for path in seen} == {"Systems", "Chassis", "Managers"}
-    assert len(seen) == 29 + len(network_interfaces())
+    assert len(seen) == 32 + len(network_interfaces())
     types.discard(ethernet_interface.INTERFACE)
     collections = {f"{name}Collection" for name in ("ComputerSystem", "Chassis", "Manager")}
     assert types == {*host.types, *(f"{name}.{name}" for name in collections)}
