@@ -158,6 +158,38 @@ def test_the_power_limit_decides_announcements(bmc: Running) -> None:
         _set(bmc, control, {"SetPoint": 250e6})
 
 
+def test_old_clients_set_the_power_limit(bmc: Running) -> None:
+    """By Power as by its successors: null withdraws the limit, and each wrong value is named."""
+    power, control = f"{ROOT}/Chassis/DCPI/Power", f"{CONTROLS}/Facility_PowerLimit"
+    limit = "PowerControl/0/PowerLimit"
+    before_w = bmc.get(control)["SetPoint"]
+    try:
+        changed = _set(bmc, power, {"PowerControl": [{"PowerLimit": {"LimitInWatts": 240e6}}]})
+        assert changed["PowerControl"][0]["PowerLimit"]["LimitInWatts"] == 240e6
+        assert bmc.get(control)["SetPoint"] == 240e6
+        _set(bmc, power, {"PowerControl": [{}]})
+        assert bmc.get(control)["SetPoint"] == 240e6
+        assert bmc.ask("PATCH", power, {}).status == 400
+        for wrong, at in (
+            ({"PowerControl": {}}, "PowerControl"),
+            ({"PowerControl": [{}, {}]}, "PowerControl"),
+            ({"Voltages": []}, "Voltages"),
+            ({"PowerControl": [{"Name": "x"}]}, "PowerControl/0/Name"),
+            ({"PowerControl": [{"PowerLimit": 1}]}, limit),
+            ({"PowerControl": [{"PowerLimit": {}}]}, f"{limit}/LimitInWatts"),
+            ({"PowerControl": [{"PowerLimit": {"LimitInWatts": "1"}}]}, f"{limit}/LimitInWatts"),
+            ({"PowerControl": [{"PowerLimit": {"LimitInWatts": -1}}]}, f"{limit}/LimitInWatts"),
+            ({"PowerControl": [{"PowerLimit": {"CorrectionInMs": 1}}]}, f"{limit}/CorrectionInMs"),
+        ):
+            _refused(bmc.ask("PATCH", power, wrong), 400, at)
+        low = {"PowerControl": [{"PowerLimit": {"LimitInWatts": 1e6}}]}
+        _refused(bmc.ask("PATCH", power, low), 409, f"{limit}/LimitInWatts")
+        _set(bmc, power, {"PowerControl": [{"PowerLimit": {"LimitInWatts": None}}]})
+        assert bmc.get(control)["SetPoint"] == before_w
+    finally:
+        _set(bmc, control, {"SetPoint": before_w})
+
+
 def _refused(answer: Answer, status: int, name: str) -> None:
     """An error of that status about that property."""
     assert answer.status == status, answer
