@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.domain.calibration import Calibration
 from bmc_ext.feeds.process import FeedProcess, ProcessSink
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.calibration_files import load_calibrations
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.calibrated_engine import CalibratedEngine
 from bmc_ext.telemetry.collector import Collector

@@ -15,7 +15,7 @@ from pathlib import Path
 from socket import socket
 
 from bmc_ext.clock import Clock, SystemClock
-from bmc_ext.config import Config, ListenConfig, equipment_points
+from bmc_ext.config import equipment_points
 from bmc_ext.control.commands import Commands, WorkloadSink
 from bmc_ext.errors import ConfigurationError, HostUnavailableError
 from bmc_ext.host_name import HostName, MachineName
@@ -59,6 +59,7 @@ from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
 from bmc_ext.serving.tls import ReplaceableCertificate
+from bmc_ext.settings import Config, ListenConfig
 from bmc_ext.state import StateDirectory
 from bmc_ext.tasks import Tasks
 from bmc_ext.timekeeping import Timekeeper

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.measuring import Measuring, instruments_of
 from bmc_ext.serving.server import allow_descriptors
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import TimeBound, Timekeeper
 from emulator.faults.control import controlled

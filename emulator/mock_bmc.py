@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.measuring import Measuring
 from bmc_ext.service import Service, on_same_port
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.timekeeping import Timekeeper
 from emulator.faults.injector import Target

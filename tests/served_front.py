@@ -17,7 +17,6 @@ from typing import Any
 
 from e2e.emulator_client import Answer, Patience, is_too_early, unverified
 
-from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.host_name import HostName
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.firmware import Firmware
@@ -26,6 +25,7 @@ from bmc_ext.service import Service
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.protocol import Limits
 from bmc_ext.serving.server import bind, server_of
+from bmc_ext.settings import Config, EventsConfig, FacilityConfig, FeedConfig
 
 USER, PASSWORD = "root", "of-this-test"
 FACILITY_NAME = "/redfish/v1/dcpi"  # text that looks like a link is no link

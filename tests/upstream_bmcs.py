@@ -21,8 +21,8 @@ from typing import Any
 from e2e.emulator_client import unverified
 from served_front import Answer, wait_for
 
-from bmc_ext.config import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.security.lab_pki import ensure_lab_certificate
+from bmc_ext.settings import Config, EventsConfig, FacilityConfig, FeedConfig
 from bmc_ext.upstream_settings import UpstreamAccount, UpstreamConfig
 
 ACCOUNT = UpstreamAccount("sidecar", "of-the-bmc")

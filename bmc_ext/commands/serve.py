@@ -10,10 +10,11 @@ import click
 
 import schemas
 from bmc_ext.commands.state_folder import StateFolder
-from bmc_ext.config import Config, load_config
+from bmc_ext.config import load_config
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.service import Service, on_same_port
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 
 

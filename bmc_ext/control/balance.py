@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from bmc_ext.config import Config
 from bmc_ext.control.grid import GridBook
 from bmc_ext.control.ports import Snapshots
 from bmc_ext.control.survey import Survey, survey
 from bmc_ext.control.workloads import WorkloadBook
 from bmc_ext.domain.ledger import BaseLoad, Site, peak_reserved_w
+from bmc_ext.settings import Config
 
 _POWER: Final = "power"
 _HEAT: Final = "heat"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.control.audited import audited
 from bmc_ext.control.balance import Balance
 from bmc_ext.control.content import fingerprint
@@ -31,6 +30,7 @@ from bmc_ext.messages.validate import ignored_members, message_type_of, validate
 from bmc_ext.rack_pdu import PduOutlet, RackPdu
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 
 __all__ = ["Commands", "Outcome", "WorkloadSink"]

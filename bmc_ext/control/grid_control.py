@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.control.audited import audited
 from bmc_ext.control.balance import Balance
 from bmc_ext.control.content import fingerprint
@@ -30,6 +29,7 @@ from bmc_ext.messages import grid as messages
 from bmc_ext.messages.envelope import envelope
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity
+from bmc_ext.settings import Config
 
 OBSERVING: Final = "control mode is observe: no workload would be capped"
 

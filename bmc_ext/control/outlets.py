@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.control.ports import FieldDevices
 from bmc_ext.equipment import PointRef
 from bmc_ext.rack_pdu import PduOutlet
+from bmc_ext.settings import Config
 from drivers.errors import WriteRefusedError
 from drivers.reading import Quality
 

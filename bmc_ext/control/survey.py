@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmc_ext.config import Config, FeedConfig
 from bmc_ext.domain.grid import grid_frequency_hz
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import WINDOW_S, LoopValues, Snapshot
 from bmc_ext.domain.thermal import Cooling, LoopPlate, cooling
+from bmc_ext.settings import Config, FeedConfig
 from drivers.reading import Quality
 
 MAX_AGE_S = 2.0

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config, LoopConfig
 from bmc_ext.control.ports import FieldDevices
 from bmc_ext.domain.thermal import (
     FLOW,
@@ -15,6 +14,7 @@ from bmc_ext.domain.thermal import (
     SystemOutcome,
     SystemPlan,
 )
+from bmc_ext.settings import Config, LoopConfig
 from bmc_ext.telemetry.redundant_point import SensorGroup
 from drivers.engine import WriteResult
 from drivers.errors import WriteRefusedError

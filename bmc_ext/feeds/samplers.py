@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import FeedConfig, SourceConfig, WaveformConfig
 from bmc_ext.domain.calibration import Calibration
 from bmc_ext.feeds.sources import source_of
 from bmc_ext.sampling.channel_calibration import ChannelCalibrations
@@ -15,6 +14,7 @@ from bmc_ext.sampling.cycles import CycleObserver, CycleResult
 from bmc_ext.sampling.sampler import Sampler, Window
 from bmc_ext.sampling.sensor_calibration import SensorCalibration, Temperature
 from bmc_ext.sampling.shared_reader import SharedReader
+from bmc_ext.settings import FeedConfig, SourceConfig, WaveformConfig
 from bmc_ext.telemetry.cycle_feed import Changes, CycleSummary
 from bmc_ext.telemetry.power_detectors import EventSink, PowerDetectors
 

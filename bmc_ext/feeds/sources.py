@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import WaveformConfig
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.sampling.sampled_values_source import SampledValuesSource
+from bmc_ext.settings import WaveformConfig
 from drivers.errors import LayoutError, RecordingError
 from drivers.waveforms.block import WaveformSource
 from drivers.waveforms.csv_file import TableFormat

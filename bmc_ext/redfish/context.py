@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import Config
 from bmc_ext.control.commands import Commands
 from bmc_ext.host_name import HostName
 from bmc_ext.lifecycle import Lifecycle
@@ -31,6 +30,7 @@ from bmc_ext.security.identity import Identity
 from bmc_ext.security.served_certificate import ServedCertificate
 from bmc_ext.security.sessions import Sessions
 from bmc_ext.service_identification import ServiceIdentification
+from bmc_ext.settings import Config
 from bmc_ext.tasks import Tasks
 from bmc_ext.telemetry.history import History
 from bmc_ext.telemetry.peaks import PowerPeaks

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import Config, LoopConfig
 from bmc_ext.domain.heat import fluid
 from bmc_ext.domain.snapshot import LoopValues
 from bmc_ext.equipment import CoolingUnit, LeakSensor
 from bmc_ext.errors import ConfigurationError, NotFoundError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.newest import newest
+from bmc_ext.settings import Config, LoopConfig
 
 EQUIPMENT = "/redfish/v1/ThermalEquipment"
 CDUS = f"{EQUIPMENT}/CDUs"

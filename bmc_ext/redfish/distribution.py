@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bmc_ext.config import FeedConfig
 from bmc_ext.domain.power import FeedValues
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.newest import newest
+from bmc_ext.settings import FeedConfig
 
 EQUIPMENT = "/redfish/v1/PowerEquipment"
 KINDS = {

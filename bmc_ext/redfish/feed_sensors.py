@@ -9,7 +9,6 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bmc_ext.config import Config, FeedConfig
 from bmc_ext.domain.power import FeedValues, PhaseValues
 from bmc_ext.domain.snapshot import WINDOW_S, Snapshot
 from bmc_ext.domain.thresholds import Limits
@@ -28,6 +27,7 @@ from bmc_ext.redfish.sensor_values import (
     SensorValue,
     known_quality,
 )
+from bmc_ext.settings import Config, FeedConfig
 
 PHASES = ("L1", "L2", "L3")
 

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Iterator
 
-from bmc_ext.config import Config, LoopConfig
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.thresholds import Limits
@@ -24,6 +23,7 @@ from bmc_ext.redfish.sensor_values import (
     known_quality,
     of_reading,
 )
+from bmc_ext.settings import Config, LoopConfig
 from drivers.reading import Reading
 
 _LOOP_QUANTITIES: tuple[tuple[str, str, Quantity, str, str], ...] = (

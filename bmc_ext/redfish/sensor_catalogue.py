@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from bmc_ext.config import Config
 from bmc_ext.domain.thresholds import Limits
 from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
@@ -33,6 +32,7 @@ from bmc_ext.redfish.sensor_values import (
     SensorValue,
     of_reading,
 )
+from bmc_ext.settings import Config
 from drivers.reading import Reading
 
 _OF_UNIT: Mapping[str, Quantity] = {

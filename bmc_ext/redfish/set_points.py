@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bmc_ext.config import LoopConfig
 from bmc_ext.domain.thermal import FLOW, SPEED, CoolingCommand, SettingOutcome
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import values_of
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.excerpts import SENSORS
+from bmc_ext.settings import LoopConfig
 from drivers.reading import Quality, Reading
 
 CONTROLS = "/redfish/v1/Chassis/DCPI/Controls"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import PointRef
 from bmc_ext.domain.calibration import Calibration, Coefficients
+from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.sampling.channel_calibration import CHANNELS
 from bmc_ext.sampling.sensor_calibration import SensorCalibration

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
-from bmc_ext.config import Config, FeedConfig, SourceConfig
 from bmc_ext.domain.energy import EnergyCounter, EnergyRegisters
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling.sampler import Window
+from bmc_ext.settings import Config, FeedConfig, SourceConfig
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.cycle_feed import CycleFeed
 from bmc_ext.telemetry.engine_port import EngineLike

@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bmc_ext.config import LoopConfig, PairConfig
 from bmc_ext.domain.calibration import MONTHS_BY_UNIT, interval_end
 from bmc_ext.domain.en1434 import HeatMeter
 from bmc_ext.domain.heat import Fluid, Heat, fluid, heat_flow
 from bmc_ext.domain.heat_accuracy import accuracy_condition, needed_delta_k
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.settings import LoopConfig, PairConfig
 from drivers.reading import CalibrationState, Condition, Reading
 
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from bmc_ext.config import FeedConfig
 from bmc_ext.sampling.events import Event, EventDetector, PowerSeries
 from bmc_ext.sampling.sampler import Window
+from bmc_ext.settings import FeedConfig
 from bmc_ext.telemetry.power_sum import PowerSum
 from drivers.waveforms.block import Block, WaveformSource
 

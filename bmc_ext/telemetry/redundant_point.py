@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bmc_ext.config import AgreementConfig, PointRef
 from bmc_ext.domain.redundancy import DEFAULT_LIMITS, Limit, Member, Redundancy, vote
+from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.settings import AgreementConfig
 from bmc_ext.telemetry.engine_port import EngineLike
 from drivers.reading import Quality, Reading
 

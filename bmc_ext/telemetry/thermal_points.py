@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bmc_ext.config import LoopConfig, SiliconConfig
 from bmc_ext.domain.heat import is_liquid
 from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues
+from bmc_ext.settings import LoopConfig, SiliconConfig
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.loop_heat import LoopHeatMeter
 from bmc_ext.telemetry.redundant_point import SensorGroup

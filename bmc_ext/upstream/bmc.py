@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from bmc_ext.config import Config
 from bmc_ext.errors import HostUnavailableError
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.events.message import Happening
 from bmc_ext.redfish.host import HostError, HostResponse
 from bmc_ext.redfish.registry import Registry
 from bmc_ext.redfish.resources.collections import own_chassis
+from bmc_ext.settings import Config
 from bmc_ext.upstream.answers import UnreadableAnswerError
 from bmc_ext.upstream.asking import WRITES, Asking, takes_query
 from bmc_ext.upstream.connection import Connection

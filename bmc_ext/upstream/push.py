@@ -18,13 +18,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bmc_ext.config import Config
 from bmc_ext.errors import HostUnavailableError
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.redfish.context import Context, Request, Response
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.events.message import EVENT_TYPES
 from bmc_ext.redfish.registry import OPEN, Routes
+from bmc_ext.settings import Config
 from bmc_ext.upstream.asking import Asking
 from bmc_ext.upstream.paths import local
 

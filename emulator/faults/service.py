@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import Config
 from bmc_ext.service import Service
 from bmc_ext.serving.bridge import AsgiApp
 from bmc_ext.serving.lanes import Lane
+from bmc_ext.settings import Config
 from emulator.faults.injector import Target
 
 

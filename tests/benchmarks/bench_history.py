@@ -21,10 +21,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling import Analysis, analyze
 from bmc_ext.sampling.sampler import Window
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from drivers.reading import Quality

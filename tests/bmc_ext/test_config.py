@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 import schemas
-from bmc_ext.config import PointRef, WaveformConfig, load_config, parse_config
+from bmc_ext.config import load_config, parse_config
+from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.settings import WaveformConfig
 from drivers.waveforms.sampled_values import SampledValues
 
 GOOD = {

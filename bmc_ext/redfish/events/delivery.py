@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from bmc_ext.config import EventsConfig
 from bmc_ext.redfish.events.bus import EventBus
 from bmc_ext.redfish.events.listener import Listener
 from bmc_ext.redfish.events.origin import Read, with_origins
 from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings
 from bmc_ext.redfish.events.subscription import Subscription
+from bmc_ext.settings import EventsConfig
 
 _LOG = logging.getLogger(__name__)
 

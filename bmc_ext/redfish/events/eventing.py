@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bmc_ext.clock import Clock
-from bmc_ext.config import EventsConfig
 from bmc_ext.errors import ConflictError, DcpiError, NotFoundError
 from bmc_ext.redfish.events.bus import EventBus, Report
 from bmc_ext.redfish.events.delivery import Delivery
@@ -20,6 +19,7 @@ from bmc_ext.redfish.events.origin import with_origins
 from bmc_ext.redfish.events.outbox import Item, Outbox
 from bmc_ext.redfish.events.store import Settings, SubscriptionStore
 from bmc_ext.redfish.events.subscription import Subscription
+from bmc_ext.settings import EventsConfig
 from bmc_ext.state import StateDirectory
 
 _LOG = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from bmc_ext.config import EventsConfig
+from bmc_ext.settings import EventsConfig
 
 _CONNECT_S = 5.0
 _ANSWER_S = 10.0

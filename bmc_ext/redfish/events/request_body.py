@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bmc_ext.config import EventsConfig
 from bmc_ext.errors import MessageError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.events.listener import check_destination
 from bmc_ext.redfish.events.message import EVENT_TYPES, SEVERITIES
 from bmc_ext.redfish.events.subscription import FORMATS, POLICIES, Subscription, Wanted
+from bmc_ext.settings import EventsConfig
 
 _MAX_ENTRIES = 100
 _MAX_TEXT = 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import FeedConfig
 from bmc_ext.equipment import Battery
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.confidence import conditioned_status
@@ -13,6 +12,7 @@ from bmc_ext.redfish.distribution import values_of
 from bmc_ext.redfish.excerpts import collection, derived, link, plate, point
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
+from bmc_ext.settings import FeedConfig
 
 routes = Routes()
 

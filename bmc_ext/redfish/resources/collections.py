@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import Config
 from bmc_ext.errors import HostUnavailableError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.errors import RedfishError
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
+from bmc_ext.settings import Config
 
 routes = Routes()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import LoopConfig
 from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request
@@ -25,6 +24,7 @@ from bmc_ext.redfish.set_points import (
     set_point_reading,
 )
 from bmc_ext.security.identity import CONFIGURE_COMPONENTS, DCPI_THERMAL, LOGIN
+from bmc_ext.settings import LoopConfig
 from drivers.reading import Quality
 
 routes = Routes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import LoopConfig
 from bmc_ext.domain.heat import fluid, heat_flow
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.thermal import FLOW
@@ -17,6 +16,7 @@ from bmc_ext.redfish.excerpts import collection, derived, link, point, sensor
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.set_points import set_excerpt, set_point_excerpt
 from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
+from bmc_ext.settings import LoopConfig
 from drivers.reading import Reading
 
 routes = Routes()

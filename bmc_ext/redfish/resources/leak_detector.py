@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import LoopConfig
 from bmc_ext.equipment import LeakSensor
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.confidence import conditioned_status
@@ -16,6 +15,7 @@ from bmc_ext.redfish.cooling import CDUS, detector_ids, detector_named, loop_of
 from bmc_ext.redfish.excerpts import collection, plate
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.security.identity import LOGIN
+from bmc_ext.settings import LoopConfig
 from drivers.reading import Quality, Reading
 
 routes = Routes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmc_ext.config import LoopConfig
 from bmc_ext.domain.thermal import SPEED
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import members
@@ -15,6 +14,7 @@ from bmc_ext.redfish.excerpts import collection, plate, sensor
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.set_points import set_excerpt, set_point_excerpt
 from bmc_ext.security.identity import DCPI_THERMAL, LOGIN
+from bmc_ext.settings import LoopConfig
 
 routes = Routes()
 

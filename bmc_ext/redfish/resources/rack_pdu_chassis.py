@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bmc_ext.config import Config
 from bmc_ext.equipment import references
 from bmc_ext.rack_pdu import RackPdu
 from bmc_ext.redfish import labels
@@ -16,6 +15,7 @@ from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.collections import CHASSIS
 from bmc_ext.redfish.sensor_catalogue import sensor_id
 from bmc_ext.security.identity import CONFIGURE_COMPONENTS, LOGIN
+from bmc_ext.settings import Config
 
 
 def chassis_routes(config: Config) -> Iterable[Routes]:

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from bmc_ext.clock import SystemClock, iso8601
-from bmc_ext.config import Config, FacilityConfig, FeedConfig
 from bmc_ext.control.commands import Commands
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import identity_of
+from bmc_ext.settings import Config, FacilityConfig, FeedConfig
 from bmc_ext.state import StateDirectory
 from drivers.engine import Engine
 from drivers.reading import Quality

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from bmc_ext.clock import iso8601
-from bmc_ext.config import Config, FacilityConfig, FeedConfig, LoopConfig
 from bmc_ext.control.commands import Commands
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import LoopValues, Snapshot
 from bmc_ext.domain.workload import PowerOrder
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.identity import Identity, identity_of
+from bmc_ext.settings import Config, FacilityConfig, FeedConfig, LoopConfig
 from bmc_ext.state import StateDirectory
 from drivers.engine import Engine
 from drivers.reading import Quality, Reading

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from bmc_ext.clock import SystemClock
-from bmc_ext.config import DeviceSpec, LoopConfig, PointRef
+from bmc_ext.config import DeviceSpec
+from bmc_ext.equipment import PointRef
 from bmc_ext.errors import MessageError, NotFoundError
+from bmc_ext.settings import LoopConfig
 from drivers.engine import Engine
 from drivers.profile import load_profile
 from drivers.reading import Quality

@@ -11,7 +11,7 @@ import pytest
 from event_listener import EventListener, event_listener
 from served_front import PASSWORD, Served, served
 
-from bmc_ext.config import Config, EventsConfig, FacilityConfig, ListenConfig
+from bmc_ext.settings import Config, EventsConfig, FacilityConfig, ListenConfig
 
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"
 SESSIONS = "/redfish/v1/SessionService/Sessions"

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from bmc_ext.clock import SystemClock
-from bmc_ext.config import Config, FacilityConfig
 from bmc_ext.domain.power import FeedValues, total_of
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.thresholds import Limits
@@ -21,6 +20,7 @@ from bmc_ext.redfish.events.watch import Watch
 from bmc_ext.redfish.sensor_catalogue import DeviceSensors
 from bmc_ext.redfish.sensor_values import HEAT, FacilitySensor, SensorValue
 from bmc_ext.sampling.events import Event, EventKind
+from bmc_ext.settings import Config, FacilityConfig
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.event_log import EventLog
 from bmc_ext.telemetry.snapshot import SnapshotStore

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.sampling import Flag
 from bmc_ext.sampling.sampler import Window
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from drivers.reading import Quality, Reading
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from drivers.engine import Engine

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bmc_ext.config import Config
 from bmc_ext.domain.heat_energy import HeatEnergy
 from bmc_ext.domain.snapshot import Snapshot
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.timekeeping import TimeBound

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import bmc_ext
-from bmc_ext.config import Config
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.telemetry.ring import Ring

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmc_ext.config import Config
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.sampling.cycles import CycleObserver, CycleResult
 from bmc_ext.sampling.sampler import Sampler
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.telemetry.cycle_feed import CycleSummary

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.sampling.events import EventKind
 from bmc_ext.sampling.sampler import TimedObserver
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.power_detectors import PowerDetectors
 from bmc_ext.telemetry.power_events import PowerEvents

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from bmc_ext.config import Config, parse_config
+from bmc_ext.config import parse_config
 from bmc_ext.domain.power import FeedValues
 from bmc_ext.sampling import Flag
 from bmc_ext.sampling.channel_calibration import Confidence
 from bmc_ext.sampling.sampler import Window
+from bmc_ext.settings import Config
 from bmc_ext.state import StateDirectory
 from bmc_ext.telemetry.collector import Collector
 from bmc_ext.timekeeping import TimeBound

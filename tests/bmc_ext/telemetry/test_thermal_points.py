@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bmc_ext.config import Config
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.settings import Config
 from bmc_ext.telemetry.thermal_points import CoolantLoop, SiliconSensor
 from drivers.reading import Quality
 

@@ -19,7 +19,7 @@ from mockup_bmc import SSE, Handler, MockupBmc, mockup_bmc, write_mockup
 from served_front import served, wait_for
 from upstream_bmcs import sidecar_config
 
-from bmc_ext.config import Config
+from bmc_ext.settings import Config
 
 SERVICE = "/redfish/v1/EventService"
 SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
