@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import logging
 import ssl
-import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 
@@ -55,6 +53,7 @@ from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.mdns import MdnsAnnouncer
+from bmc_ext.serving.pauses import short_pauses
 from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream
@@ -68,8 +67,6 @@ from bmc_ext.upstream.push import inbox_of, subscription
 
 _LOG = logging.getLogger(__name__)
 _TICK_S = 1.0
-_SWITCH_S = 0.0001
-_GC_THRESHOLD = (20_000, 10, 10)  # objects, younger collections
 _THREADS = 8
 _WAITING = 256
 _WAITING_LOGINS = 64  # at 47 ms each and two at a time: 1.5 s
@@ -251,7 +248,7 @@ class Service:
             also = held.enter_context(_bind_aggregated(listen))
             self.start()
             held.callback(self.stop)
-            held.enter_context(_short_pauses())
+            held.enter_context(short_pauses())
             requests = held.enter_context(Lane("request", threads=_THREADS, waiting=_WAITING))
             passwords = held.enter_context(
                 Lane("password", threads=_LOGIN_THREADS, waiting=_WAITING_LOGINS)
@@ -314,26 +311,6 @@ class Service:
                 self.commands.tick(self.clock.unix_ns() / 1e9)
             except Exception:
                 _LOG.exception("the control tick failed; it goes on with the next")
-
-
-@contextlib.contextmanager
-def _short_pauses() -> Iterator[None]:
-    """No thread is kept from the interpreter for long.
-
-    Whoever waits for it gets it after a tenth of a millisecond, not after five: a request asks for
-    it several times, the samplers do some thousand times a second. What was built at the start is
-    no garbage: to look through it takes 50 ms. Nor do windows and answers hold rings of references:
-    what comes and goes is looked through thirty times less often than by default.
-    """
-    sys.setswitchinterval(_SWITCH_S)
-    usual = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLD)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()  # after a restart it is
 
 
 def on_same_port(ended: Service) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
 import threading
@@ -30,7 +29,8 @@ from emulator.host.machines import (
     HostSystem,
     check_machines,
 )
-from emulator.host.mending import TYPES, mend
+from emulator.host.manager_time import ManagerTime
+from emulator.host.mending import TYPES, indicator, mend, message_of, without_secret
 from emulator.host.routes import COLLECTIONS, MEDIA_ROUTES, OFF_TYPES, ROOT, Route, find
 from emulator.host.store import HostStore, Section
 from emulator.host.sushy import PowerDriver, SushyApp
@@ -39,7 +39,6 @@ _LOG = logging.getLogger(__name__)
 
 _TAGGED: Final = ("system", "chassis")
 _TAG_KEY: Final = "asset tag"
-_CLOCK_KEY: Final = "clock"
 _NAME_KEY: Final = "host name"
 _VERSION_KEY: Final = "firmware version"
 _INSTALL_STEP_S: Final = 0.25  # four of them, so that a client can watch the task proceed
@@ -98,6 +97,7 @@ class SushyHost:
         self._supplies = power_supplies.PowerSupplies(self._chassis)
         self._settings = Section(self._store)
         self._settings.make_permanent(None, "manager")
+        self._time = ManagerTime(self._settings, self._now_s)
         self._next_power_change_s = self._app.power.settle()
         self.name = OwnName(
             lambda: self._settings.get(_NAME_KEY), lambda name: self._keep(_NAME_KEY, name)
@@ -247,7 +247,7 @@ class SushyHost:
         if method == "GET" and route.name.startswith("own "):
             return HostResponse(200, self._own_interface(path, route, ids), {})
         if method == "GET":
-            return HostResponse(200, self._with_time(route, self._read(route, path)), {})
+            return HostResponse(200, self._now_in(route, self._read(route, path)), {})
         content: object = {} if body is None else body
         route.writes[method](content, "")
         assert isinstance(content, dict)
@@ -359,14 +359,14 @@ class SushyHost:
     ) -> None:
         """Do a checked write; the caller holds the lock."""
         if route.name == "manager":
-            self._set_time(body)
+            self._time.set(body)
             return
         if route.name in _TAGGED and "AssetTag" in body:
             self._settings[_TAG_KEY, path] = body["AssetTag"]
         if route.name == "system":
             self._set_system(path, ids["Systems"], body)
         elif route.name == "chassis":
-            lamp = _indicator(body)
+            lamp = indicator(body)
             if lamp:
                 self._ask(method, path, lamp)
         elif route.name == "bios settings":
@@ -375,11 +375,15 @@ class SushyHost:
         elif route.name == "reset bios":
             self._fake.change(ids["Systems"], bios.with_defaults_pending())
         elif route.name == "insert media":
-            self._ask(method, path, _without_secret(body))
+            self._ask(method, path, without_secret(body))
         elif route.name == "reset" and not (self._is_supplied() or body["ResetType"] in OFF_TYPES):
             raise HostError(409, "no power supply of the chassis delivers power")
         else:
             self._ask(method, path, body)
+
+    def _now_in(self, route: Route, body: dict[str, Any]) -> dict[str, Any]:
+        """A manager's body with the time of now: it is the one thing that is never remembered."""
+        return {**body, **self._time.now()} if route.name == "manager" else body
 
     def _set_name(self, name: str) -> None:
         try:
@@ -393,9 +397,9 @@ class SushyHost:
         """Change a system; sushy-tools does not know for how many boots an override holds."""
         boot = dict(body.get("Boot", {}))
         enabled = boot.pop("BootSourceOverrideEnabled", None)
-        indicator = _indicator(body)
-        if boot or indicator:
-            self._ask("PATCH", path, {**indicator, **({"Boot": boot} if boot else {})})
+        lamp = indicator(body)
+        if boot or lamp:
+            self._ask("PATCH", path, {**lamp, **({"Boot": boot} if boot else {})})
         if enabled is not None:
             self._app.power.set_boot_enabled(system, enabled)
 
@@ -408,49 +412,9 @@ class SushyHost:
         if status < 400 or status == 404:
             raise HostError(404, f"nothing lives at {path}")
         _LOG.warning("host BMC: %s %s: %d %s", method, path, status, data.decode(errors="replace"))
-        raise HostError(status, _message(data))
-
-    def _with_time(self, route: Route, body: dict[str, Any]) -> dict[str, Any]:
-        """A manager's body with the time of now: it is the one thing that is never remembered."""
-        if route.name == "manager":
-            ahead_s, offset = self._settings.get(_CLOCK_KEY, (0.0, "+00:00"))
-            zone = datetime.datetime.strptime(offset, "%z").tzinfo
-            moment = datetime.datetime.fromtimestamp(self._now_s() + ahead_s, zone)
-            body["DateTime"] = moment.isoformat(timespec="seconds")
-            body["DateTimeLocalOffset"] = offset
-        return body
-
-    def _set_time(self, body: dict[str, Any]) -> None:
-        """Set the managers' clock: how far it is ahead of ours, and its offset from UTC."""
-        ahead_s, offset = self._settings.get(_CLOCK_KEY, (0.0, "+00:00"))
-        if "DateTime" in body:
-            moment = datetime.datetime.fromisoformat(body["DateTime"])
-            ahead_s = moment.timestamp() - self._now_s()
-        self._settings[_CLOCK_KEY] = (ahead_s, body.get("DateTimeLocalOffset", offset))
+        raise HostError(status, message_of(data))
 
 
 def _system_of(path: str) -> str:
     """The id in a path below a system."""
     return path.removeprefix(f"{ROOT}Systems/").partition("/")[0]
-
-
-def _indicator(body: dict[str, Any]) -> dict[str, Any]:
-    """What a change says of the lamp, in the one word that sushy-tools knows."""
-    if "LocationIndicatorActive" in body:
-        return {"IndicatorLED": "Blinking" if body["LocationIndicatorActive"] else "Off"}
-    return {"IndicatorLED": body["IndicatorLED"]} if "IndicatorLED" in body else {}
-
-
-def _without_secret(body: dict[str, Any]) -> dict[str, Any]:
-    """An InsertMedia request without its password: nothing is fetched, so nothing needs it."""
-    known = {name: value for name, value in body.items() if name != "Password"}
-    if known.get("UserName"):
-        known["Password"] = "unused"  # sushy-tools takes both or none
-    return known
-
-
-def _message(data: bytes) -> str:
-    try:
-        return str(json.loads(data)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return data.decode(errors="replace")

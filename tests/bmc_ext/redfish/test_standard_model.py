@@ -333,7 +333,9 @@ def test_configured_limits_come_before_the_nameplates(site: Site) -> None:
     """They are in the sensor's own unit: kPa for a pressure that is measured in bar."""
     limits = {"Loop_loop-a_Pressure": {"UpperCritical": 240, "LowerCaution": 120.5}}
     with _fresh(site).serving(thresholds=limits) as front:
-        found = _get(front, f"{SENSORS}/Loop_loop-a_Pressure")
+        uri = f"{SENSORS}/Loop_loop-a_Pressure"
+        wait_for(lambda: _get(front, uri)["Reading"], 5, "the first reading")
+        found = _get(front, uri)
         assert found["Thresholds"]["UpperCritical"]["Reading"] == pytest.approx(240)
         assert found["Thresholds"]["LowerCaution"]["Reading"] == pytest.approx(120.5)
         assert found["Status"]["Health"] == "Critical"
