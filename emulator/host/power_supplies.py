@@ -125,7 +125,7 @@ class PowerSupplies:
                     "@odata.id": f"{uri}#/PowerSupplies/{number}",
                     "MemberId": str(number),
                     **{name: found[name] for name in _OF_OLD if name in found},
-                    "RelatedItem": [link(f"{uri.removesuffix('/Power')}")],
+                    "RelatedItem": [link(uri.removesuffix("/Power"))],
                     "RelatedItem@odata.count": 1,
                 }
             )
@@ -133,6 +133,19 @@ class PowerSupplies:
         return {
             "Id": "Power",
             "Name": "Power",
+            "PowerControl": [
+                {
+                    "@odata.id": f"{uri}#/PowerControl/0",
+                    "MemberId": "0",
+                    "Name": "Power of the chassis",
+                    "PowerConsumedWatts": None,
+                    "PowerCapacityWatts": _NEEDED * _RATED_W,
+                    "RelatedItem": [link(uri.removesuffix("/Power"))],
+                    "RelatedItem@odata.count": 1,
+                    "Status": {**_OK, "Health": self.health(chassis)},
+                }
+            ],
+            "PowerControl@odata.count": 1,
             "PowerSupplies": supplies,
             "PowerSupplies@odata.count": len(supplies),
             "Redundancy": [

@@ -123,12 +123,20 @@ def _sensor(chassis: str, name: str, entry: Body, reading_type: str, units: str)
 
 def _fan(chassis: str, sensor: Body) -> Body:
     """The fan whose speed a sensor measures; what share of its full speed that is nobody tells."""
+    place = int(sensor["Id"].removeprefix("Fan"))
     return {
         "@odata.type": "#Fan.v1_5_2.Fan",
         "@odata.id": f"{chassis}/ThermalSubsystem/Fans/{sensor['Id']}",
         "Id": sensor["Id"],
         "Name": sensor["Name"],
         "PhysicalContext": sensor["PhysicalContext"],
+        "Location": {
+            "PartLocation": {
+                "LocationType": "Bay",
+                "LocationOrdinalValue": place,
+                "ServiceLabel": f"Fan {place}",
+            }
+        },
         "SpeedPercent": {
             "DataSourceUri": sensor["@odata.id"],
             "Reading": None,

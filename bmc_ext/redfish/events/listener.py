@@ -112,8 +112,8 @@ class Listener:
                 body,
                 {**headers, "Content-Type": "application/json", "OData-Version": "4.0"},
             )
-            response = connection.getresponse()
-            rest = response.read(_ANSWER_BYTES + 1)
+            with connection.getresponse() as response:
+                rest = response.read(_ANSWER_BYTES + 1)
         except BaseException:
             self.close()
             raise
