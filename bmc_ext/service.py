@@ -19,6 +19,7 @@ from bmc_ext.errors import ConfigurationError, HostUnavailableError
 from bmc_ext.host_name import HostName, MachineName
 from bmc_ext.lifecycle import Lifecycle
 from bmc_ext.measuring import Measuring, instruments_of
+from bmc_ext.pauses import short_pauses
 from bmc_ext.redfish.access_audit import AccessAudit
 from bmc_ext.redfish.app import create_app
 from bmc_ext.redfish.context import Context
@@ -53,7 +54,6 @@ from bmc_ext.serving.front import Front
 from bmc_ext.serving.health import Health
 from bmc_ext.serving.lanes import Lane
 from bmc_ext.serving.mdns import MdnsAnnouncer
-from bmc_ext.serving.pauses import short_pauses
 from bmc_ext.serving.server import Aside, bind, run
 from bmc_ext.serving.ssdp import SsdpResponder
 from bmc_ext.serving.streams import PowerStream

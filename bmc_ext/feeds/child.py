@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import queue
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from bmc_ext.errors import ConfigurationError
 from bmc_ext.feeds.process import BEAT_S, Message
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
+from bmc_ext.pauses import short_pauses
 from bmc_ext.sampling.events import Event
 from bmc_ext.sampling.sampler import Window
 from bmc_ext.telemetry.cycle_feed import Changes
@@ -95,8 +95,8 @@ def _sample(connection: Connection[Any, Any]) -> None:
     threading.Thread(
         target=_end_when_told, args=(connection, samplers, outlet), name="end", daemon=True
     ).start()
-    gc.freeze()
-    outlet.run()
+    with short_pauses():
+        outlet.run()
 
 
 def _end_when_told(

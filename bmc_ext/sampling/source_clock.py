@@ -35,7 +35,8 @@ _CHANGE_SHARE = 2.0
 
 _POINT_S = 0.25  # the earliest arrival of so long is one point of the envelope
 _POINTS = 128  # 32 s: longer sees drift as noise, shorter sees noise as drift
-_RATE_EVERY = 4  # points to a new estimate of the rate, once there are all: it changes little
+_RATE_EVERY = 4  # points to a new estimate of the rate, once there are 8 s: it changes little
+_RATE_EACH = 32
 _OLDEST_S = 150.0  # a point older than this says nothing about the rate now
 _RECENT = 8  # the points of 2 s, which give the phase
 _LAG = 1.5  # a slew that has raised the two newest points has gone on by half as much since
@@ -160,7 +161,7 @@ class SourceClock:
         while x - self._points[0][0] > _OLDEST_S:
             self._points.popleft()
         self._kept += 1
-        if len(self._points) < _POINTS or self._kept % _RATE_EVERY == 0:
+        if len(self._points) < _RATE_EACH or self._kept % _RATE_EVERY == 0:
             self._estimate_rate()
         self._estimate_phase()
 

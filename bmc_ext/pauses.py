@@ -1,4 +1,4 @@
-"""How long one thread of the service may keep the others waiting."""
+"""How long one thread of a process may keep the others waiting."""
 
 from __future__ import annotations
 
