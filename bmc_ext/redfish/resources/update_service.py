@@ -234,7 +234,10 @@ def _fetched(uri: str) -> bytes:
     try:
         with opener.open(uri, timeout=_FETCH_S) as answer:
             image: bytes = answer.read(MAX_IMAGE_BYTES + 1)
-    except (OSError, HTTPException, ValueError, urllib.error.URLError) as error:
+    except urllib.error.HTTPError as refused:
+        with refused:  # it holds the connection
+            raise ImageError(f"{uri}: {refused}") from refused
+    except (OSError, HTTPException, ValueError) as error:
         raise ImageError(f"{uri}: {error}") from error
     if len(image) > MAX_IMAGE_BYTES:
         raise ImageError(f"{uri}: more than {MAX_IMAGE_BYTES} bytes")
