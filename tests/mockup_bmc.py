@@ -248,4 +248,6 @@ def write_mockup(folder: Path, tree: dict[str, dict[str, Any]]) -> None:
         place = folder / "redfish" / "v1" / path
         place.mkdir(parents=True, exist_ok=True)
         full = {"@odata.id": f"/redfish/v1/{path}".rstrip("/"), **body}
-        (place / "index.json").write_text(json.dumps(full), encoding="utf-8")
+        whole = place / f"index.{threading.get_ident()}"
+        whole.write_text(json.dumps(full), encoding="utf-8")
+        whole.replace(place / "index.json")  # nobody is served half a resource

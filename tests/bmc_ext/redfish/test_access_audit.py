@@ -98,7 +98,7 @@ def test_refused_attempts_leave_entries(front: Served) -> None:
     viewer = {"user": "viewer", "password": "only-looking"}
     assert front.ask("POST", "/dcpi/grid/signal", {}, **viewer).status == 403
     refused = wait_for(
-        lambda: len(found := front.audit("authentication.refused")) == 3 and found, 2, "3 entries"
+        lambda: len(found := front.audit("authentication.refused")) == 3 and found, 10, "3 entries"
     )
     assert [entry["method"] for entry in refused] == ["basic", "session", "token"]
     assert [entry.get("user") for entry in refused] == [USER, "nobody", None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served_front import Served, served
+from served_front import Served, served, wait_for
 
 from bmc_ext.sampling.events import Event, EventKind
 
@@ -80,7 +80,12 @@ def test_long_entries_are_read_across_blocks(front: Served) -> None:
 def test_a_refused_login_is_in_the_audit_log(front: Served) -> None:
     """Who was refused is named, as a warning."""
     front.ask("GET", LOGS, user="mallory", password="wrong-password")
-    found = [entry for entry in _walk(front, AUDIT) if "mallory" in entry["Message"]]
+
+    def named() -> list[dict[str, Any]]:
+        return [entry for entry in _walk(front, AUDIT) if "mallory" in entry["Message"]]
+
+    # The answer does not wait for the disk.
+    found = wait_for(named, 10, "an entry")
     assert found[0]["Severity"] == "Warning"
     assert found[0]["Username"] == "mallory"
     assert found[0]["MessageId"] == "Dcpi.1.0.Audited"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.emulator_client import Answer
 from served_front import Served, served, wait_for
 
 from bmc_ext.config import parse_config
@@ -21,6 +22,20 @@ ROOT = "/redfish/v1"
 UNIT = f"{ROOT}/ThermalEquipment/CDUs/loop-a"
 CONTROL = f"{ROOT}/Chassis/DCPI/Controls/Loop_loop-a_PumpSpeed"
 SENSORS = f"{ROOT}/Chassis/DCPI/Sensors"
+BUS = f"{ROOT}/PowerEquipment/ElectricalBuses/feed"
+BATTERIES = f"{ROOT}/Chassis/DCPI/PowerSubsystem/Batteries"
+
+
+def _is_known(answer: Answer, name: str) -> bool:
+    """Whether that property is there with a value; an excerpt's value is its reading."""
+    value = answer.body.get(name) if answer.status == 200 else None
+    return (value.get("Reading") if isinstance(value, dict) else value) is not None
+
+
+def _wait_until_known(front: Served, names: Mapping[str, str]) -> None:
+    """Wait for these properties, by the URI of their resource."""
+    for uri, name in names.items():
+        wait_for(lambda u=uri, n=name: _is_known(front.ask("GET", u), n), 15, uri)
 
 
 class Site:
@@ -63,11 +78,13 @@ class Site:
             document = self.document(stack) | changes
             config = parse_config(document, base=self.directory)
             front = stack.enter_context(served(self.directory, config=config))
-            uri = f"{SENSORS}/Device_meter_energy.active.import"
-            wait_for(lambda: front.ask("GET", uri).body["Reading"] is not None, 15, "the meter")
+            # Each point is read in its own time; until the first window is complete the answer
+            # is 503.
+            points = ("energy.active.import", "power.active.total", "current.L2")
+            known = {f"{SENSORS}/Device_meter_{point}": "Reading" for point in points}
             if config.loops:
-                # Until the first window is complete the answer is 503, without a set point.
-                wait_for(lambda: front.ask("GET", CONTROL).body.get("SetPoint"), 15, "the drive")
+                known[CONTROL] = "SetPoint"
+            _wait_until_known(front, known)
             yield front
 
     def document(self, stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -136,6 +153,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def front(site: Site) -> Iterator[Served]:
     """A service that acts."""
     with site.serving() as it:
+        feed = {f"{BUS}/Mains/1": "UnbalancedCurrentPercent", f"{BATTERIES}/feed": "ChargeState"}
+        _wait_until_known(it, feed)
         yield it
 
 
@@ -151,7 +170,7 @@ def test_what_is_declared_is_shown_and_nothing_else(front: Served) -> None:
     assert unit["Model"] == "C-1"
     assert unit["ProductionDate"] == "2025-03-31T00:00:00Z"
     assert {"Manufacturer", "SerialNumber", "CoolingCapacityWatts"}.isdisjoint(unit)
-    bus = _get(front, f"{ROOT}/PowerEquipment/ElectricalBuses/feed")
+    bus = _get(front, BUS)
     assert (bus["EquipmentType"], bus["Manufacturer"]) == ("Bus", "Maker")
     assert _get(front, f"{ROOT}/PowerEquipment").keys().isdisjoint({"Switchgear", "FloorPDUs"})
     assert front.ask("GET", f"{ROOT}/PowerEquipment/Switchgear").status == 404
@@ -167,14 +186,13 @@ def test_filters_reservoirs_and_batteries_tell_what_is_known(front: Served) -> N
     reservoir = _get(front, f"{UNIT}/Reservoirs/r1")
     assert reservoir["CapacityLiters"] == 80
     assert reservoir["FluidLevelPercent"]["Reading"] == pytest.approx(60, abs=0.01)
-    batteries = f"{ROOT}/Chassis/DCPI/PowerSubsystem/Batteries"
-    battery = _get(front, f"{batteries}/feed")
+    battery = _get(front, f"{BATTERIES}/feed")
     assert battery["CapacityRatedWattHours"] == 2e6
     assert battery["ChargeState"] == "Charging"
-    metrics = _get(front, f"{batteries}/feed/Metrics")
+    metrics = _get(front, f"{BATTERIES}/feed/Metrics")
     assert metrics["ChargePercent"]["Reading"] == pytest.approx(60, abs=0.01)
     assert metrics["StoredEnergyWattHours"]["Reading"] == pytest.approx(1.2e6, rel=1e-3)
-    for uri in (f"{UNIT}/Filters/f2", f"{UNIT}/Reservoirs/x", f"{batteries}/x", f"{UNIT}x"):
+    for uri in (f"{UNIT}/Filters/f2", f"{UNIT}/Reservoirs/x", f"{BATTERIES}/x", f"{UNIT}x"):
         assert front.ask("GET", uri).status == 404
 
 
@@ -219,7 +237,7 @@ def test_a_meters_energy_is_its_lifetime_and_its_lines_are_named(front: Served) 
     voltage = _get(front, f"{SENSORS}/Device_meter_voltage.L3")
     assert voltage["ElectricalContext"] == "Line3ToNeutral"
     assert _get(front, f"{SENSORS}/Device_meter_pf.total")["ReadingType"] is None
-    circuit = _get(front, f"{ROOT}/PowerEquipment/ElectricalBuses/feed/Mains/1")
+    circuit = _get(front, f"{BUS}/Mains/1")
     assert circuit["UnbalancedCurrentPercent"]["Reading"] == pytest.approx(10, rel=1e-3)
     assert circuit["NominalVoltage"] == "AC230V"
     assert circuit["PowerLoadPercent"]["Reading"] == pytest.approx(69, rel=1e-3)

@@ -6,6 +6,7 @@ import dataclasses
 import http.client
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class PushingBmc:
         self.needs_types = False
         self.made: dict[str, dict[str, Any]] = {}
         self._numbers = itertools.count(1)
+        self._change = threading.RLock()  # the test and the BMC's own threads change it
         server.instead = self._instead
         self._write()
 
@@ -65,17 +67,18 @@ class PushingBmc:
 
     def add(self, body: dict[str, Any]) -> str:
         """Keep a subscription."""
-        uri = f"{SUBSCRIPTIONS}/{next(self._numbers)}"
-        self.made[uri] = {"Id": uri.rpartition("/")[2], "Name": "S", **body}
-        self._write()
+        with self._change:
+            uri = f"{SUBSCRIPTIONS}/{next(self._numbers)}"
+            self.made[uri] = {"Id": uri.rpartition("/")[2], "Name": "S", **body}
+            self._write()
         return uri
 
     def drop(self, uri: str) -> None:
         """Forget a subscription."""
-        if self.made.pop(uri, None) is not None:
-            folder = self.server.folder / uri.lstrip("/")
-            (folder / "index.json").unlink()
-        self._write()
+        with self._change:
+            if self.made.pop(uri, None) is not None:
+                (self.server.folder / uri.lstrip("/") / "index.json").unlink()
+            self._write()
 
     @property
     def destination(self) -> str:
