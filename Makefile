@@ -26,12 +26,10 @@ lint: $(CORE)  ## style, types, imports, C format (tables.h is generated)
 	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@find csrc -name '*.[ch]' ! -name tables.h | xargs $(BIN)/clang-format --dry-run -Werror
 
-# Much of the time is waiting for real windows and deadlines: three files at a time keep two cores
-# busy, in the order of tests/conftest.py.
 unit: $(CORE)  ## the tests
 	@# Hundreds of processes import it, each anew where PYTHONDONTWRITEBYTECODE is set.
 	@$(BIN)/python -m compileall -q bmc_ext drivers emulator schemas
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python tests/run_all.py $(ARGS)
 
 package: $(CORE)  ## sdist, abi3 wheel from it, and the wheel in an empty environment
 	@$(BIN)/python tests/check_package.py
