@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -428,8 +427,8 @@ def test_eight_threads_read_what_was_written_last(tmp_path: Path) -> None:
     host.close()
 
 
-def test_a_get_is_cheap_and_leaves_no_descriptor_open(host: SushyHost) -> None:
-    """A thousand GETs and a hundred writes keep the number of open files; a GET is microseconds."""
+def test_no_request_leaves_a_descriptor_open(host: SushyHost) -> None:
+    """A hundred writes and GETs keep the number of open files."""
     uri = _uri(host)
     open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir would count its own
     for number in range(100):
@@ -437,10 +436,6 @@ def test_a_get_is_cheap_and_leaves_no_descriptor_open(host: SushyHost) -> None:
         host.handle("PATCH", uri, "", {"IndicatorLED": led})
         _get(host, uri)
     assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208
-    started = time.perf_counter()
-    for _ in range(1000):
-        _get(host, uri)
-    assert (time.perf_counter() - started) / 1000 < 200e-6  # through sushy-tools it is 1 ms
 
 
 _EXERCISE = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -131,16 +130,6 @@ def test_a_huge_value_does_not_swell_the_error(announcement: dict[str, Any]) -> 
         with pytest.raises(MessageError) as caught:
             validate(announcement, "workload_announcement")
         assert len(str(caught.value)) < 200
-
-
-def test_an_announcement_is_checked_fast(announcement: dict[str, Any]) -> None:
-    """The median of checking an announcement is below 5 ms, a tenth of what announce may take."""
-    times = []
-    for _ in range(100):
-        begin = time.perf_counter()
-        validate(announcement, "workload_announcement")
-        times.append(time.perf_counter() - begin)
-    assert sorted(times)[50] <= 5e-3
 
 
 def test_the_envelope_has_the_header_fields() -> None:

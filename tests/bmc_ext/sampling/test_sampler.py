@@ -300,7 +300,7 @@ def test_a_sampler_starts_once_and_stops_twice() -> None:
     begun = time.monotonic()
     sampler.stop()
     sampler.stop()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 5
     sampler.start()
     windows.wait(2)
     sampler.stop()

@@ -150,18 +150,11 @@ def test_a_change_counts_at_once_though_the_credential_was_remembered(accounts: 
     assert told == ["anna"] * 5
 
 
-def test_a_confirmed_credential_costs_microseconds_for_300_s(
-    accounts: Accounts, clock: Any
-) -> None:
+def test_a_confirmed_credential_is_recalled_for_300_s(accounts: Accounts, clock: Any) -> None:
     """Within five minutes a poller does not pay argon2 again; after them it does."""
     assert accounts.recall("root", PASSWORD) is None  # it never runs argon2
     accounts.verify("root", PASSWORD)
     clock.advance(299)
-    started = time.perf_counter()
-    for _ in range(1000):
-        assert accounts.verify("root", PASSWORD) is not None
-    assert (time.perf_counter() - started) / 1000 < 200e-6  # argon2 takes a hundred times that
-
     assert accounts.recall("root", PASSWORD) is not None
     clock.advance(2)
     assert accounts.recall("root", PASSWORD) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -121,8 +120,8 @@ def test_an_account_change_ends_its_sessions(state: StateDirectory, clock: Any) 
     accounts.close()
 
 
-def test_authenticate_is_cheap_and_safe_under_threads(clock: Any) -> None:
-    """Eight threads open, use and close at once; one lookup costs microseconds."""
+def test_authenticate_is_safe_under_threads(clock: Any) -> None:
+    """Eight threads open, use and close at once."""
     sessions = Sessions(1800, clock)
     failures: list[str] = []
 
@@ -141,9 +140,3 @@ def test_authenticate_is_cheap_and_safe_under_threads(clock: Any) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-
-    token = sessions.open(ANNA).token
-    started = time.perf_counter()
-    for _ in range(2000):
-        sessions.authenticate(token)
-    assert (time.perf_counter() - started) / 2000 < 100e-6
