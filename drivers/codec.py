@@ -172,7 +172,10 @@ class Scaling:
 
     def __init__(self, codecs: Sequence[PointCodec]) -> None:
         points = [codec.point for codec in codecs]
-        self._scale = np.array([point.scale for point in points])
+        # 2296 / 10 is 229.6, 2296 * 0.1 is the double beside it.
+        self._divisor = np.array([_divisor(point.scale) for point in points])
+        scales = np.array([point.scale for point in points])
+        self._scale = np.where(self._divisor == 1.0, scales, 1.0)
         self._offset = np.array([point.offset for point in points])
         ranges = [point.range or (-_ABSURD, _ABSURD) for point in points]
         self._low = np.array([low for low, _ in ranges])
@@ -190,7 +193,7 @@ class Scaling:
         An axis before it is one of devices of the same profile.
         """
         raw[absent] = np.nan
-        values = raw * self._scale + self._offset
+        values = raw * self._scale / self._divisor + self._offset
         if self._links:
             self._link(raw, values, absent)
         beyond = ~((values >= self._low) & (values <= self._high) | absent)
@@ -206,17 +209,28 @@ class Scaling:
         fraction, exponent, factor = self._links
         with np.errstate(over="ignore", invalid="ignore"):
             raw[..., fraction.rows] += own[..., fraction.sources]
-            raw[..., exponent.rows] *= 10.0 ** own[..., exponent.sources]
+            power = own[..., exponent.sources]
+            raw[..., exponent.rows] *= 10.0 ** np.maximum(power, 0.0)
+            raw[..., exponent.rows] /= 10.0 ** np.maximum(-power, 0.0)
             raw[..., factor.rows] *= own[..., factor.sources]
         for links in self._links:
             rows = links.rows
             # A value without its scale is as unknown as one that the device does not have.
             absent[..., rows] |= absent[..., links.sources]
-            values[..., rows] = raw[..., rows] * self._scale[rows] + self._offset[rows]
+            scaled = raw[..., rows] * self._scale[rows] / self._divisor[rows]
+            values[..., rows] = scaled + self._offset[rows]
         values[absent] = np.nan
 
 
 _LINKS = ("fraction", "scale_by", "factor_by")
+
+
+def _divisor(scale: float) -> float:
+    """The whole number whose reciprocal a scale below 1 is; 1 where there is none."""
+    if not 1e-15 < abs(scale) < 1.0:
+        return 1.0
+    whole = float(round(1.0 / scale))
+    return whole if 1.0 / whole == scale else 1.0
 
 
 @dataclass(frozen=True, slots=True)

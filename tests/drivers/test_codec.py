@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -172,6 +173,25 @@ def test_a_value_is_scaled_by_another_register(
     values, qualities = block.decode(struct.pack(">hh", raw, exponent))
     assert qualities[0] == quality
     assert (None if math.isnan(values[0]) else values[0]) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("scale", ["0.1", "0.01", "0.001", "0.05", "-0.1", "0.025"])
+def test_a_decimal_scale_gives_the_decimal_number(scale: str) -> None:
+    """What the register and its scale or exponent mean in decimal digits is what is shown."""
+    scaled = PointCodec(point("u16", scale=float(scale)))
+    numbers = [2296, 1, 3, 7, 2303, 9999, 65534]
+    found = [scaled.decode(struct.pack(">H", number))[0] for number in numbers]
+    assert found == [float(Decimal(number) * Decimal(scale)) for number in numbers]
+
+
+@pytest.mark.parametrize("exponent", [-4, -2, -1, 0, 2])
+def test_a_decimal_exponent_gives_the_decimal_number(exponent: int) -> None:
+    """SunSpec's scale factors: 2296 at 10^-1 is 229.6."""
+    codecs = [PointCodec(point("i16", scale_by="sf")), PointCodec(point("i16", name="sf"))]
+    block = BlockCodec(codecs, {"p": 0, "sf": 1})
+    for number in (2296, 3, 7, -9999, 32767):
+        values, _ = block.decode(struct.pack(">hh", number, exponent))
+        assert values[0] == float(Decimal(number).scaleb(exponent))
 
 
 def test_a_total_of_integer_and_fraction_takes_factor_and_exponent() -> None:
