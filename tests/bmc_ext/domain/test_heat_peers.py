@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from CoolProp.CoolProp import PropsSI
 
 from bmc_ext.domain.heat import FLUIDS, FlowSensor, Fluid, fluid, heat_flow
 
 _PRESSURE_PA = 6e5
 _TESTED_PA = 16e5  # that of the heat coefficients in EN 1434-1, annex A
 _GLYCOLS = sorted(name for name in FLUIDS if name != "water")
+
+
+def _props(*asked: str | float) -> float:
+    from CoolProp.CoolProp import PropsSI  # takes three seconds, in each process of the tests
+
+    return float(PropsSI(*asked))
 
 
 def _peer(name: str, more: float = 0.0) -> str:
@@ -23,7 +28,7 @@ def _peer(name: str, more: float = 0.0) -> str:
 
 def _of(peer: str, quantity: str, temperature_c: float, pressure_pa: float = _PRESSURE_PA) -> float:
     kelvin = max(temperature_c, 0.01 if peer == "Water" else -100.0) + 273.15
-    return float(PropsSI(quantity, "T", kelvin, "P", pressure_pa, peer))
+    return _props(quantity, "T", kelvin, "P", pressure_pa, peer)
 
 
 def _range(coolant: Fluid) -> list[float]:
@@ -51,7 +56,7 @@ def test_a_fluid_does_not_freeze_within_its_range(name: str) -> None:
     """The lower end of the range is not below the freezing point, and no more than 3 K above it."""
     coolant, peer = fluid(name), _peer(name)
     frozen_k = (
-        273.15 if name == "water" else PropsSI("T_FREEZE", "T", 300.0, "P", _PRESSURE_PA, peer)
+        273.15 if name == "water" else _props("T_FREEZE", "T", 300.0, "P", _PRESSURE_PA, peer)
     )
     assert 0.0 <= coolant.min_c - (frozen_k - 273.15) < 3.0
 
