@@ -174,6 +174,8 @@ class EventLog:
         return True
 
     def _write(self, sequence: int, feed_id: str | None, event: Event) -> None:
+        if sequence <= self._sequence - CAPACITY:
+            return  # it went on for so long that its place is a newer one's
         body = _RECORD.pack(
             sequence,
             event.onset_ns,

@@ -128,6 +128,20 @@ def test_the_oldest_go_first(log: EventLog, clock: Any) -> None:
     assert (kept[0].sequence, kept[-1].sequence) == (5000, 5001 - CAPACITY)
 
 
+def test_the_end_of_a_very_old_one_overwrites_no_newer_one(log: EventLog, clock: Any) -> None:
+    """It is told, but its place belongs to another by now."""
+    told: list[LoggedEvent] = []
+    log.record("a", change(1))
+    for number in range(2, CAPACITY + 2):
+        clock.advance(2)
+        log.record("a", change(number, is_over=False))
+    log.observe(told.append)
+    log.record("a", change(1, is_over=True))
+    kept = log.newest(CAPACITY)
+    assert [logged.sequence for logged in kept] == list(range(CAPACITY + 1, 1, -1))
+    assert [(logged.sequence, logged.event.is_over) for logged in told] == [(1, True)]
+
+
 def test_what_was_cleared_stays_away(log: EventLog, state: StateDirectory, clock: Any) -> None:
     """Nothing from before comes back: not by a late end, not over a restart; numbers go on."""
     for number in (1, 2, 3):
