@@ -133,8 +133,8 @@ def test_the_end_of_a_very_old_one_overwrites_no_newer_one(log: EventLog, clock:
     told: list[LoggedEvent] = []
     log.record("a", change(1))
     for number in range(2, CAPACITY + 2):
-        clock.advance(2)
-        log.record("a", change(number, is_over=False))
+        clock.pass_(2.0)
+        log.record("a", change(number))
     log.observe(told.append)
     log.record("a", change(1, is_over=True))
     kept = log.newest(CAPACITY)
