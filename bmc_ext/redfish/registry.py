@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bmc_ext.redfish.context import Context, Request, Response
 
@@ -156,6 +156,14 @@ class _Node:
         else:
             self.named.setdefault(segments[0], _Node()).add(segments[1:], resource)
 
+    def children(self, path: str) -> Iterator[tuple[str, _Child]]:
+        """Those right below this segment, which is at `path`, and below all that follow it."""
+        if self.any is not None and self.any.resource is not None:
+            parameter = self.any.resource.uri.rpartition("{")[2].removesuffix("}")
+            yield path, _Child(self.any.resource, parameter, self.named)
+        for name, node in self.named.items():
+            yield from node.children(f"{path}/{name}")
+
     def find(self, segments: Sequence[str], at: int = 0) -> Resource | None:
         """The resource of the path from segment `at` on: names before parameters."""
         node, rest = self, self.rest
@@ -175,6 +183,14 @@ class _Node:
         return node.resource or rest
 
 
+class _Child(NamedTuple):
+    """What lives right below a path without parameters, wherever it has no name of its own."""
+
+    resource: Resource
+    parameter: str
+    named: Container[str]
+
+
 class Registry:
     """All resources; finds the one that a path names, in a time that their number does not change.
 
@@ -187,10 +203,18 @@ class Registry:
         self._root = _Node()
         for resource in self._resources:
             self._root.add(resource.uri.split("/"), resource)
+        self._children = dict(
+            child for first, node in self._root.named.items() for child in node.children(first)
+        )
 
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
-        segments = (path.rstrip("/") or "/").split("/")
+        path = path.rstrip("/") or "/"
+        parent, _, name = path.rpartition("/")
+        child = self._children.get(parent)
+        if child is not None and name and name not in child.named:
+            return child.resource, {child.parameter: name}
+        segments = path.split("/")
         resource = self._root.find(segments)
         if resource is None:
             return None

@@ -24,6 +24,8 @@ def _registry(*uris: str) -> Registry:
 REGISTRY = _registry(
     "/v1", "/v1/Chassis/DCPI", "/v1/Chassis/DCPI/Sensors/{sensor}", "/v1/Chassis/{id}/Power",
     "/v1/Chassis/{id}/Sensors/{sensor}/Log", "/v1/Chassis/{id}/Logs/{log:path}", "/v1/{host:path}",
+    "/v1/Chassis/DCPI/Sensors/all/Log", "/v1/Chassis/DCPI/Sensors/one",
+    "/v1/Chassis/DCPI/Files/{name:path}",
 )  # fmt: skip
 
 
@@ -33,6 +35,10 @@ REGISTRY = _registry(
         ("/v1/", "/v1", {}),
         ("/v1/Chassis/DCPI", "/v1/Chassis/DCPI", {}),
         ("/v1/Chassis/DCPI/Sensors/a", "/v1/Chassis/DCPI/Sensors/{sensor}", {"sensor": "a"}),
+        ("/v1/Chassis/DCPI/Sensors/all", "/v1/Chassis/DCPI/Sensors/{sensor}", {"sensor": "all"}),
+        ("/v1/Chassis/DCPI/Sensors/all/Log", "/v1/Chassis/DCPI/Sensors/all/Log", {}),
+        ("/v1/Chassis/DCPI/Sensors/one", "/v1/Chassis/DCPI/Sensors/one", {}),
+        ("/v1/Chassis/DCPI/Files/a", "/v1/Chassis/DCPI/Files/{name:path}", {"name": "a"}),
         ("/v1/Chassis/DCPI/Power", "/v1/Chassis/{id}/Power", {"id": "DCPI"}),
         (
             "/v1/Chassis/DCPI/Sensors/a/Log",
