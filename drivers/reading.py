@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -43,8 +42,7 @@ class CalibrationState(NamedTuple):
     overdue: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One point of one device.
 
     `value` is in `unit` (UCUM) and is None whenever `quality` is not OK: unknown is never 0 and

@@ -200,8 +200,10 @@ class SampleTable:
         """The newest sample of a point; None before the first."""
         with self._lock:
             # What waits for other devices is left: to decode it between any two reads is costly.
-            if any(row in group.pending for group in self.groups):
-                self._settle()
+            for columns in self.groups:
+                if row in columns.pending:
+                    self._settle()
+                    break
             group = self._group_numbers[column]
             measured = float(self._measured[row, group])
             if measured == -np.inf:

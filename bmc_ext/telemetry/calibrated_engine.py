@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from bmc_ext.clock import Clock
 from bmc_ext.domain.calibration import Calibration, Coefficients
@@ -74,15 +73,14 @@ class CalibratedEngine:
         unix_s = self._clock.unix_ns() / 1e9
         calibrations = (sensor.state(unix_s),)
         if raw.value is None:
-            return replace(raw, calibrations=calibrations)
+            return raw._replace(calibrations=calibrations)
         reactive = self._reactive(device_id, point, sensor)
         value, known = _corrected(sensor, raw.value, reactive)
         tried: set[int] = set()
         while sensor.follow(abs(value), tried):
             value, known = _corrected(sensor, raw.value, reactive)
         uncertainty, conditions = _judged(sensor, value, known, reactive, unix_s)
-        return replace(
-            raw,
+        return raw._replace(
             value=value,
             uncertainty=uncertainty,
             conditions=conditions,

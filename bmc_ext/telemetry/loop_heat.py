@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -66,7 +65,7 @@ class LoopHeatMeter:
         if self._pair is None or end.measured_at is None:
             return end
         state = self._pair.state(end.measured_at)
-        return replace(end, calibrations=(*end.calibrations, state))
+        return end._replace(calibrations=(*end.calibrations, state))
 
     def measure(self, flow: Reading, supply: Reading, return_: Reading) -> LoopHeat:
         """The heat now; None unless all inputs are known, within the fluid's range, and a flow."""

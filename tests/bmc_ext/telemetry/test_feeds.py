@@ -248,8 +248,8 @@ def test_a_meter_says_of_every_point_what_is_to_be_known(engine: Any) -> None:
         engine.put("m", f"{point}.L2", 7.0, unit, uncertainty=0.1)
     overdue = Condition("calibration-overdue", "m/voltage.L2", "it is")
     state = CalibrationState("m/voltage.L2", "C", date(2025, 1, 1), date(2026, 1, 1), overdue=True)
-    engine.points["m", "voltage.L2"] = replace(
-        engine.points["m", "voltage.L2"], conditions=(overdue,), calibrations=(state,)
+    engine.points["m", "voltage.L2"] = engine.points["m", "voltage.L2"]._replace(
+        conditions=(overdue,), calibrations=(state,)
     )
     values = feed.values()
     assert (values.p_uncertainty_w, values.q_uncertainty_var) == (None, 9.0)
@@ -295,7 +295,7 @@ def test_a_meter_tells_how_often_it_refreshes_its_power(engine: Any) -> None:
     feed = _meter(engine)
     for point, seconds in (("total", 0.4), ("L1", 1.0), ("L2", 2.0), ("L3", None)):
         key = "m", f"power.active.{point}"
-        engine.points[key] = replace(engine.points[key], source_interval_s=seconds)
+        engine.points[key] = engine.points[key]._replace(source_interval_s=seconds)
     assert feed.values().source_interval_s == 0.4
     del engine.points["m", "power.active.total"]
     assert feed.values().source_interval_s == 2.0

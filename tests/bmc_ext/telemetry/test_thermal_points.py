@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -165,7 +164,7 @@ def test_a_pairs_certificate_ends_after_six_months(
     noon_s = datetime.combine(day, time(12), UTC).timestamp()
     for point in ("temperature.ch0", "temperature.ch1"):
         reading = plumbing.points["d", point]
-        plumbing.points["d", point] = replace(reading, measured_at=noon_s)
+        plumbing.points["d", point] = reading._replace(measured_at=noon_s)
     values = _loop(make_config, plumbing, pair=PAIR).values()
     for end in (values.supply, values.return_):
         (state,) = end.calibrations
