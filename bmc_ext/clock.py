@@ -41,6 +41,7 @@ class SystemClock:
         time.sleep(seconds)
 
 
+@functools.lru_cache(64)  # the values of a window share their times, to the last bit
 def iso8601(unix_s: float) -> str:
     """UTC time as ISO 8601 with milliseconds and Z (DCPI 5.2.1)."""
     fraction, seconds = math.modf(unix_s)
@@ -48,7 +49,7 @@ def iso8601(unix_s: float) -> str:
     return f"{_second(int(seconds) + moment[0])}.{moment[1] // 1000:03d}Z"
 
 
-@functools.lru_cache(64)  # the values of a window share their times
+@functools.lru_cache(64)
 def _second(unix_s: int) -> str:
     return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 

@@ -39,7 +39,7 @@ from bmc_ext.redfish.reports.trigger import TriggerStore
 from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.resources.rack_pdu_chassis import chassis_routes
-from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, facility_sensors
+from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, SensorList, facility_sensors
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
 from bmc_ext.security.lockout import LockoutRule
@@ -184,6 +184,7 @@ class Service:
             ),
             facility_sensors=sensors,
             device_sensors=device_sensors,
+            sensor_list=SensorList(sensors, device_sensors),
             equipment=self.equipment,
             peaks=self.measuring.peaks,
             feed_places={feed.id: place for place, feed in enumerate(config.feeds)},

@@ -6,7 +6,7 @@ Redundancy.RedundantGroup (RedundancyType, MinNeededInGroup).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from bmc_ext.domain.redundancy import Redundancy
@@ -36,10 +36,12 @@ def conditioned_status(quality: Quality, found: Iterable[Condition]) -> dict[str
     return {**answer, "Health": health, "Conditions": shown}
 
 
-def limited_status(found: Mapping[str, Any], limits: Limits, value: float | None) -> dict[str, Any]:
+def limited_status(found: dict[str, Any], limits: Limits, value: float | None) -> dict[str, Any]:
     """A Status that a passed limit makes worse; an unknown value passes none."""
-    health = severity(beyond(limits, value))
-    return {**found, "Health": max(health, found["Health"], key=_WORSE.index)}
+    passed = beyond(limits, value)
+    if not passed:
+        return found
+    return {**found, "Health": max(severity(passed), found["Health"], key=_WORSE.index)}
 
 
 def calibrations(states: Iterable[CalibrationState]) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from bmc_ext.redfish.firmware import Firmware
 from bmc_ext.redfish.host import HostBMC
 from bmc_ext.redfish.reports.reporter import Reporter
 from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
-from bmc_ext.redfish.sensor_catalogue import DeviceSensors
+from bmc_ext.redfish.sensor_catalogue import DeviceSensors, SensorList
 from bmc_ext.redfish.sensor_values import FacilitySensor
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
@@ -65,6 +66,7 @@ class Context:
     access: AccessAudit
     facility_sensors: Mapping[str, FacilitySensor]
     device_sensors: DeviceSensors
+    sensor_list: SensorList
     lifecycle: Lifecycle
     host_name: HostName
     identification: ServiceIdentification
@@ -80,8 +82,7 @@ class Context:
     host: HostBMC | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request after authentication. Header names are lower case; `client` is an address."""
 
     method: str
@@ -91,7 +92,7 @@ class Request:
     body: bytes
     identity: Identity | None
     correlation_id: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = MappingProxyType({})
     raw_query: str = ""
     client: str = ""
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import logging
 import uuid
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ import orjson
 from bmc_ext.errors import DcpiError
 from bmc_ext.redfish.aggregated import is_shown
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.entity_tag import etag
 from bmc_ext.redfish.errors import RedfishError, error_response
 from bmc_ext.redfish.events.client_changes import note_change
 from bmc_ext.redfish.host_members import ROOT, with_members
@@ -126,7 +125,7 @@ class Dispatcher:
         query = self._query(resource, request)
         if not elsewhere:
             _check_media_type(resource, request)
-        asked = dataclasses.replace(request, params=params)
+        asked = request._replace(params=params)
         if method not in _CONDITIONAL:
             answer = self._answer(resource, handler, asked)
             return answer if query is None else self._queried(query, answer, request)
@@ -214,13 +213,6 @@ class Dispatcher:
             raise RedfishError(412, "the resource has changed since it was read")
 
 
-def etag(body: Mapping[str, Any], volatile: frozenset[str]) -> str:
-    """A weak entity tag over everything but the readings."""
-    stable = {key: value for key, value in body.items() if key not in volatile}
-    digest = hashlib.blake2b(orjson.dumps(stable, option=orjson.OPT_SORT_KEYS), digest_size=8)
-    return f'W/"{digest.hexdigest()}"'
-
-
 def _authorise(request: Request, privilege: str) -> None:
     if privilege == OPEN:
         return
@@ -239,9 +231,7 @@ def _authorise(request: Request, privilege: str) -> None:
 def _reading(request: Request) -> Request:
     """A plain GET by whoever sends `request`."""
     headers = _credentials(request)
-    return dataclasses.replace(
-        request, method="GET", query={}, headers=headers, body=b"", raw_query=""
-    )
+    return request._replace(method="GET", query={}, headers=headers, body=b"", raw_query="")
 
 
 def _credentials(request: Request) -> dict[str, str]:
@@ -273,9 +263,12 @@ def _annotated(
 ) -> dict[str, Any]:
     """The body with its @odata annotations; `tag` is the entity tag of a host that gives one.
 
-    What has no @odata.id is a message or a plain document and stays as it is.
+    What has no @odata.id is a message or a plain document and stays as it is, and so does what one
+    of our own resources has annotated.
     """
     if resource.schema is not None:
+        if "@odata.etag" in body:
+            return body
         body = {"@odata.type": f"#{resource.schema}", "@odata.id": path.rstrip("/"), **body}
     if "@odata.id" not in body:
         return body

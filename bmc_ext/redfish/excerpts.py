@@ -7,11 +7,11 @@ from typing import Any
 
 from bmc_ext.equipment import Nameplate, PointRef
 from bmc_ext.redfish.context import Context
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.sensor_catalogue import sensor_id
 from bmc_ext.redfish.sensor_values import Quantity, SensorValue
 
-SENSORS = "/redfish/v1/Chassis/DCPI/Sensors"
 Excerpt = dict[str, Any]
 
 _SHOWN: Mapping[str | None, tuple[str, ...]] = {

@@ -23,6 +23,7 @@ def with_members(context: Context, path: str, answer: Answer) -> Answer:
     ours = {str(link["@odata.id"]): None for link in body["Members"]}
     links = [{"@odata.id": uri} for uri in {**theirs, **ours}]
     whole: dict[str, Any] = {**body, "Members": links, "Members@odata.count": len(links)}
+    whole.pop("@odata.etag", None)  # it was that of our own members
     return dataclasses.replace(answer, body=whole) if isinstance(answer, Response) else whole
 
 

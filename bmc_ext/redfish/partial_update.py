@@ -55,7 +55,7 @@ def _without(request: Request, error: RedfishError, left_out: list[RedfishError]
     if not _properties(rest) or len(left_out) > _MOST_LEFT_OUT:
         first, *others = left_out
         raise first.with_others(others)
-    return dataclasses.replace(request, body=json.dumps(rest).encode())
+    return request._replace(body=json.dumps(rest).encode())
 
 
 def _properties(body: dict[str, Any]) -> list[str]:

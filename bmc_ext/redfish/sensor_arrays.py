@@ -6,7 +6,8 @@ from typing import Any
 
 from bmc_ext.redfish.confidence import conditioned_status, limited_status
 from bmc_ext.redfish.context import Context
-from bmc_ext.redfish.excerpts import SENSORS, link
+from bmc_ext.redfish.excerpts import link
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity
 

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from bmc_ext.domain.thresholds import Limits
 from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.redfish.entity_tag import etag
 from bmc_ext.redfish.feed_sensors import power_sensors
+from bmc_ext.redfish.fixed_members import (
+    SENSOR_COLLECTION,
+    SENSORS,
+    FixedMembers,
+    fixed_members,
+)
 from bmc_ext.redfish.loop_sensors import thermal_sensors
 from bmc_ext.redfish.sensor_values import (
     CURRENT,
@@ -87,12 +95,26 @@ class Devices(Protocol):
         """The newest readings of all points of a device; KeyError names an unknown one."""
 
 
-class DevicePoint(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class DevicePoint:
     """A point of a device as a sensor."""
 
     ref: PointRef
     quantity: Quantity
     electrical_context: str | None
+
+    @functools.cached_property
+    def fixed(self) -> FixedMembers:
+        """What never changes of its sensor."""
+        return fixed_members(
+            sensor_id(self.ref),
+            self.quantity.reading_type,
+            self.quantity.units,
+            {},
+            Name=f"{self.ref.device} {self.ref.point}",
+            Implementation="PhysicalSensor",
+            ElectricalContext=self.electrical_context,
+        )
 
 
 class DeviceSensors:
@@ -134,6 +156,33 @@ class DeviceSensors:
                 self._devices.reading(ref.device, ref.point)
             except KeyError as error:
                 raise ConfigurationError(f"{place}: {error.args[0]}") from error
+
+
+class SensorList:
+    """The collection of all sensors: the facility's first, then every point of every device."""
+
+    def __init__(self, facility: Iterable[str], devices: DeviceSensors) -> None:
+        self._facility = tuple(facility)
+        self._devices = devices
+        self._made: tuple[Mapping[str, DevicePoint], dict[str, Any]] | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Its members, made again when devices have come or gone, with their entity tag."""
+        points = self._devices.points()
+        if self._made is None or self._made[0] is not points:
+            self._made = points, _collection([*self._facility, *points])
+        return self._made[1]
+
+
+def _collection(ids: list[str]) -> dict[str, Any]:
+    body = {
+        "@odata.type": f"#{SENSOR_COLLECTION}",
+        "@odata.id": SENSORS,
+        "Name": "Sensors",
+        "Members": [{"@odata.id": f"{SENSORS}/{sensor}"} for sensor in ids],
+        "Members@odata.count": len(ids),
+    }
+    return {**body, "@odata.etag": etag(body)}
 
 
 def sensor_id(ref: PointRef) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bmc_ext.domain.snapshot import Snapshot
 from bmc_ext.domain.thresholds import Limits
+from bmc_ext.redfish.fixed_members import FixedMembers, fixed_members
 from bmc_ext.telemetry.peaks import PeakKey
 from drivers.reading import CalibrationState, Condition, Quality, Reading
 
@@ -65,7 +67,7 @@ class SensorValue(NamedTuple):
 Source = Callable[[Snapshot], SensorValue]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FacilitySensor:
     """One sensor of the facility; `value` takes its reading from a snapshot.
 
@@ -80,6 +82,23 @@ class FacilitySensor:
     electrical_context: str | None = None
     limits: Limits = NO_LIMITS
     peak: PeakKey | None = None
+
+    @functools.cached_property
+    def fixed(self) -> FixedMembers:
+        """What never changes of it; its limits are configuration and cannot be written."""
+        return fixed_members(
+            self.id,
+            self.quantity.reading_type,
+            self.quantity.units,
+            {
+                level: {"Reading": self.quantity.shown(limit)}
+                for level, limit in self.limits.known()
+            },
+            Name=self.name,
+            Implementation="Synthesized",
+            PhysicalContext=self.context,
+            ElectricalContext=self.electrical_context,
+        )
 
 
 def of_reading(reading: Reading) -> SensorValue:

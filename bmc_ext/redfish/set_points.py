@@ -15,7 +15,7 @@ from bmc_ext.errors import MessageError
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import values_of
 from bmc_ext.redfish.errors import RedfishError
-from bmc_ext.redfish.excerpts import SENSORS
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.settings import LoopConfig
 from drivers.reading import Quality, Reading
 

@@ -8,7 +8,8 @@ from bmc_ext.errors import MessageError, NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request
 from bmc_ext.redfish.cooling import CDUS
-from bmc_ext.redfish.excerpts import SENSORS, collection, link
+from bmc_ext.redfish.excerpts import collection, link
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.redfish.import_limit import POWER_LIMIT, excerpt, set_limit
 from bmc_ext.redfish.quantities import status
 from bmc_ext.redfish.registry import Routes

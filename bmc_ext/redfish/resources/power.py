@@ -7,7 +7,8 @@ from typing import Any
 from bmc_ext.redfish import import_limit, members
 from bmc_ext.redfish.confidence import conditioned_status
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.excerpts import SENSORS, link
+from bmc_ext.redfish.excerpts import link
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.chassis import URI

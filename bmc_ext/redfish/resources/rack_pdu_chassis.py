@@ -9,7 +9,8 @@ from bmc_ext.equipment import references
 from bmc_ext.rack_pdu import RackPdu
 from bmc_ext.redfish import labels
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.excerpts import SENSORS, link, plate
+from bmc_ext.redfish.excerpts import link, plate
+from bmc_ext.redfish.fixed_members import SENSORS
 from bmc_ext.redfish.rack_pdus import identity, placed, status_of, uri_of, voltage_state
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.resources.collections import CHASSIS

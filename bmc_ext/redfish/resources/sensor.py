@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bmc_ext.domain.thresholds import Limits
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish.confidence import conditioned_status, limited_status
 from bmc_ext.redfish.context import Context, Request
-from bmc_ext.redfish.excerpts import SENSORS
+from bmc_ext.redfish.fixed_members import SENSOR, SENSOR_COLLECTION, SENSORS, FixedMembers
 from bmc_ext.redfish.newest import newest
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import Routes
-from bmc_ext.redfish.sensor_values import FacilitySensor, Quantity, SensorValue
+from bmc_ext.redfish.sensor_values import (
+    NO_EXTRAS,
+    NO_LIMITS,
+    FacilitySensor,
+    Quantity,
+    SensorValue,
+)
 from bmc_ext.security.identity import LOGIN
 from bmc_ext.telemetry.peaks import Peak
+from drivers.reading import CalibrationState
 
 routes = Routes()
 
@@ -30,21 +37,16 @@ _EXCERPT = (
 )  # fmt: skip
 
 
-@routes.get(SENSORS, LOGIN, schema="SensorCollection.SensorCollection")
+@routes.get(SENSORS, LOGIN, schema=SENSOR_COLLECTION)
 def sensors(context: Context, request: Request) -> dict[str, Any]:  # noqa: ARG001
     """Sensors of the facility first, then every point of every device."""
-    ids = [*context.facility_sensors, *context.device_sensors.points()]
-    return {
-        "Name": "Sensors",
-        "Members": [{"@odata.id": f"{SENSORS}/{sensor}"} for sensor in ids],
-        "Members@odata.count": len(ids),
-    }
+    return context.sensor_list.body()
 
 
 @routes.get(
     f"{SENSORS}/{{sensor}}",
     LOGIN,
-    schema="Sensor.v1_13_0.Sensor",
+    schema=SENSOR,
     volatile=_READINGS,
     excerpt=_EXCERPT,
     hot=True,
@@ -65,28 +67,17 @@ def sensor(context: Context, request: Request) -> dict[str, Any]:
     if found.quantity.reading_type == "EnergykWh":
         # A meter counts for its life: since its last reset and since ever are one number.
         value = value._replace(extras={"LifetimeReading": found.quantity.shown(value.value)})
-    return {
-        "Id": name,
-        "Name": f"{found.ref.device} {found.ref.point}",
-        "Implementation": "PhysicalSensor",
-        **_known(ElectricalContext=found.electrical_context),
-        **_reading(found.quantity, value),
-    }
+    status = conditioned_status(value.quality, value.conditions)
+    return _shown(found.fixed, found.quantity, value, status)
 
 
 def _of_facility(context: Context, sensor: FacilitySensor) -> dict[str, Any]:
     value = sensor.value(newest(context))
-    peak = None if sensor.peak is None else context.peaks.of(sensor.peak)
-    body = {
-        "Id": sensor.id,
-        "Name": sensor.name,
-        "Implementation": "Synthesized",
-        **_known(PhysicalContext=sensor.context, ElectricalContext=sensor.electrical_context),
-        **_reading(sensor.quantity, value),
-        **({} if sensor.peak is None else _peak(peak)),
-        **_thresholds(sensor.limits, sensor.quantity),
-    }
-    return {**body, "Status": limited_status(body["Status"], sensor.limits, value.value)}
+    status = conditioned_status(value.quality, value.conditions)
+    if sensor.limits is not NO_LIMITS:
+        status = limited_status(status, sensor.limits, value.value)
+    peak = NO_EXTRAS if sensor.peak is None else _peak(context.peaks.of(sensor.peak))
+    return _shown(sensor.fixed, sensor.quantity, value, status, peak)
 
 
 def _peak(peak: Peak | None) -> dict[str, Any]:
@@ -96,25 +87,23 @@ def _peak(peak: Peak | None) -> dict[str, Any]:
     }
 
 
-def _thresholds(limits: Limits, quantity: Quantity) -> dict[str, Any]:
-    """The limits, which are configuration and cannot be written here."""
-    shown = {level: {"Reading": quantity.shown(limit)} for level, limit in limits.known()}
-    return {"Thresholds": shown} if shown else {}
-
-
-def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
-    """The members that tell the reading; a quantity that Redfish has no type for has null."""
-    calibrated = min((state.calibrated_on for state in value.calibrations), default=None)
+def _shown(
+    fixed: FixedMembers,
+    quantity: Quantity,
+    value: SensorValue,
+    status: Mapping[str, Any],
+    peak: Mapping[str, Any] = NO_EXTRAS,
+) -> dict[str, Any]:
+    """The reading between what never changes; null where Redfish has no type for a quantity."""
     every_s = value.source_interval_s
     return {
-        "ReadingType": quantity.reading_type,
-        "ReadingUnits": quantity.units,
+        **fixed.head,
         "Reading": quantity.shown(value.value),
         "ReadingTime": timestamp(value.measured_at),
         "ReadingAccuracy": quantity.shown(value.uncertainty),
         "SensingInterval": None if every_s is None else f"PT{every_s:g}S",
-        **({} if calibrated is None else {"CalibrationTime": f"{calibrated}T00:00:00Z"}),
-        "Status": conditioned_status(value.quality, value.conditions),
+        **(_calibrated(value.calibrations) if value.calibrations else NO_EXTRAS),
+        "Status": status,
         **value.extras,
         "Oem": {
             "DCPI": {
@@ -124,8 +113,11 @@ def _reading(quantity: Quantity, value: SensorValue) -> dict[str, Any]:
                 "ChangedAt": timestamp(value.changed_at),
             }
         },
+        **peak,
+        **fixed.tail,
     }
 
 
-def _known(**texts: str | None) -> dict[str, str]:
-    return {name: text for name, text in texts.items() if text is not None}
+def _calibrated(states: Iterable[CalibrationState]) -> dict[str, str]:
+    """The oldest of the calibrations behind a value."""
+    return {"CalibrationTime": f"{min(state.calibrated_on for state in states)}T00:00:00Z"}
