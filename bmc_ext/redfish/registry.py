@@ -203,6 +203,7 @@ class Registry:
         self._root = _Node()
         for resource in self._resources:
             self._root.add(resource.uri.split("/"), resource)
+        self._alone = {found.uri: found for found in self._resources if "{" not in found.uri}
         self._children = dict(
             child for first, node in self._root.named.items() for child in node.children(first)
         )
@@ -210,6 +211,9 @@ class Registry:
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]] | None:
         """The resource at `path` and its template's parameters; None when nothing lives there."""
         path = path.rstrip("/") or "/"
+        alone = self._alone.get(path)
+        if alone is not None:
+            return alone, {}
         parent, _, name = path.rpartition("/")
         child = self._children.get(parent)
         if child is not None and name and name not in child.named:
