@@ -167,22 +167,23 @@ class Dispatcher:
         """The answer as its query wants it; its entity tag is that of the whole resource."""
         if answer.status != 200 or not isinstance(answer.body, dict):
             return answer
+        reading = _reading(request)
 
         def read(path: str) -> dict[str, Any] | None:
-            return self._read(path, request)
+            return self._read(path, reading)
 
         return Response(200, apply_query(query, answer.body, read, self._excerpt), answer.headers)
 
-    def _read(self, path: str, request: Request) -> dict[str, Any] | None:
-        """The resource at `path` as this client would get it; None where it would be refused."""
+    def _read(self, path: str, reading: Request) -> dict[str, Any] | None:
+        """The resource at `path` as this plain GET would get it; None where it would be refused."""
         found = self.find(path)
         privilege, handler = (found and found[0].handlers.get("GET")) or (OPEN, None)
         if found is None or handler is None:
             return None
         resource, params = found
         asked = Request(
-            "GET", path, {}, _credentials(request), b"", request.identity, request.correlation_id,
-            params, client=request.client,
+            "GET", path, {}, reading.headers, b"", reading.identity, reading.correlation_id,
+            params, client=reading.client,
         )  # fmt: skip
         try:
             _authorise(asked, privilege)
@@ -229,14 +230,9 @@ def _authorise(request: Request, privilege: str) -> None:
 
 
 def _reading(request: Request) -> Request:
-    """A plain GET by whoever sends `request`."""
-    headers = _credentials(request)
+    """A plain GET by whoever sends `request`, with what a host elsewhere may know them by."""
+    headers = {name: value for name, value in request.headers.items() if name == "authorization"}
     return request._replace(method="GET", query={}, headers=headers, body=b"", raw_query="")
-
-
-def _credentials(request: Request) -> dict[str, str]:
-    """The headers by which a host elsewhere may know who asks."""
-    return {name: value for name, value in request.headers.items() if name == "authorization"}
 
 
 def _query(resource: Resource, request: Request) -> Query | None:
