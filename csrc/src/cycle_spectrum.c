@@ -68,130 +68,110 @@ static void sum_levels(const dcpi_cycles *cycles, const edged_span *span,
         spectrum->power[lane] = products[lane] / (span->end - span->start);
 }
 
-WIDER_CLONES static void spread(const float *restrict rows, int64_t count, double position,
-                                double step, const float *restrict scale,
-                                const float *restrict taps, float *restrict grid) {
+/* Onto the cells; what is beyond the last one is put there, behind it. */
+WIDER_CLONES static void spread(const eight *restrict rows, int64_t count, double position,
+                                double step, const eight *scale, const float *restrict taps,
+                                eight *restrict grid) {
     for (int64_t n = 0; n < count; n++, position += step) {
         int32_t cell = (int32_t)position;
         double in_row = (position - cell) * SPECTRUM_ROWS;
         int32_t row = (int32_t)in_row;
-        float share = (float)(in_row - row);
-        const float *left = taps + row * SPECTRUM_TAPS, *right = left + SPECTRUM_TAPS;
-        float lanes[CYCLE_LANES], tap[SPECTRUM_TAPS];
+        const eight *near = (const eight *)(const void *)(taps + row * SPECTRUM_TAPS);
+        eight tap = near[0] + (float)(in_row - row) * (near[1] - near[0]);
+        eight value = *scale * rows[n], *target = grid + (cell & (SPECTRUM_CELLS - 1));
         for (int k = 0; k < SPECTRUM_TAPS; k++)
-            tap[k] = left[k] + share * (right[k] - left[k]);
-        for (int lane = 0; lane < CYCLE_LANES; lane++)
-            lanes[lane] = scale[lane] * rows[n * CYCLE_LANES + lane];
-        for (int k = 0; k < SPECTRUM_TAPS; k++) {
-            float *target = grid + ((cell + k) & (SPECTRUM_CELLS - 1)) * CYCLE_LANES;
-            for (int lane = 0; lane < CYCLE_LANES; lane++)
-                target[lane] += tap[k] * lanes[lane];
-        }
+            target[k] += tap[k] * value;
     }
 }
 
 /* All samples onto the cells; scaled to an rms of 1, so that a small current beside a high voltage
  * keeps its digits. */
-static void spread_span(dcpi_cycles *cycles, const edged_span *span, const float *scale) {
+static void spread_span(dcpi_cycles *cycles, const edged_span *span, const eight *scale) {
     double step = SPECTRUM_CELLS / (span->end - span->start);
     int64_t inner = span->first + 2 * EDGE_MAX, outer = span->last - 2 * EDGE_MAX;
-    memset(cycles->grid, 0, SPECTRUM_CELLS * CYCLE_LANES * sizeof(float));
+    eight *grid = cells_at(cycles->grid);
+    memset(grid, 0, (SPECTRUM_CELLS + SPECTRUM_TAPS) * sizeof *grid);
     for (int64_t index = span->first; index <= span->last; index++) {
         if (index == inner)
             index = outer + 1;
-        float weighted[CYCLE_LANES], weight = (float)edge_weight(span, index);
-        for (int lane = 0; lane < CYCLE_LANES; lane++)
-            weighted[lane] = weight * scale[lane];
+        eight weighted = (float)edge_weight(span, index) * *scale;
         double position = SPECTRUM_CELLS + step * ((double)index - span->start);
-        spread(row_at(cycles, index), 1, position, step, weighted, cycles->taps, cycles->grid);
+        spread(cells_at(row_at(cycles, index)), 1, position, step, &weighted, cycles->taps, grid);
     }
     double position = SPECTRUM_CELLS + step * ((double)inner - span->start);
-    spread(row_at(cycles, inner), outer - inner + 1, position, step, scale, cycles->taps,
-           cycles->grid);
+    spread(cells_at(row_at(cycles, inner)), outer - inner + 1, position, step, scale, cycles->taps,
+           grid);
+    for (int cell = 0; cell < SPECTRUM_TAPS; cell++)
+        grid[cell] += grid[SPECTRUM_CELLS + cell];
+}
+
+/* A cell is a complex number for each phase: its voltage and, the imaginary part, its current. */
+INLINE void exchange_parts(eight *z) {
+    *z = __builtin_shufflevector(*z, *z, 4, 5, 6, 7, 0, 1, 2, 3);
+}
+
+/* exp(-2 pi j turn / SPECTRUM_CELLS) z */
+INLINE void store_turned(const eight *z, const float *twiddles, int turn, eight *to) {
+    float c = twiddles[turn], s = twiddles[SPECTRUM_CELLS + turn];
+    eight sines = {s, s, s, s, -s, -s, -s, -s}, exchanged = *z;
+    exchange_parts(&exchanged);
+    *to = *z * c + exchanged * sines;
 }
 
 /* One pass of Stockham's radix-4 transform (C. Van Loan, Computational Frameworks for the FFT,
- * 1992, 1.7): real parts in one plane, imaginary ones in the next, `run` values with one twiddle.
- */
-WIDER_CLONES static void pass_four(const float *restrict in, float *restrict out, int length,
+ * 1992, 1.7): `run` values with one twiddle. */
+WIDER_CLONES static void pass_four(const eight *restrict in, eight *restrict out, int length,
                                    int run, const float *restrict twiddles) {
-    enum { PLANE = SPECTRUM_CELLS * HALF_LANES };
+    const eight minus_j = {1, 1, 1, 1, -1, -1, -1, -1}; /* of exchanged parts */
     int quarter = length / 4, leap = quarter * run;
     for (int p = 0; p < quarter; p++) {
         int turn = p * (SPECTRUM_CELLS / length);
-        float c1 = twiddles[turn], s1 = twiddles[SPECTRUM_CELLS + turn];
-        float c2 = twiddles[2 * turn], s2 = twiddles[SPECTRUM_CELLS + 2 * turn];
-        float c3 = twiddles[3 * turn], s3 = twiddles[SPECTRUM_CELLS + 3 * turn];
-        const float *a = in + p * run;
-        float *y = out + 4 * p * run;
+        const eight *a = in + p * run;
+        eight *y = out + 4 * p * run;
         for (int q = 0; q < run; q++) {
-            float ar = a[q], br = a[q + leap], cr = a[q + 2 * leap], dr = a[q + 3 * leap];
-            float ai = a[q + PLANE], bi = a[q + leap + PLANE];
-            float ci = a[q + 2 * leap + PLANE], di = a[q + 3 * leap + PLANE];
-            float sum_re = ar + cr, sum_im = ai + ci, difference_re = ar - cr;
-            float difference_im = ai - ci, other_re = br + dr, other_im = bi + di;
-            float turned_re = bi - di, turned_im = dr - br; /* times -j */
-            float one_re = difference_re + turned_re, one_im = difference_im + turned_im;
-            float two_re = sum_re - other_re, two_im = sum_im - other_im;
-            float three_re = difference_re - turned_re, three_im = difference_im - turned_im;
-            y[q] = sum_re + other_re;
-            y[q + PLANE] = sum_im + other_im;
-            y[q + run] = one_re * c1 + one_im * s1;
-            y[q + run + PLANE] = one_im * c1 - one_re * s1;
-            y[q + 2 * run] = two_re * c2 + two_im * s2;
-            y[q + 2 * run + PLANE] = two_im * c2 - two_re * s2;
-            y[q + 3 * run] = three_re * c3 + three_im * s3;
-            y[q + 3 * run + PLANE] = three_im * c3 - three_re * s3;
+            eight sum = a[q] + a[q + 2 * leap], difference = a[q] - a[q + 2 * leap];
+            eight other = a[q + leap] + a[q + 3 * leap], turned = a[q + leap] - a[q + 3 * leap];
+            exchange_parts(&turned);
+            turned *= minus_j;
+            eight one = difference + turned, two = sum - other, three = difference - turned;
+            y[q] = sum + other;
+            store_turned(&one, twiddles, turn, y + q + run);
+            store_turned(&two, twiddles, 2 * turn, y + q + 2 * run);
+            store_turned(&three, twiddles, 3 * turn, y + q + 3 * run);
         }
     }
 }
 
-WIDER_CLONES static void pass_two(const float *restrict in, float *restrict out) {
-    enum { PLANE = SPECTRUM_CELLS * HALF_LANES, HALF = PLANE / 2 };
-    for (int q = 0; q < HALF; q++) {
-        out[q] = in[q] + in[q + HALF];
-        out[q + HALF] = in[q] - in[q + HALF];
-        out[q + PLANE] = in[q + PLANE] + in[q + HALF + PLANE];
-        out[q + HALF + PLANE] = in[q + PLANE] - in[q + HALF + PLANE];
-    }
-}
-
-static void into_planes(const float *restrict grid, float *restrict planes) {
-    for (int cell = 0; cell < SPECTRUM_CELLS; cell++)
-        for (int lane = 0; lane < HALF_LANES; lane++) {
-            planes[cell * HALF_LANES + lane] = grid[cell * CYCLE_LANES + lane];
-            planes[(SPECTRUM_CELLS + cell) * HALF_LANES + lane] =
-                grid[cell * CYCLE_LANES + HALF_LANES + lane];
-        }
-}
-
-/* The transform; its result stands in the returned planes, in order. */
+/* The transform but for its last pass, of radix 2, which `bin_at` makes. */
 static const float *transform(dcpi_cycles *cycles) {
-    float *in = cycles->scratch, *out = cycles->grid;
-    into_planes(cycles->grid, cycles->scratch);
-    for (int length = SPECTRUM_CELLS, run = HALF_LANES; length >= 4; length /= 4, run *= 4) {
-        pass_four(in, out, length, run, cycles->twiddles);
+    float *in = cycles->grid, *out = cycles->scratch;
+    for (int length = SPECTRUM_CELLS, run = 1; length >= 4; length /= 4, run *= 4) {
+        pass_four(cells_at(in), cells_at(out), length, run, cycles->twiddles);
         float *other = in;
         in = out;
         out = other;
     }
-    pass_two(in, out);
-    return out;
+    return in;
+}
+
+static phasor bin_at(const float *halves, int bin, int phase) {
+    enum { HALF_CELLS = SPECTRUM_CELLS / 2 };
+    const float *a = halves + bin % HALF_CELLS * CYCLE_LANES + phase;
+    const float *b = a + HALF_CELLS * CYCLE_LANES;
+    float sign = bin < HALF_CELLS ? 1 : -1;
+    return (phasor){(double)(a[0] + sign * b[0]), (double)(a[HALF_LANES] + sign * b[HALF_LANES])};
 }
 
 /* rms phasors of voltage and current of a phase; the kernel's delay leaves both alike. */
-static void unpack(const float *planes, int phase, int bin, double gain, const float *scale,
+static void unpack(const float *halves, int phase, int bin, double gain, const float *scale,
                    phasor *voltage, phasor *current) {
-    enum { PLANE = SPECTRUM_CELLS * HALF_LANES };
-    const float *plus = planes + bin * HALF_LANES + phase;
-    const float *minus = planes + (SPECTRUM_CELLS - bin) % SPECTRUM_CELLS * HALF_LANES + phase;
-    double re = (double)plus[0], im = (double)plus[PLANE];
-    double mirror_re = (double)minus[0], mirror_im = (double)minus[PLANE];
+    phasor z = bin_at(halves, bin, phase);
+    phasor mirror = bin_at(halves, (SPECTRUM_CELLS - bin) % SPECTRUM_CELLS, phase);
     float v_scale = scale[phase], i_scale = scale[phase + HALF_LANES];
     double v_gain = v_scale > 0 ? gain / (double)v_scale : 0;
     double i_gain = i_scale > 0 ? gain / (double)i_scale : 0;
-    *voltage = (phasor){(re + mirror_re) * v_gain, (im - mirror_im) * v_gain};
-    *current = (phasor){(im + mirror_im) * i_gain, (mirror_re - re) * i_gain};
+    *voltage = (phasor){(z.re + mirror.re) * v_gain, (z.im - mirror.im) * v_gain};
+    *current = (phasor){(z.im + mirror.im) * i_gain, (mirror.re - z.re) * i_gain};
 }
 
 static phasor turned_back(phasor z, double angle) {
@@ -210,7 +190,7 @@ static phase_lead lead_of(const dcpi_cycles *cycles, int channel, double skew_s,
     return (phase_lead){correction->phase_rad, TWO_PI * late_s * cycles->time_rate_hz / length};
 }
 
-static void take_bins(const dcpi_cycles *cycles, const float *planes, int phase, double length,
+static void take_bins(const dcpi_cycles *cycles, const float *halves, int phase, double length,
                       const float *scale, cycle_spectrum *spectrum) {
     int phases = cycles->config.phases;
     double *v_bins = spectrum->bins + phase * SPECTRUM_BINS;
@@ -224,7 +204,7 @@ static void take_bins(const dcpi_cycles *cycles, const float *planes, int phase,
         phasor voltage, current;
         /* Half of the sum of both mirror images, over the length; the peak by sqrt(2). */
         double gain = cycles->gain[bin] / length * (bin == 0 ? 0.5 : M_SQRT1_2);
-        unpack(planes, phase, bin, gain, scale, &voltage, &current);
+        unpack(halves, phase, bin, gain, scale, &voltage, &current);
         if (leads && bin > 0) {
             double before = times_conjugate(voltage, current).re;
             voltage = turned_back(voltage, v_lead.fixed + v_lead.per_bin * bin);
@@ -243,17 +223,17 @@ static void take_bins(const dcpi_cycles *cycles, const float *planes, int phase,
 void dcpi_cycle_spectrum(dcpi_cycles *cycles, double start, double end, cycle_spectrum *spectrum) {
     int32_t edge = cycles->edge_samples;
     edged_span span = {start, end, edge, (int64_t)ceil(start) - edge, (int64_t)floor(end) + edge};
-    float scale[CYCLE_LANES];
+    _Alignas(32) float scale[CYCLE_LANES];
     sum_levels(cycles, &span, spectrum);
     for (int lane = 0; lane < CYCLE_LANES; lane++) {
         double level = spectrum->mean_square[lane];
         scale[lane] = level > 0 ? (float)(1 / sqrt(level)) : 0;
     }
-    spread_span(cycles, &span, scale);
-    const float *planes = transform(cycles);
+    spread_span(cycles, &span, cells_at(scale));
+    const float *halves = transform(cycles);
     double reachable = floor(BIN_SHARE * (end - start));
     spectrum->bin_count = reachable < SPECTRUM_BINS - 1 ? (int32_t)reachable + 1 : SPECTRUM_BINS;
     spectrum->bins = cycles->bins;
     for (int phase = 0; phase < cycles->config.phases; phase++)
-        take_bins(cycles, planes, phase, end - start, scale, spectrum);
+        take_bins(cycles, halves, phase, end - start, scale, spectrum);
 }

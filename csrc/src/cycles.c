@@ -55,7 +55,8 @@ static size_t samples_cells(const dcpi_cycle_config *config) {
 }
 
 enum {
-    GRID_CELLS = SPECTRUM_CELLS * CYCLE_LANES / 2, /* of double: two floats each */
+    LINE_CELLS = 64 / sizeof(double), /* a cache line, at which vectors begin */
+    GRID_CELLS = (SPECTRUM_CELLS + SPECTRUM_TAPS) * CYCLE_LANES / 2, /* two floats each */
     TAPS_CELLS = (SPECTRUM_ROWS + 2) * SPECTRUM_TAPS / 2,
     TWIDDLE_CELLS = SPECTRUM_CELLS,
     BINS_CELLS = TOTAL_CHANNELS * SPECTRUM_BINS
@@ -64,8 +65,8 @@ enum {
 size_t dcpi_cycles_cells(const dcpi_cycle_config *config) {
     if (check_config(config) != DCPI_OK)
         return 0;
-    return samples_cells(config) + 2 * GRID_CELLS + TAPS_CELLS + TWIDDLE_CELLS + SPECTRUM_BINS +
-           BINS_CELLS + (TRACK_CYCLES / 2 + 1) * (size_t)cycle_length(config);
+    return LINE_CELLS - 1 + samples_cells(config) + 2 * GRID_CELLS + TAPS_CELLS + TWIDDLE_CELLS +
+           SPECTRUM_BINS + BINS_CELLS + (TRACK_CYCLES / 2 + 1) * (size_t)cycle_length(config);
 }
 
 static void *carve(double **memory, size_t cells) {
@@ -93,6 +94,7 @@ dcpi_status dcpi_cycles_init(dcpi_cycles *cycles, const dcpi_cycle_config *confi
     cycles->cycle_samples = cycle_length(config);
     cycles->edge_samples = edge_samples(config);
     cycles->capacity = 2 * longest_hold(config);
+    memory += -((uintptr_t)memory / sizeof *memory) % LINE_CELLS;
     cycles->samples = carve(&memory, samples_cells(config));
     cycles->grid = carve(&memory, GRID_CELLS);
     cycles->scratch = carve(&memory, GRID_CELLS);

@@ -72,6 +72,9 @@ static inline const float *row_at(const dcpi_cycles *cycles, int64_t index) {
     return cycles->samples + (index - cycles->base) * CYCLE_LANES;
 }
 
+/* Memory of floats, eight of them side by side; it begins where a cache line does. */
+#define cells_at(floats) ((eight *)(void *)(floats))
+
 /* UTC of a position in samples. */
 static inline int64_t nanoseconds(const dcpi_cycles *cycles, double position) {
     double seconds = (position - (double)cycles->time_index) / cycles->time_rate_hz;
