@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CyclePhaseValues:
+class CyclePhaseValues(NamedTuple):
     """One phase; None is unknown.
 
     V and A are root-mean-square, W the mean. Distortion is in % of the fundamental: THDS that of
@@ -23,8 +23,7 @@ class CyclePhaseValues:
     thdg_i_percent: float | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CycleInterval:
+class CycleInterval(NamedTuple):
     """One interval: 10 or 12 cycles, or an aggregate of such; None is unknown.
 
     `start_s` and `end_s` are Unix times, `duration_s` is the length of the cycles in s. `intervals`
@@ -47,8 +46,7 @@ class CycleInterval:
     phases: tuple[CyclePhaseValues, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IntervalFrequency:
+class IntervalFrequency(NamedTuple):
     """The frequency in Hz of 10 s of UTC that begin at `start_s`; None is unknown.
 
     Of `cycles` whole cycles over their `duration_s` (IEC 61000-4-30:2015 5.1.1).
@@ -60,8 +58,7 @@ class IntervalFrequency:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class SmoothedPhaseValues:
+class SmoothedPhaseValues(NamedTuple):
     """Distortion of one phase in % of the fundamental, as in CyclePhaseValues, of smoothed rms."""
 
     phase: str
@@ -71,8 +68,7 @@ class SmoothedPhaseValues:
     thdg_i_percent: float | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SmoothedDistortion:
+class SmoothedDistortion(NamedTuple):
     """Groups and subgroups of 10/12 cycles through a low-pass of `time_constant_s`, up to `end_s`.
 
     IEC 61000-4-7:2002 5.5.1, for limits of emission. `is_settled` after five time constants.

@@ -2,12 +2,13 @@
 
 from bmc_ext.sampling.analysis import (
     ANALYSIS_DTYPE,
+    Analysis,
     AnalysisBatch,
     ChannelCorrection,
     analyze,
     analyze_many,
 )
-from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis, TotalAnalysis
+from bmc_ext.sampling.results import Flag, PhaseAnalysis, TotalAnalysis
 
 __all__ = [
     "ANALYSIS_DTYPE",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmc_ext.sampling._core import ffi, lib
-from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis, TotalAnalysis
+from bmc_ext.sampling.results import Flag, PhaseAnalysis, TotalAnalysis
 
 Samples = NDArray[np.float32] | NDArray[np.float64]
 
@@ -50,6 +51,43 @@ class ChannelCorrection(NamedTuple):
     delay_s: float = 0.0
     """Seconds by which the channel's samples are taken late, as `skew_s`; a signal that itself
     comes late by a time is a negative one."""
+
+
+class Analysis:
+    """One window: a copy of the core's answer, whose parts are made when they are asked for.
+
+    Pickled it stays a copy, for another process of the same program.
+    """
+
+    def __init__(self, memory: bytes) -> None:
+        self._memory = memory
+        self.frequency_hz, flags, self._phases = _HEAD.unpack_from(memory)
+        """Hz: of the strongest voltage, or of the strongest current where there is no voltage."""
+        self.flags = _flag(flags)
+        """What is wrong with the window or any of its phases."""
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Analysis], tuple[bytes]]:
+        return Analysis, (self._memory,)
+
+    @cached_property
+    def phases(self) -> tuple[PhaseAnalysis, ...]:
+        """One or more."""
+        starts = range(_PHASE_START, _PHASE_START + self._phases * _PHASE_SIZE, _PHASE_SIZE)
+        return tuple([_phase(self._memory, start) for start in starts])
+
+    @cached_property
+    def total(self) -> TotalAnalysis:
+        """All phases together."""
+        return TotalAnalysis._make(_TOTAL.unpack_from(self._memory, _TOTAL_START))
+
+    def to_dict(self) -> dict[str, object]:
+        """The window for JSON: NaN becomes None, flags a list of names."""
+        return {
+            "frequency_hz": self.frequency_hz if math.isfinite(self.frequency_hz) else None,
+            "flags": list(self.flags.labels),
+            "phases": [phase.to_dict() for phase in self.phases],
+            "total": self.total.to_dict(),
+        }
 
 
 class _Scratch(threading.local):
@@ -97,7 +135,7 @@ def analyze(
     )
     _check(lib.dcpi_analyze(window, _scratch.workspace, analysis))
     del held
-    return _result(bytes(ffi.buffer(analysis)))
+    return Analysis(bytes(ffi.buffer(analysis)))
 
 
 def analyze_many(
@@ -277,18 +315,7 @@ class AnalysisBatch(Sequence[Analysis]):
     def __getitem__(self, index: int | slice) -> Analysis | AnalysisBatch:
         if isinstance(index, slice):
             return AnalysisBatch(self.array[index])
-        return _result(self.array[index].tobytes())
-
-
-def _result(memory: bytes) -> Analysis:
-    """From a copy of the core's answer, whose own memory is used again by the next call."""
-    frequency_hz, flags, phases = _HEAD.unpack_from(memory)
-    return Analysis(
-        frequency_hz,
-        _flag(flags),
-        tuple([_phase(memory, _PHASE_START + k * _PHASE_SIZE) for k in range(phases)]),
-        TotalAnalysis._make(_TOTAL.unpack_from(memory, _TOTAL_START)),
-    )
+        return Analysis(self.array[index].tobytes())
 
 
 def _phase(memory: bytes, start: int) -> PhaseAnalysis:

@@ -15,8 +15,8 @@ from bmc_ext.domain.calibration import (
     root_sum_square,
     thd_uncertainty,
 )
-from bmc_ext.sampling.analysis import ChannelCorrection, Samples, analyze
-from bmc_ext.sampling.results import Analysis, Flag, PhaseAnalysis
+from bmc_ext.sampling.analysis import Analysis, ChannelCorrection, Samples, analyze
+from bmc_ext.sampling.results import Flag, PhaseAnalysis
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
 from drivers.reading import CalibrationState, Condition
 

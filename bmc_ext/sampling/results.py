@@ -182,26 +182,6 @@ class TotalAnalysis(NamedTuple):
         return {name: _plain(value) for name, value in self._asdict().items()}
 
 
-class Analysis(NamedTuple):
-    """One window."""
-
-    frequency_hz: float
-    """Hz: of the strongest voltage, or of the strongest current where there is no voltage."""
-    flags: Flag
-    """What is wrong with the window or any of its phases."""
-    phases: tuple[PhaseAnalysis, ...]
-    total: TotalAnalysis
-
-    def to_dict(self) -> dict[str, object]:
-        """The window for JSON: NaN becomes None, flags a list of names."""
-        return {
-            "frequency_hz": _plain(self.frequency_hz),
-            "flags": _plain(self.flags),
-            "phases": [phase.to_dict() for phase in self.phases],
-            "total": self.total.to_dict(),
-        }
-
-
 def _plain(value: object) -> object:
     """The value as JSON knows it."""
     if isinstance(value, Flag):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from bmc_ext.clock import WINDOW_NS, Clock, SystemClock
 from bmc_ext.sampling import Analysis, analyze
@@ -31,8 +30,7 @@ _CLOCK_STEP_NS = 1_000_000_000
 """A source whose windows move this far against the system clock is opened again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """One 100 ms window of one feed.
 
     `window_id` = floor(Unix time / 0.1 s) of its start, `start_ns` that time in ns. `analysis` is

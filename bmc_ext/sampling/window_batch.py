@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bmc_ext.sampling.analysis import AnalysisBatch, Samples, analyze_many
-from bmc_ext.sampling.results import Analysis
+from bmc_ext.sampling.analysis import Analysis, AnalysisBatch, Samples, analyze_many
 
 _log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,15 @@ def test_each_window_reads_as_it_does_alone() -> None:
     options = {"nominal_hz": 50.0, "skew_s": 1e-5, "corrections": corrections}
     batch = analyze_many(VOLTAGE, CURRENT, RATE_HZ, **options)
     assert_alike(batch, VOLTAGE, CURRENT, **options)
+
+
+def test_an_entry_travels_as_the_cores_answer() -> None:
+    """Pickled it reads the same, and is no longer than the core's, whatever was read of it."""
+    (entry,) = analyze_many(VOLTAGE[:1], CURRENT[:1], RATE_HZ)
+    told = entry.to_dict()
+    pickled = pickle.dumps(entry)
+    assert len(pickled) < ANALYSIS_DTYPE.itemsize + 100
+    assert pickle.loads(pickled).to_dict() == told
 
 
 def test_windows_may_stand_apart() -> None:

@@ -18,9 +18,8 @@ from bmc_ext.domain.calibration import (
     Uncertainty,
     frequency_noise,
 )
-from bmc_ext.sampling import analyze
+from bmc_ext.sampling import Analysis, analyze
 from bmc_ext.sampling.channel_calibration import CHANNELS, ChannelCalibrations, Confidence
-from bmc_ext.sampling.results import Analysis
 from bmc_ext.sampling.sensor_calibration import SensorCalibration
 from drivers.reading import Quality, Reading
 

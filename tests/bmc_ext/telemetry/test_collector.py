@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,7 +99,7 @@ def test_times_that_are_not_known_to_a_millisecond_are_an_alarm(
     for _ in range(5):
         window_id = _now(clock)
         clock.pass_(0.1)
-        collector.accept(replace(make_window("a", window_id), time_error_s=error_s))
+        collector.accept(make_window("a", window_id)._replace(time_error_s=error_s))
         snapshot = _due(collector)
         assert snapshot.time_source == bound.source
         assert snapshot.time_bound_s == (None if shown_s is None else pytest.approx(shown_s))

@@ -49,7 +49,7 @@ def test_a_window_shows_how_sure_its_certificates_are(
     """Each phase has its own half widths; a source without certificates has none."""
     phases = tuple(PhaseConfidence(1.0 * n, 2.0 * n, 3.0 * n, 4.0 * n) for n in (1, 2, 3))
     confidence = Confidence(5.0, (), (), 6.0, phases)
-    values, _ = feed.take(replace(make_window("a", 50, 2900.0), confidence=confidence), 0.1)
+    values, _ = feed.take(make_window("a", 50, 2900.0)._replace(confidence=confidence), 0.1)
     assert (values.p_uncertainty_w, values.q_uncertainty_var) == (5.0, 6.0)
     third = values.phases[2]
     assert (third.p_uncertainty_w, third.q_uncertainty_var) == (3.0, 6.0)
@@ -114,7 +114,7 @@ def test_a_frequency_has_an_uncertainty_where_the_line_is_steady(
     feed: WaveformFeed, make_window: MakeWindow
 ) -> None:
     """Noise of 60 dB and the bounds of both clocks; none for a window that is not steady."""
-    window = replace(make_window("a", 1), rate_error=40e-6)
+    window = make_window("a", 1)._replace(rate_error=40e-6)
     steady, _ = feed.take(window, 0.1, clock_rate_error=10e-6)
     assert steady.f_uncertainty_hz == pytest.approx(
         math.hypot(0.026 / math.sqrt(1280), 50.01 * 50e-6 * 2 / math.sqrt(3))
@@ -151,10 +151,9 @@ def test_registers_stand_beside_the_energy(feed: WaveformFeed, make_window: Make
 
 def test_energy_counts_what_the_samples_span(feed: WaveformFeed, make_window: MakeWindow) -> None:
     """A window of one sample more holds that much more energy, bounded by its rate's error."""
-    window = replace(
-        make_window("a", 1, 1000.0, samples=1281),
-        expected=1281, sample_rate_hz=12_800.0, rate_error=3e-6, time_error_s=2e-3,
-    )  # fmt: skip
+    window = make_window("a", 1, 1000.0, samples=1281)._replace(
+        expected=1281, sample_rate_hz=12_800.0, rate_error=3e-6, time_error_s=2e-3
+    )
     values, _ = feed.take(window, 0.1, clock_rate_error=15e-6)
     assert values.energy_import_j == pytest.approx(1000.0 + 1000.0 * 1281 / 12_800, rel=1e-12)
     assert values.registers.time_error_j == pytest.approx(100.078125 * 18e-6)

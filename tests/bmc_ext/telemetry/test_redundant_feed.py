@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -217,7 +216,7 @@ def test_certificates_and_warnings_of_all_members_are_the_feeds(
         def make(window_id: int) -> Window:
             made = make_window(name, window_id, p_w)
             own = Confidence(7.0, (told,), (overdue,)) if name == "c" else Confidence(5.0)
-            return dataclasses.replace(made, confidence=own)
+            return made._replace(confidence=own)
 
         return make
 
