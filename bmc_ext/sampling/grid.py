@@ -39,7 +39,8 @@ class WindowGrid:
             raise ValueError(f"sample_rate_hz {sample_rate_hz!r} is not positive and finite")
         if window_ns <= 0:
             raise ValueError(f"window_ns {window_ns!r} is not positive")
-        self._rate = Fraction(sample_rate_hz)
+        rate = Fraction(sample_rate_hz)
+        self._samples, self._in_ns = rate.numerator, _NS_PER_S * rate.denominator
         self._epoch_ns = epoch_ns
         self._window_ns = window_ns
 
@@ -49,13 +50,12 @@ class WindowGrid:
 
     def time_ns(self, index: int) -> int:
         """UTC ns of this sample, rounded down."""
-        numerator = index * _NS_PER_S * self._rate.denominator
-        return self._epoch_ns + numerator // self._rate.numerator
+        return self._epoch_ns + index * self._in_ns // self._samples
 
     def first_index(self, window_id: int) -> int:
         """The window's first sample: the smallest i with t(i) ≥ k·w, below 0 before sample 0."""
         offset_ns = window_id * self._window_ns - self._epoch_ns
-        return -(-offset_ns * self._rate.numerator // (_NS_PER_S * self._rate.denominator))
+        return -(-offset_ns * self._samples // self._in_ns)
 
     def start_ns(self, window_id: int) -> int:
         """UTC time of the window's start in ns."""

@@ -47,6 +47,7 @@ _STEP_BLOCKS = 3  # one early arrival is a stumble of the clock, three in a row 
 _NS = 1e9
 
 Points = NDArray[np.float64]
+Hull = list[tuple[float, float]]
 
 
 class SourceClock:
@@ -170,14 +171,15 @@ class SourceClock:
         third = len(points) // 3
         if third < 3:
             return
-        slope = _envelope_slope(points)
+        half = len(points) // 2
+        first, second = _lower_hull(points[:half].tolist()), _lower_hull(points[half:].tolist())
+        slope = _slope_at(_lower_hull(first + second), points)
         late = points[:, 1] - slope * points[:, 0] * _NS
         late -= late.min()
         baseline_s = float(points[-third:, 0].mean() - points[:third, 0].mean())
         noise_ns = _small(late[:third]) + _small(late[-third:])
-        half = len(points) // 2
         # The slope is that of the middle: what changed from half to half has gone on since.
-        change = abs(_envelope_slope(points[half:]) - _envelope_slope(points[:half]))
+        change = abs(_slope_at(second, points[half:]) - _slope_at(first, points[:half]))
         noise = noise_ns / _NS / baseline_s
         error, full = noise + _CHANGE_SHARE * change, len(points) == _POINTS
         known = min(self._aged_error, MAX_RATE_ERROR)
@@ -206,22 +208,27 @@ class SourceClock:
         self._phase_noise_s = max(noise_ns, lag_ns) / _NS
 
 
-def _envelope_slope(points: Points) -> float:
-    """Slope (ns a ns) of the lower convex hull of (x in s, y in ns) at the mean of x."""
-    hull: list[tuple[float, float]] = []
-    for x, y in points.tolist():
-        while len(hull) > 1 and _is_above(hull[-2], hull[-1], (x, y)):
+def _lower_hull(points: Hull) -> Hull:
+    """The corners of the convex hull's lower side, of points in the order of x."""
+    hull: Hull = []
+    for point in points:
+        x, y = point
+        while len(hull) > 1:
+            (x1, y1), (x2, y2) = hull[-2:]
+            if (y2 - y1) * (x - x1) < (y - y1) * (x2 - x1):
+                break
             hull.pop()
-        hull.append((x, y))
+        hull.append(point)
+    return hull
+
+
+def _slope_at(hull: Hull, points: Points) -> float:
+    """Slope (ns a ns) of the lower hull of (x in s, y in ns) at the mean of the points' x."""
     mean = points[:, 0].mean()
     for (x1, y1), (x2, y2) in pairwise(hull):
         if x2 >= mean:
             return float((y2 - y1) / (x2 - x1) / _NS)
     return 0.0
-
-
-def _is_above(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0])
 
 
 def _small(late: Points) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bmc_ext.clock import WINDOW_NS
 from bmc_ext.sampling.grid import CutWindow, SteeredGrid, WindowCutter, WindowGrid
@@ -26,8 +26,7 @@ _MAX_SLEW = 1e-3  # a window becomes 100 µs longer or shorter at most
 _NS = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class TimeBase:
+class TimeBase(NamedTuple):
     """How a window's samples are timed.
 
     `sample_rate_hz` is the rate to analyse with and `rate_error` the bound on its relative error,
