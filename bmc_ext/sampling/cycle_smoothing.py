@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmc_ext.sampling.cycle_results import CycleChannel, CycleValues
+from bmc_ext.sampling.cycle_results import CycleValues
 from bmc_ext.sampling.results import Harmonics
 
 TIME_CONSTANT_S = 1.5
@@ -62,50 +63,44 @@ class CycleSmoothing:
         self._state: NDArray[np.float64] | None = None
         self._end_ns = 0
         self._seen_s = 0.0
+        self._h_max = 0
 
     def take(self, values: CycleValues) -> SmoothedCycles | None:
         """The next 10/12-cycle value, none of those that overlap a 10 min tick twice."""
         found = _rows(values)
-        if np.isnan(found[:, :, :, 1]).any():
+        if math.isnan(found[:, 1].sum()):
             self._state = None
             return None
         follows = abs(values.start_ns - self._end_ns) * 1e-9 <= _GAP_S
         if self._state is None or self._state.shape != found.shape or not follows:
-            self._state, self._seen_s = found, 0.0
+            self._state, self._seen_s, self._h_max = found, 0.0, values.h_max
         else:
             # Orders that come or go with the frequency at a slow rate are unknown for a while.
+            self._h_max = min(self._h_max, values.h_max)
             share = 1.0 - math.exp(-(values.end_ns - self._end_ns) * 1e-9 / TIME_CONSTANT_S)
             self._state = self._state + share * (found - self._state)
         self._end_ns = values.end_ns
         self._seen_s += values.duration_s
-        known = np.flatnonzero(~np.isnan(self._state[:, :, :, 1:]).any(axis=(0, 1, 2)))
+        channels = _channels(self._state, self._h_max)
         return SmoothedCycles(
             values.end_ns,
             self._seen_s >= 5.0 * TIME_CONSTANT_S,
-            int(known[-1]) + 1,
-            tuple(map(_phase, self._state, _distortions(self._state).tolist())),
+            self._h_max,
+            tuple(map(SmoothedPhase, channels, channels)),
         )
 
 
 def _rows(values: CycleValues) -> NDArray[np.float64]:
-    """[phase][voltage, current][groups, subgroups][order]."""
-    return np.array([[_pair(phase.voltage), _pair(phase.current)] for phase in values.phases])
+    """By order: groups, subgroups of each phase's voltage, then of its current."""
+    channels = [channel for phase in values.phases for channel in (phase.voltage, phase.current)]
+    rows = [row for channel in channels for row in (channel.groups, channel.subgroups)]
+    return np.concatenate(rows).reshape(len(rows), -1)
 
 
-def _pair(channel: CycleChannel) -> tuple[Harmonics, Harmonics]:
-    return channel.groups, channel.subgroups
-
-
-def _phase(orders: NDArray[np.float64], distortions: list[list[float]]) -> SmoothedPhase:
-    voltage, current = (
-        SmoothedChannel(thdg, thds, groups, subgroups)
-        for (thdg, thds), (groups, subgroups) in zip(distortions, orders, strict=True)
-    )
-    return SmoothedPhase(voltage, current)
-
-
-def _distortions(orders: NDArray[np.float64]) -> NDArray[np.float64]:
-    """In %, [phase][voltage, current][groups, subgroups]; NaN without a fundamental."""
-    first = np.where(orders[..., 1] > 0.0, orders[..., 1], np.nan)
-    found: NDArray[np.float64] = np.sqrt(np.nansum(orders[..., 2:] ** 2, axis=-1)) * 100.0 / first
-    return found
+def _channels(rows: NDArray[np.float64], h_max: int) -> Iterator[SmoothedChannel]:
+    """With the distortions; NaN without a fundamental."""
+    first, harmonics = rows[:, 1], rows[:, 2 : h_max + 1]
+    sums = np.sqrt(np.einsum("ij,ij->i", harmonics, harmonics))
+    distortions = sums * 100.0 / np.where(first > 0.0, first, np.nan)
+    each, row = iter(distortions.tolist()), iter(rows)
+    return (SmoothedChannel(*channel) for channel in zip(each, each, row, row, strict=True))
