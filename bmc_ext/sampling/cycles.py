@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import struct
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -71,6 +72,17 @@ class LongAggregate:
 CycleResult: TypeAlias = (
     HalfCycle | TenSecondFrequency | TenTwelveCycle | ShortAggregate | LongAggregate
 )
+
+
+class _Scratch(threading.local):
+    """The core's workspace, one per thread."""
+
+    def __init__(self) -> None:
+        self.workspace = ffi.new("dcpi_cycle_workspace *")
+        lib.dcpi_cycle_workspace_init(self.workspace)
+
+
+_scratch = _Scratch()
 
 
 class CycleAggregator:
@@ -196,6 +208,7 @@ class CycleAggregator:
     def _results(self, voltage: Samples, current: Samples, index: int) -> Iterator[CycleResult]:
         block, size, item = self._block, voltage.shape[1], voltage.itemsize
         v_address, i_address = _address(voltage), _address(current)
+        workspace = _scratch.workspace
         block.is_float32 = voltage.dtype == np.float32
         block.stride = max(voltage.strides[0] // item, size)
         offset = 0
@@ -203,14 +216,16 @@ class CycleAggregator:
             block.voltage = ffi.cast("void *", v_address + offset * item)
             block.current = ffi.cast("void *", i_address + offset * item)
             block.samples, block.first_index = size - offset, index + offset
-            status = lib.dcpi_cycles_take_next(self._cycles, block, self._taken, self._kind)
+            status = lib.dcpi_cycles_take_next(
+                self._cycles, workspace, block, self._taken, self._kind
+            )
             if status != lib.DCPI_OK:
                 raise ValueError(ffi.string(lib.dcpi_status_text(status)).decode())
             offset += self._taken[0]
             kind = self._kind[0]
             while kind:
                 yield self._result(kind)
-                kind = lib.dcpi_cycles_next(self._cycles)
+                kind = lib.dcpi_cycles_next(self._cycles, workspace)
 
     def _result(self, kind: int) -> CycleResult:
         cycles = self._cycles

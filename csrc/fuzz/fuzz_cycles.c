@@ -25,6 +25,7 @@ enum { ROW = 256, ROWS = 2 * DCPI_PHASES_MAX, MARKS = 64 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static dcpi_cycles cycles;
+static dcpi_cycle_workspace workspace;
 static int64_t last_end_ns;
 static int is_timed;
 
@@ -54,7 +55,8 @@ static void check_values(const dcpi_cycle_values *values, int32_t phases) {
 
 static void check_ready(int32_t phases) {
     dcpi_cycle_kind kind;
-    for (int left = 100000; (kind = dcpi_cycles_next(&cycles)) != DCPI_CYCLE_NOTHING; left--) {
+    for (int left = 100000; (kind = dcpi_cycles_next(&cycles, &workspace)) != DCPI_CYCLE_NOTHING;
+         left--) {
         PROMISE(left > 0);
         if (kind == DCPI_CYCLE_HALF) {
             PROMISE(cycles.half.phase >= 0 && cycles.half.phase < phases);
@@ -163,6 +165,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                     INT64_C(1800000000000000000) - data[4] * INT64_C(100000000)};
     for (int k = 0; k < DCPI_PHASES_MAX; k++)
         config.skew_s[k] = (data[5] - 128) * 1e-4;
+    if (workspace.cells[0] == 0)
+        dcpi_cycle_workspace_init(&workspace);
     size_t cells = dcpi_cycles_cells(&config);
     double *memory = malloc((cells + 2 * MARKS) * sizeof *memory);
     if (!memory)

@@ -6,13 +6,15 @@
  *   - the frequency of each 10 s of UTC (IEC 61000-4-30:2015 5.1.1),
  *   - aggregates over 150 or 180 cycles and over 10 min of UTC (4.5), flagged (4.7).
  *
- * No heap, no global state, no I/O: the caller owns state and memory, one of each per stream.
+ * No heap, no global state, no I/O: the caller owns state and memory, one of each per stream, and a
+ * workspace per thread.
  *
+ *     dcpi_cycle_workspace_init(&workspace);
  *     dcpi_cycles_init(&cycles, &config, memory, cells);
  *     for (every block)
  *         while (block has samples left) {
  *             dcpi_cycles_take(&cycles, &block, &taken);      // then advance the block by `taken`
- *             while ((kind = dcpi_cycles_next(&cycles)) != DCPI_CYCLE_NOTHING)
+ *             while ((kind = dcpi_cycles_next(&cycles, &workspace)) != DCPI_CYCLE_NOTHING)
  *                 use(&cycles, kind);
  *         }
  */
@@ -30,8 +32,9 @@ enum {
     DCPI_CYCLE_RATE_MIN_HZ = 1000,   /* 17 samples a cycle of 60 Hz */
     DCPI_CYCLE_RATE_MAX_HZ = 256000, /* memory grows with it */
     DCPI_CYCLE_INTERVALS = 15,       /* 10/12-cycle values in a 150/180-cycle one, 4.5.2 */
-    DCPI_CYCLE_NODES = 32,           /* private: one a cycle */
-    DCPI_CYCLE_HALVES = 128          /* private: three phases, two a cycle */
+    DCPI_CYCLE_WORKSPACE_CELLS = 24848,
+    DCPI_CYCLE_NODES = 32,  /* private: one a cycle */
+    DCPI_CYCLE_HALVES = 128 /* private: three phases, two a cycle */
 };
 
 /* What is wrong with a value: it is flagged, but kept (4.7), or NaN where it is meaningless. */
@@ -129,6 +132,12 @@ typedef struct {
     dcpi_cycle_phase phase[DCPI_PHASES_MAX];
 } dcpi_cycle_values;
 
+/* What transforms an interval, its tables and its scratch memory: one per thread serves all streams
+ * of that thread. */
+typedef struct {
+    double cells[DCPI_CYCLE_WORKSPACE_CELLS]; /* private */
+} dcpi_cycle_workspace;
+
 /* Private from here on, but for `dropped` and what dcpi_cycles_next announces. */
 typedef struct {
     double position; /* of its centre, in samples since sample 0 */
@@ -174,9 +183,8 @@ typedef struct {
     int32_t capacity, held;
     int64_t base; /* index of the first sample held */
     int64_t next_index;
-    float *samples;
-    float *grid, *scratch, *taps, *twiddles, *window, *line;
-    double *gain, *bins;
+    float *samples, *window, *line;
+    dcpi_cycle_workspace *workspace; /* while dcpi_cycles_next runs */
 
     dcpi_cycle_node nodes[DCPI_CYCLE_NODES];
     int64_t node_count;
@@ -200,6 +208,9 @@ typedef struct {
     uint32_t ready; /* bit per dcpi_cycle_kind */
 } dcpi_cycles;
 
+/* Fill in the tables. */
+dcpi_status dcpi_cycle_workspace_init(dcpi_cycle_workspace *workspace);
+
 /* How many doubles of memory a stream needs; 0 when the configuration breaks a limit. */
 size_t dcpi_cycles_cells(const dcpi_cycle_config *config);
 
@@ -221,11 +232,12 @@ dcpi_status dcpi_cycles_set_corrections(dcpi_cycles *cycles, const dcpi_correcti
 dcpi_status dcpi_cycles_take(dcpi_cycles *cycles, const dcpi_cycle_block *block, int32_t *taken);
 
 /* The next value that the samples so far complete, in the order of their ends. */
-dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles);
+dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles, dcpi_cycle_workspace *workspace);
 
 /* Both in one, where each call has its price: `kind` is what dcpi_cycles_next gives after it. */
-dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, const dcpi_cycle_block *block,
-                                  int32_t *taken, dcpi_cycle_kind *kind);
+dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, dcpi_cycle_workspace *workspace,
+                                  const dcpi_cycle_block *block, int32_t *taken,
+                                  dcpi_cycle_kind *kind);
 
 #ifdef __cplusplus
 }

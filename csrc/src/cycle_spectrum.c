@@ -70,14 +70,13 @@ static void sum_levels(const dcpi_cycles *cycles, const edged_span *span,
 
 /* Onto the cells; what is beyond the last one is put there, behind it. */
 WIDER_CLONES static void spread(const eight *restrict rows, int64_t count, double position,
-                                double step, const eight *scale, const float *restrict taps,
+                                double step, const eight *scale, const eight *restrict taps,
                                 eight *restrict grid) {
     for (int64_t n = 0; n < count; n++, position += step) {
         int32_t cell = (int32_t)position;
         double in_row = (position - cell) * SPECTRUM_ROWS;
         int32_t row = (int32_t)in_row;
-        const eight *near = (const eight *)(const void *)(taps + row * SPECTRUM_TAPS);
-        eight tap = near[0] + (float)(in_row - row) * (near[1] - near[0]);
+        eight tap = taps[row] + (float)(in_row - row) * (taps[row + 1] - taps[row]);
         eight value = *scale * rows[n], *target = grid + (cell & (SPECTRUM_CELLS - 1));
         for (int k = 0; k < SPECTRUM_TAPS; k++)
             target[k] += tap[k] * value;
@@ -89,17 +88,18 @@ WIDER_CLONES static void spread(const eight *restrict rows, int64_t count, doubl
 static void spread_span(dcpi_cycles *cycles, const edged_span *span, const eight *scale) {
     double step = SPECTRUM_CELLS / (span->end - span->start);
     int64_t inner = span->first + 2 * EDGE_MAX, outer = span->last - 2 * EDGE_MAX;
-    eight *grid = cells_at(cycles->grid);
+    cycle_scratch *work = cycle_scratch_of(cycles->workspace);
+    eight *grid = work->grid[0];
     memset(grid, 0, (SPECTRUM_CELLS + SPECTRUM_TAPS) * sizeof *grid);
     for (int64_t index = span->first; index <= span->last; index++) {
         if (index == inner)
             index = outer + 1;
         eight weighted = (float)edge_weight(span, index) * *scale;
         double position = SPECTRUM_CELLS + step * ((double)index - span->start);
-        spread(cells_at(row_at(cycles, index)), 1, position, step, &weighted, cycles->taps, grid);
+        spread(cells_at(row_at(cycles, index)), 1, position, step, &weighted, work->taps, grid);
     }
     double position = SPECTRUM_CELLS + step * ((double)inner - span->start);
-    spread(cells_at(row_at(cycles, inner)), outer - inner + 1, position, step, scale, cycles->taps,
+    spread(cells_at(row_at(cycles, inner)), outer - inner + 1, position, step, scale, work->taps,
            grid);
     for (int cell = 0; cell < SPECTRUM_TAPS; cell++)
         grid[cell] += grid[SPECTRUM_CELLS + cell];
@@ -111,8 +111,8 @@ INLINE void exchange_parts(eight *z) {
 }
 
 /* exp(-2 pi j turn / SPECTRUM_CELLS) z */
-INLINE void store_turned(const eight *z, const float *twiddles, int turn, eight *to) {
-    float c = twiddles[turn], s = twiddles[SPECTRUM_CELLS + turn];
+INLINE void store_turned(const eight *z, const cycle_scratch *work, int turn, eight *to) {
+    float c = work->cosine[turn], s = work->sine[turn];
     eight sines = {s, s, s, s, -s, -s, -s, -s}, exchanged = *z;
     exchange_parts(&exchanged);
     *to = *z * c + exchanged * sines;
@@ -121,7 +121,7 @@ INLINE void store_turned(const eight *z, const float *twiddles, int turn, eight 
 /* One pass of Stockham's radix-4 transform (C. Van Loan, Computational Frameworks for the FFT,
  * 1992, 1.7): `run` values with one twiddle. */
 WIDER_CLONES static void pass_four(const eight *restrict in, eight *restrict out, int length,
-                                   int run, const float *restrict twiddles) {
+                                   int run, const cycle_scratch *work) {
     const eight minus_j = {1, 1, 1, 1, -1, -1, -1, -1}; /* of exchanged parts */
     int quarter = length / 4, leap = quarter * run;
     for (int p = 0; p < quarter; p++) {
@@ -135,23 +135,23 @@ WIDER_CLONES static void pass_four(const eight *restrict in, eight *restrict out
             turned *= minus_j;
             eight one = difference + turned, two = sum - other, three = difference - turned;
             y[q] = sum + other;
-            store_turned(&one, twiddles, turn, y + q + run);
-            store_turned(&two, twiddles, 2 * turn, y + q + 2 * run);
-            store_turned(&three, twiddles, 3 * turn, y + q + 3 * run);
+            store_turned(&one, work, turn, y + q + run);
+            store_turned(&two, work, 2 * turn, y + q + 2 * run);
+            store_turned(&three, work, 3 * turn, y + q + 3 * run);
         }
     }
 }
 
 /* The transform but for its last pass, of radix 2, which `bin_at` makes. */
-static const float *transform(dcpi_cycles *cycles) {
-    float *in = cycles->grid, *out = cycles->scratch;
+static const float *transform(cycle_scratch *work) {
+    eight *in = work->grid[0], *out = work->grid[1];
     for (int length = SPECTRUM_CELLS, run = 1; length >= 4; length /= 4, run *= 4) {
-        pass_four(cells_at(in), cells_at(out), length, run, cycles->twiddles);
-        float *other = in;
+        pass_four(in, out, length, run, work);
+        eight *other = in;
         in = out;
         out = other;
     }
-    return in;
+    return (const float *)(const void *)in;
 }
 
 static phasor bin_at(const float *halves, int bin, int phase) {
@@ -203,7 +203,8 @@ static void take_bins(const dcpi_cycles *cycles, const float *halves, int phase,
     for (int bin = 0; bin < spectrum->bin_count; bin++) {
         phasor voltage, current;
         /* Half of the sum of both mirror images, over the length; the peak by sqrt(2). */
-        double gain = cycles->gain[bin] / length * (bin == 0 ? 0.5 : M_SQRT1_2);
+        double gain =
+            cycle_scratch_of(cycles->workspace)->gain[bin] / length * (bin == 0 ? 0.5 : M_SQRT1_2);
         unpack(halves, phase, bin, gain, scale, &voltage, &current);
         if (leads && bin > 0) {
             double before = times_conjugate(voltage, current).re;
@@ -230,10 +231,10 @@ void dcpi_cycle_spectrum(dcpi_cycles *cycles, double start, double end, cycle_sp
         scale[lane] = level > 0 ? (float)(1 / sqrt(level)) : 0;
     }
     spread_span(cycles, &span, cells_at(scale));
-    const float *halves = transform(cycles);
+    const float *halves = transform(cycle_scratch_of(cycles->workspace));
     double reachable = floor(BIN_SHARE * (end - start));
     spectrum->bin_count = reachable < SPECTRUM_BINS - 1 ? (int32_t)reachable + 1 : SPECTRUM_BINS;
-    spectrum->bins = cycles->bins;
+    spectrum->bins = cycle_scratch_of(cycles->workspace)->bins;
     for (int phase = 0; phase < cycles->config.phases; phase++)
         take_bins(cycles, halves, phase, end - start, scale, spectrum);
 }

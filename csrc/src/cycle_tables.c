@@ -1,5 +1,5 @@
-/* What a stream needs at hand: the kernel and its transform, the turns, and the tracker's window.
- */
+/* What is tabulated: for the transform the kernel, its own transform and the turns, for a stream
+ * the tracker's window. */
 #include "cycles_internal.h"
 
 /* beta = pi W (1 - K/M) for W taps, M cells and bins up to K (Jackson et al., 1991): the kernel's
@@ -21,10 +21,10 @@ static double kernel(double cells) {
     return inside < 0 ? 0 : bessel(KERNEL_BETA * sqrt(inside)) / bessel(KERNEL_BETA);
 }
 
-static void tabulate_taps(float *taps) {
+static void tabulate_taps(eight *taps) {
     for (int row = 0; row <= SPECTRUM_ROWS; row++)
         for (int tap = 0; tap < SPECTRUM_TAPS; tap++)
-            taps[row * SPECTRUM_TAPS + tap] =
+            taps[row][tap] =
                 (float)kernel(tap - (SPECTRUM_TAPS / 2 - 1) - row / (double)SPECTRUM_ROWS);
 }
 
@@ -62,13 +62,20 @@ static void tabulate_window(float *window, int32_t length) {
     }
 }
 
-void dcpi_cycle_tables(dcpi_cycles *cycles) {
-    tabulate_taps(cycles->taps);
-    tabulate_gain(cycles->gain);
+dcpi_status dcpi_cycle_workspace_init(dcpi_cycle_workspace *workspace) {
+    if (!workspace)
+        return DCPI_BAD_POINTER;
+    cycle_scratch *work = cycle_scratch_of(workspace);
+    tabulate_taps(work->taps);
+    tabulate_gain(work->gain);
     for (int turn = 0; turn < SPECTRUM_CELLS; turn++) {
-        cycles->twiddles[turn] = (float)cos(TWO_PI * turn / SPECTRUM_CELLS);
-        cycles->twiddles[SPECTRUM_CELLS + turn] = (float)sin(TWO_PI * turn / SPECTRUM_CELLS);
+        work->cosine[turn] = (float)cos(TWO_PI * turn / SPECTRUM_CELLS);
+        work->sine[turn] = (float)sin(TWO_PI * turn / SPECTRUM_CELLS);
     }
+    return DCPI_OK;
+}
+
+void dcpi_cycle_tables(dcpi_cycles *cycles) {
     tabulate_window(cycles->window, TRACK_CYCLES * cycles->cycle_samples);
     for (int32_t n = 0; n < cycles->cycle_samples; n++) {
         cycles->line[2 * n] = (float)cos(TWO_PI * n / cycles->cycle_samples);

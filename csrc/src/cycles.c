@@ -54,19 +54,13 @@ static size_t samples_cells(const dcpi_cycle_config *config) {
     return 2 * (size_t)longest_hold(config) * CYCLE_LANES / 2;
 }
 
-enum {
-    LINE_CELLS = 64 / sizeof(double), /* a cache line, at which vectors begin */
-    GRID_CELLS = (SPECTRUM_CELLS + SPECTRUM_TAPS) * CYCLE_LANES / 2, /* two floats each */
-    TAPS_CELLS = (SPECTRUM_ROWS + 2) * SPECTRUM_TAPS / 2,
-    TWIDDLE_CELLS = SPECTRUM_CELLS,
-    BINS_CELLS = TOTAL_CHANNELS * SPECTRUM_BINS
-};
+enum { LINE_CELLS = 64 / sizeof(double) }; /* a cache line, at which vectors begin */
 
 size_t dcpi_cycles_cells(const dcpi_cycle_config *config) {
     if (check_config(config) != DCPI_OK)
         return 0;
-    return LINE_CELLS - 1 + samples_cells(config) + 2 * GRID_CELLS + TAPS_CELLS + TWIDDLE_CELLS +
-           SPECTRUM_BINS + BINS_CELLS + (TRACK_CYCLES / 2 + 1) * (size_t)cycle_length(config);
+    return LINE_CELLS - 1 + samples_cells(config) +
+           (TRACK_CYCLES / 2 + 1) * (size_t)cycle_length(config);
 }
 
 static void *carve(double **memory, size_t cells) {
@@ -96,12 +90,6 @@ dcpi_status dcpi_cycles_init(dcpi_cycles *cycles, const dcpi_cycle_config *confi
     cycles->capacity = 2 * longest_hold(config);
     memory += -((uintptr_t)memory / sizeof *memory) % LINE_CELLS;
     cycles->samples = carve(&memory, samples_cells(config));
-    cycles->grid = carve(&memory, GRID_CELLS);
-    cycles->scratch = carve(&memory, GRID_CELLS);
-    cycles->taps = carve(&memory, TAPS_CELLS);
-    cycles->twiddles = carve(&memory, TWIDDLE_CELLS);
-    cycles->gain = carve(&memory, SPECTRUM_BINS);
-    cycles->bins = carve(&memory, BINS_CELLS);
     cycles->window = carve(&memory, TRACK_CYCLES / 2 * (size_t)cycles->cycle_samples);
     cycles->line = carve(&memory, (size_t)cycles->cycle_samples);
     dcpi_cycle_tables(cycles);
@@ -278,7 +266,8 @@ static int step(dcpi_cycles *cycles) {
     return dcpi_cycle_add_node(cycles);
 }
 
-dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles) {
+dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles, dcpi_cycle_workspace *workspace) {
+    cycles->workspace = workspace;
     for (;;) {
         dcpi_cycle_kind kind = fetch(cycles);
         if (kind != DCPI_CYCLE_NOTHING || !step(cycles))
@@ -286,12 +275,13 @@ dcpi_cycle_kind dcpi_cycles_next(dcpi_cycles *cycles) {
     }
 }
 
-dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, const dcpi_cycle_block *block,
-                                  int32_t *taken, dcpi_cycle_kind *kind) {
-    if (!kind)
+dcpi_status dcpi_cycles_take_next(dcpi_cycles *cycles, dcpi_cycle_workspace *workspace,
+                                  const dcpi_cycle_block *block, int32_t *taken,
+                                  dcpi_cycle_kind *kind) {
+    if (!workspace || !kind)
         return DCPI_BAD_POINTER;
     dcpi_status status = dcpi_cycles_take(cycles, block, taken);
     if (status == DCPI_OK)
-        *kind = dcpi_cycles_next(cycles);
+        *kind = dcpi_cycles_next(cycles, workspace);
     return status;
 }

@@ -37,6 +37,17 @@ typedef struct {
     int32_t bin_count;
 } cycle_spectrum;
 
+/* The workspace as the library sees it, from a cache line's start on. */
+typedef struct {
+    eight grid[2][SPECTRUM_CELLS + SPECTRUM_TAPS];
+    eight taps[SPECTRUM_ROWS + 1]; /* SPECTRUM_TAPS each */
+    float cosine[SPECTRUM_CELLS], sine[SPECTRUM_CELLS];
+    double gain[SPECTRUM_BINS];
+    double bins[TOTAL_CHANNELS * SPECTRUM_BINS];
+} cycle_scratch;
+
+_Static_assert(sizeof(cycle_scratch) + 64 <= sizeof(dcpi_cycle_workspace), "the scratch fits");
+
 /* cycle_tables.c */
 void dcpi_cycle_tables(dcpi_cycles *cycles);
 
@@ -72,7 +83,11 @@ static inline const float *row_at(const dcpi_cycles *cycles, int64_t index) {
     return cycles->samples + (index - cycles->base) * CYCLE_LANES;
 }
 
-/* Memory of floats, eight of them side by side; it begins where a cache line does. */
+static inline cycle_scratch *cycle_scratch_of(dcpi_cycle_workspace *workspace) {
+    return (cycle_scratch *)(void *)((char *)workspace + (-(uintptr_t)workspace & 63));
+}
+
+/* Memory of floats, eight of them side by side, from a multiple of their size on. */
 #define cells_at(floats) ((eight *)(void *)(floats))
 
 /* UTC of a position in samples. */

@@ -9,6 +9,7 @@
 enum { BLOCK = 640, ROWS_MAX = 3 };
 
 static dcpi_cycles cycles;
+static dcpi_cycle_workspace workspace;
 
 static const dcpi_cycle_config PLAIN = {.phases = 3, .sample_rate_hz = 12800, .nominal_hz = 50};
 
@@ -43,8 +44,8 @@ static void take_block(const recipe *from, const dcpi_cycle_config *config, int6
         block.first_index = first + done;
         block.samples = samples - done;
         dcpi_cycle_kind kind;
-        CHECK(dcpi_cycles_take_next(&cycles, &block, &taken, &kind) == DCPI_OK);
-        for (; kind != DCPI_CYCLE_NOTHING; kind = dcpi_cycles_next(&cycles))
+        CHECK(dcpi_cycles_take_next(&cycles, &workspace, &block, &taken, &kind) == DCPI_OK);
+        for (; kind != DCPI_CYCLE_NOTHING; kind = dcpi_cycles_next(&cycles, &workspace))
             if (use)
                 use(kind);
     }
@@ -130,7 +131,7 @@ static void a_full_stream_waits(void) {
     dcpi_cycle_block block = {zeros, zeros, 1, BLOCK, BLOCK, total};
     CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_OK && taken == 0);
     seen = 0;
-    while (dcpi_cycles_next(&cycles) != DCPI_CYCLE_NOTHING)
+    while (dcpi_cycles_next(&cycles, &workspace) != DCPI_CYCLE_NOTHING)
         seen++;
     CHECK(seen > 2);
     CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_OK && taken == BLOCK);
@@ -162,7 +163,10 @@ static void bad_arguments_change_nothing(void) {
     dcpi_cycle_block block = {zeros, zeros, 0, 10, 10, 0};
     int32_t taken = 77;
     CHECK(dcpi_cycles_take(&cycles, &block, NULL) == DCPI_BAD_POINTER);
-    CHECK(dcpi_cycles_take_next(&cycles, &block, &taken, NULL) == DCPI_BAD_POINTER);
+    CHECK(dcpi_cycle_workspace_init(NULL) == DCPI_BAD_POINTER);
+    dcpi_cycle_kind kind;
+    CHECK(dcpi_cycles_take_next(&cycles, NULL, &block, &taken, &kind) == DCPI_BAD_POINTER);
+    CHECK(dcpi_cycles_take_next(&cycles, &workspace, &block, &taken, NULL) == DCPI_BAD_POINTER);
     block.stride = 9;
     CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_BAD_LENGTH);
     block.stride = 10;
@@ -248,7 +252,7 @@ static void any_stream_ends_well(void) {
                 dcpi_cycle_block block = {rows + done,    rows + done, 1,
                                           samples - done, samples,     index + done};
                 CHECK(dcpi_cycles_take(&cycles, &block, &taken) == DCPI_OK);
-                for (dcpi_cycle_kind kind; (kind = dcpi_cycles_next(&cycles));)
+                for (dcpi_cycle_kind kind; (kind = dcpi_cycles_next(&cycles, &workspace));)
                     keep_promises(kind);
             }
             index += samples;
@@ -259,6 +263,7 @@ static void any_stream_ends_well(void) {
 }
 
 int main(void) {
+    CHECK(dcpi_cycle_workspace_init(&workspace) == DCPI_OK);
     RUN(every_rate_and_frequency_gives_whole_cycles);
     RUN(twelve_cycles_take_as_long_as_they_take);
     RUN(a_gap_is_counted_and_never_bridged);
