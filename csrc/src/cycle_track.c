@@ -17,28 +17,21 @@
 #define SMOOTH_BEND 0.1
 
 typedef struct {
-    float re[HALF_LANES], im[HALF_LANES], energy[HALF_LANES];
+    four re, im, energy; /* a lane for each voltage */
 } lane_sums;
 
-WIDER_CLONES static void demodulate(const float *restrict rows, const float *restrict window,
+/* The voltages are every other four of the rows. */
+WIDER_CLONES static void demodulate(const four *restrict rows, const float *restrict window,
                                     const float *restrict line, int32_t cycle,
                                     lane_sums *restrict sums) {
     lane_sums local = {{0}, {0}, {0}};
     for (int32_t n = 0; n < cycle; n++) {
-        float folded[HALF_LANES] = {0};
-        float cosine = line[2 * n], sine = line[2 * n + 1];
-        for (int32_t k = 0; k < TRACK_CYCLES; k++) {
-            const float *row = rows + (int64_t)(k * cycle + n) * CYCLE_LANES;
-            float weight = window[k * cycle + n];
-            for (int lane = 0; lane < HALF_LANES; lane++)
-                folded[lane] += weight * row[lane];
-        }
-        const float *middle = rows + (int64_t)(TRACK_CYCLES / 2 * cycle + n) * CYCLE_LANES;
-        for (int lane = 0; lane < HALF_LANES; lane++) {
-            local.re[lane] += cosine * folded[lane];
-            local.im[lane] -= sine * folded[lane];
-            local.energy[lane] += middle[lane] * middle[lane];
-        }
+        four folded = {0}, middle = rows[2 * (TRACK_CYCLES / 2 * cycle + n)];
+        for (int32_t k = 0; k < TRACK_CYCLES; k++)
+            folded += window[k * cycle + n] * rows[2 * (k * cycle + n)];
+        local.re += line[2 * n] * folded;
+        local.im -= line[2 * n + 1] * folded;
+        local.energy += middle * middle;
     }
     *sums = local;
 }
@@ -129,8 +122,8 @@ int dcpi_cycle_add_node(dcpi_cycles *cycles) {
         return 0;
     lane_sums sums;
     double angle[DCPI_PHASES_MAX] = {0};
-    demodulate(row_at(cycles, centre - reach), cycles->window, cycles->line, cycles->cycle_samples,
-               &sums);
+    demodulate((const four *)(const void *)row_at(cycles, centre - reach), cycles->window,
+               cycles->line, cycles->cycle_samples, &sums);
     dcpi_cycle_node node = {.position = (double)centre};
     node.present = read_phases(cycles, &sums, angle);
     if (cycles->node_count == 0)
