@@ -255,7 +255,7 @@ def _problem(status: int, sample_rate_hz: float, nominal_hz: float) -> str:
 
 
 def _address(rows: Samples) -> int:
-    return int(rows.__array_interface__["data"][0])
+    return int(ffi.cast("intptr_t", ffi.from_buffer(rows[0])))
 
 
 def _values(found: object) -> CycleValues:
