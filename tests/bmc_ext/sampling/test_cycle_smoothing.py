@@ -80,3 +80,17 @@ def test_the_orders_are_those_that_the_rate_reaches() -> None:
     assert slow.h_max == 39
     assert np.isnan(slow.phases[0].voltage.groups[40:]).all()
     assert slow.phases[0].voltage.thdg_percent < 0.1
+
+
+def test_an_order_that_was_out_of_reach_stays_unknown() -> None:
+    """4.8 kS/s reach order 39 at 60 Hz, 37 at 62 Hz; the filter knows the least of its values."""
+    near, far = (ten_twelve(sampled(line(hz), 4800, 0.5), 4800, 60)[0] for hz in (60.0, 62.0))
+    chain = [
+        one._replace(start_ns=k * 200_000_000, end_ns=(k + 1) * 200_000_000)
+        for k, one in enumerate((near, far, near))
+    ]
+    found = [one for one in smoothed(chain) if one is not None]
+    assert near.h_max > far.h_max
+    assert [one.h_max for one in found] == [near.h_max, far.h_max, far.h_max]
+    assert np.isnan(found[2].phases[1].current.groups[far.h_max + 1 :]).all()
+    assert found[2].phases[1].current.thdg_percent < 0.1
