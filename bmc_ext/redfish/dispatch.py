@@ -126,6 +126,10 @@ class Dispatcher:
         if not elsewhere:
             _check_media_type(resource, request)
         asked = request._replace(params=params)
+        if query is not None and query.of_others:
+            # The entity tag of what is asked says nothing of them.
+            headers = {k: v for k, v in request.headers.items() if k != "if-none-match"}
+            asked = asked._replace(headers=headers)
         if method not in _CONDITIONAL:
             answer = self._answer(resource, handler, asked)
             return answer if query is None else self._queried(query, answer, request)
@@ -164,7 +168,7 @@ class Dispatcher:
         )
 
     def _queried(self, query: Query, answer: Response, request: Request) -> Response:
-        """The answer as its query wants it; its entity tag is that of the whole resource."""
+        """The answer as its query wants it; its entity tag is that of the whole resource shown."""
         if answer.status != 200 or not isinstance(answer.body, dict):
             return answer
         reading = _reading(request)
@@ -172,7 +176,11 @@ class Dispatcher:
         def read(path: str) -> dict[str, Any] | None:
             return self._read(path, reading)
 
-        return Response(200, apply_query(query, answer.body, read, self._excerpt), answer.headers)
+        body = apply_query(query, answer.body, read, self._excerpt)
+        headers = dict(answer.headers)
+        if query.only and "@odata.etag" in body:
+            headers.update(_about(body))
+        return Response(200, body, headers)
 
     def _read(self, path: str, reading: Request) -> dict[str, Any] | None:
         """The resource at `path` as this plain GET would get it; None where it would be refused."""
@@ -280,11 +288,7 @@ def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
     tag = body.get("@odata.etag")
     if tag is None:
         return response
-    headers = {
-        "ETag": tag,
-        "Link": f"<{json_schema_uri(str(body.get('@odata.type')))}>; rel=describedby",
-        **response.headers,
-    }
+    headers = {**_about(body), **response.headers}
     # A tag that leaves readings out does not say that they are what the client has; what a host's
     # own tag says, the host was asked.
     is_whole = resource.volatile.isdisjoint(body) and "ETag" not in response.headers
@@ -293,6 +297,14 @@ def _annotate(answer: Answer, resource: Resource, request: Request) -> Response:
         if known == "*" or tag in [part.strip() for part in known.split(",")]:
             return Response(304, None, headers)
     return Response(200, body, headers)
+
+
+def _about(body: Mapping[str, Any]) -> dict[str, str]:
+    """The headers that tell a resource's entity tag and its schema."""
+    return {
+        "ETag": body["@odata.etag"],
+        "Link": f"<{json_schema_uri(str(body.get('@odata.type')))}>; rel=describedby",
+    }
 
 
 def json_schema_uri(odata_type: str) -> str:

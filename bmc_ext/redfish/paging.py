@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, overload
+from urllib.parse import urlencode
 
 from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.errors import RedfishError
@@ -41,9 +42,10 @@ class Pages(Sequence[Body]):
 
 
 def paged(request: Request, uri: str, pages: Pages) -> Body:
-    """Members, their number and the link to the next page (DSP0266 7.4.3).
+    """Members, their number and the link to the next page, which is asked as this one is.
 
-    A request with $skip, $top or $filter chooses by itself, so it is handed all of them.
+    DSP0266 7.4.3. A request with $skip, $top or $filter chooses by itself, so it is handed all of
+    them.
     """
     query = request.query
     body: Body = {"Members": pages, "Members@odata.count": len(pages)}
@@ -57,5 +59,6 @@ def paged(request: Request, uri: str, pages: Pages) -> Body:
     end = int(number) * PAGE
     body["Members"] = pages[end - PAGE : end]
     if end < len(pages):
-        body["Members@odata.nextLink"] = f"{uri}?page={int(number) + 1}"
+        asked = {**query, "page": str(int(number) + 1)}
+        body["Members@odata.nextLink"] = f"{uri}?{urlencode(asked, safe='$*.()=,')}"
     return body

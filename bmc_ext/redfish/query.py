@@ -37,10 +37,13 @@ FEATURES: dict[str, Any] = {
 """ProtocolFeaturesSupported of the ServiceRoot."""
 
 _KNOWN = ("$filter", "$skip", "$top", "$expand", "$select", "only", "excerpt")
-_EXPAND = re.compile(r"([*.~])(?:\(\$levels=(\d{1,9})\))?")
-_COUNT = re.compile(r"\d{1,9}")
+_EXPAND = re.compile(r"([*.~])(?:\(\$levels=([0-9]{1,9})\))?")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _PATH = re.compile(r"[A-Za-z@][\w@.]*(?:/[A-Za-z@][\w@.]*)*")
-_ALWAYS = ("@odata.id", "@odata.type", "@odata.context", "@odata.etag")
+_ALWAYS = (
+    "@odata.id", "@odata.type", "@odata.context", "@odata.etag", "@Message.ExtendedInfo",
+    "Members@odata.count", "Members@odata.nextLink",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ class Query:
     def of_collections(self) -> bool:
         """Whether it makes sense on a collection only."""
         return self.filter is not None or self.skip > 0 or self.top is not None or self.only
+
+    @property
+    def of_others(self) -> bool:
+        """Whether the answer depends on what other resources hold."""
+        return self.filter is not None or self.expand is not None or self.only
 
 
 def parse_query(method: str, parameters: Mapping[str, str]) -> Query | None:
@@ -244,8 +252,6 @@ def _kept_members(body: Body, tree: Mapping[str, Any]) -> Iterator[tuple[str, An
         elif name == "Members":
             # Of an expanded collection the members' properties are meant.
             yield name, [_kept_value(member, tree) for member in value]
-        elif name == "Members@odata.count":
-            yield name, value
 
 
 def _kept_value(value: Any, tree: Mapping[str, Any]) -> Any:

@@ -56,6 +56,16 @@ def test_pages_hold_every_entry_once(front: Served) -> None:
     assert one == entries[120]
 
 
+def test_the_next_page_is_asked_as_the_first(front: Served) -> None:
+    """$select keeps the link to the next page, which selects and expands likewise."""
+    for number in range(150):
+        front.service.audit.append("test.entry", number=number)
+    entries = _walk(front, f"{AUDIT}?$expand=.($levels=1)&$select=Id,Created")
+    assert len(entries) > 150
+    shown = {name for entry in entries for name in entry if not name.startswith("@")}
+    assert shown == {"Id", "Created"}
+
+
 def test_top_and_skip_choose_among_all_entries(front: Served) -> None:
     """$skip beyond the first page works, and the count is of all."""
     for number in range(150):

@@ -161,3 +161,30 @@ def test_what_a_client_may_not_see_stays_a_link(front: Served) -> None:
     uri = f"{ROOT}/AccountService/Accounts?$expand=."
     own = front.ask("GET", uri, user="reader", password="only-looking").body["Members"]
     assert [account["UserName"] for account in own] == ["reader"]
+
+
+@pytest.mark.parametrize("query", ["$expand=.", "$filter=RoleId%20eq%20'x'", "only"])
+def test_an_answer_of_other_resources_is_never_not_modified(front: Served, query: str) -> None:
+    """Its entity tag is the collection's, which stays when a member changes."""
+    accounts = f"{ROOT}/AccountService/Accounts"
+    tag = front.ask("GET", accounts).headers["etag"]
+    known = {"If-None-Match": tag}
+    assert front.ask("GET", accounts, headers=known).status == 304
+    assert front.ask("GET", f"{accounts}?{query}", headers=known).status == 200
+    assert front.ask("GET", f"{accounts}?$top=1", headers=known).status == 304
+
+
+def test_the_only_member_comes_with_its_own_entity_tag(front: Served) -> None:
+    """What a client PATCHes with If-Match after `only` is the member; Link names its schema."""
+    accounts = f"{ROOT}/AccountService/Accounts"
+    found = front.ask("GET", f"{accounts}?only")
+    assert found.headers["etag"] == found.body["@odata.etag"]
+    member = front.ask("GET", found.body["@odata.id"])
+    assert found.headers["etag"] == member.headers["etag"]
+    assert found.headers["link"] == member.headers["link"]
+
+
+@pytest.mark.parametrize("query", ["$top=\u0661", "$skip=\u0661", "$filter=Id%20eq%20\u0661"])
+def test_numbers_are_written_in_ascii(front: Served, query: str) -> None:
+    """An Arabic 1 is no number of OData."""
+    assert front.ask("GET", f"{ROLES}?{quote(query, safe='$=%')}").status == 400
