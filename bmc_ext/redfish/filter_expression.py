@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 Test = Callable[[Mapping[str, Any]], bool]
@@ -41,11 +41,15 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
-def parse_filter(text: str) -> Test:
-    """The test that an expression makes of a member; ValueError says what it does not read."""
+def parse_filter(text: str, properties: Container[str] | None = None) -> Test:
+    """The test that an expression makes of a member; ValueError says what it does not read.
+
+    Where `properties` are given there are no others, and a value may stand without quotes, as in
+    `EventFormatType eq MetricReport`.
+    """
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"longer than {_MAX_LENGTH} characters")
-    parser = _Parser(_tokens(text))
+    parser = _Parser(_tokens(text), properties)
     test = parser.wanted()
     if parser.rest:
         raise ValueError(f"{parser.rest[0][1]!r} is one too many")
@@ -69,8 +73,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Parser:
     """Reads `rest` from its front."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], properties: Container[str] | None) -> None:
         self.rest = tokens
+        self._properties = properties
         self._depth = 0
 
     def wanted(self) -> Test:
@@ -108,10 +113,10 @@ class _Parser:
         name = self._next("a comparison")[1]
         if name not in _COMPARISONS:
             raise ValueError(f"{name!r} is none of {', '.join(_COMPARISONS)}")
-        right = self._operand()
+        right = self._operand(unquoted=True)
         return lambda member: _compare(name, left(member), right(member))
 
-    def _operand(self) -> _Operand:
+    def _operand(self, *, unquoted: bool = False) -> _Operand:
         kind, token = self._next("a property or a value")
         if kind == "text":
             text = token[1:-1].replace("''", "'")
@@ -122,7 +127,12 @@ class _Parser:
                 raise ValueError(f"{token} is beyond all numbers")
             return lambda _: number
         if kind == "word":
-            return _word(token)
+            is_property = self._properties is None or token in self._properties
+            if is_property or token in _CONSTANTS:
+                return _word(token)
+            if unquoted:
+                return lambda _: token
+            raise ValueError(f"{token!r} is no property that can be asked for")
         raise ValueError(f"{token!r} stands where a property or a value should")
 
     def _next(self, wanted: str) -> tuple[str, str]:

@@ -16,7 +16,8 @@ import orjson
 from bmc_ext.errors import ConflictError
 from bmc_ext.redfish.dispatch import HEADERS
 from bmc_ext.redfish.events.eventing import Eventing
-from bmc_ext.redfish.events.outbox import Item, Outbox
+from bmc_ext.redfish.events.bus import KEPT_EVENTS
+from bmc_ext.redfish.events.outbox import CAPACITY, FACTS, Item, Outbox
 from bmc_ext.redfish.filter_expression import parse_filter
 from bmc_ext.serving.bridge import Receive, Scope, Send, encoded
 
@@ -66,7 +67,7 @@ class EventStream:
             allowed = functools.partial(self._eventing.may_be_told, username)
             return Asked(username, allowed, origins)
         try:
-            test = parse_filter(query["$filter"][0])
+            test = parse_filter(query["$filter"][0], FACTS)
         except ValueError as error:
             raise StreamRefusedError(400, f"$filter: {error}") from error
 
@@ -89,7 +90,8 @@ class EventStream:
         """
         loop = asyncio.get_running_loop()
         news, ended = asyncio.Event(), asyncio.Event()
-        outbox = Outbox(asked.accepts, _call_on(loop, news.set))
+        # There is room for all that a stream may be resumed from, and for what comes meanwhile.
+        outbox = Outbox(asked.accepts, _call_on(loop, news.set), KEPT_EVENTS + CAPACITY)
 
         def finish() -> None:
             ended.set()

@@ -28,7 +28,8 @@ Report = tuple[Mapping[str, Any], str]
 class EventBus:
     """`publish` never waits: what comes faster than it can be told is counted, and that is told.
 
-    EventIds rise over restarts too: they go on from the milliseconds of the Unix time of the start.
+    EventIds rise over restarts too, unless the clock was set back: they go on from the milliseconds
+    of the Unix time of the start.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -66,8 +67,9 @@ class EventBus:
         What came after it and is kept no more is told as lost.
         """
         with self._lock:
-            if after is not None and after < self._sequence:
-                if after < self._first:  # an event of an earlier run: who knows what came then
+            if after is not None and after != self._sequence:
+                if not self._first <= after < self._sequence:
+                    after = 0  # an event of an earlier run: who knows what came then
                     outbox.lose(None)
                 elif after + 1 < self._kept[0].sequence:
                     outbox.lose(self._kept[0].sequence - after - 1)

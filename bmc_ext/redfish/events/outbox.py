@@ -13,8 +13,15 @@ CAPACITY = 256
 """Events that may wait for one subscriber."""
 
 
+FACTS = frozenset({
+    "EventFormatType", "EventType", "MessageId", "MetricReportDefinition", "OriginResource",
+    "RegistryPrefix", "ResourceType", "Severity",
+})  # fmt: skip
+"""What a filter may ask of an item."""
+
+
 class Item(NamedTuple):
-    """One payload: `facts` are what a filter may ask of it, `body` the JSON without a Context.
+    """One payload: `facts` are those of FACTS that it has, `body` the JSON without a Context.
 
     `id` is unique; `sequence` that of the event, or of the newest event before a metric report.
     Only the `audience` may be offered it, where there is one.

@@ -67,7 +67,9 @@ def power_limit(context: Context, request: Request) -> dict[str, Any]:  # noqa: 
 @routes.patch(f"{CONTROLS}/{POWER_LIMIT}", CONFIGURE_COMPONENTS)
 def change_power_limit(context: Context, request: Request) -> dict[str, Any]:
     """Set the operator's limit, which is refused where it cannot be kept."""
-    set_limit(context, request, request.json())
+    present = power_limit(context, request)
+    body = members.json_object(request.json(), ("SetPoint",), present)
+    set_limit(context, request, body)
     return power_limit(context, request)
 
 
@@ -108,7 +110,7 @@ def control(context: Context, request: Request) -> dict[str, Any]:
 def change(context: Context, request: Request) -> dict[str, Any]:
     """Set SetPoint; what the drive then holds is answered."""
     loop, setting = _find(context, request.params["control"])
-    body = members.json_object(request.json(), ("SetPoint",))
+    body = members.json_object(request.json(), ("SetPoint",), control(context, request))
     if "SetPoint" not in body:
         raise MessageError("the property SetPoint is missing", "/SetPoint")
     carry_out(context, request, loop, setting, body["SetPoint"], "/SetPoint")

@@ -81,7 +81,8 @@ def secondary(context: Context, request: Request) -> dict[str, Any]:
 def set_flow(context: Context, request: Request) -> dict[str, Any]:
     """Set the flow through FlowControlLitersPerMinute/SetPoint."""
     loop = loop_of(context, request)
-    body = members.json_object(request.json(), ("FlowControlLitersPerMinute",))
+    present = secondary(context, request)
+    body = members.json_object(request.json(), ("FlowControlLitersPerMinute",), present)
     set_excerpt(context, request, loop, FLOW, body, "FlowControlLitersPerMinute")
     return secondary(context, request)
 

@@ -55,7 +55,7 @@ def pump(context: Context, request: Request) -> dict[str, Any]:
 def set_speed(context: Context, request: Request) -> dict[str, Any]:
     """Set the speed through SpeedControlPercent/SetPoint."""
     loop = _loop(context, request)
-    body = members.json_object(request.json(), ("SpeedControlPercent",))
+    body = members.json_object(request.json(), ("SpeedControlPercent",), pump(context, request))
     set_excerpt(context, request, loop, SPEED, body, "SpeedControlPercent")
     return pump(context, request)
 

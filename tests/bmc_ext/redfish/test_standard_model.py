@@ -307,6 +307,17 @@ def test_a_set_point_reaches_the_drives_register(site: Site, front: Served) -> N
     assert len(written) == 1
 
 
+def test_what_is_shown_cannot_be_written_and_what_is_not_is_unknown(front: Served) -> None:
+    """Controls, pumps, connectors and the facility's limit tell one from the other."""
+    limit = f"{ROOT}/Chassis/DCPI/Controls/Facility_PowerLimit"
+    for uri in (CONTROL, limit, f"{UNIT}/Pumps/1", f"{UNIT}/SecondaryCoolantConnectors/1"):
+        error = front.ask("PATCH", uri, {"Name": "x", "Colour": 1}).body["error"]
+        keys = [info["MessageId"] for info in error["@Message.ExtendedInfo"]]
+        assert [key.rpartition(".")[2] for key in keys] == [
+            "PropertyNotWritable", "PropertyUnknown",
+        ]  # fmt: skip
+
+
 def test_observe_mode_writes_nothing_and_says_so(site: Site) -> None:
     """A service that only observes shows the set point and refuses to change it."""
     site.drive.set("speed.reference", 60.0)
