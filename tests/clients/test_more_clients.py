@@ -77,3 +77,33 @@ def test_napalm_tells_the_health_of_the_machine(clients: Clients) -> None:
     assert all(shown[name] == one["temperature"] for name, one in temperatures.items())
     assert seen["facts"]["vendor"] == clients.system()["Manufacturer"]
     assert seen["users"][USER]["level"] == 15
+
+
+def test_pyghmi_finds_a_bmc_like_any_other(clients: Clients) -> None:
+    """Power, boot, accounts and media change at the service; sensors are the machine's."""
+    seen = clients.script("with_pyghmi.py")
+    assert (seen["off"], clients.system()["PowerState"]) == ("off", "On")
+    assert seen["boot"] == {"bootdev": "network", "persistent": False, "uefimode": True}
+    boot = clients.system()["Boot"]
+    assert (boot["BootSourceOverrideTarget"], boot["BootSourceOverrideEnabled"]) == ("Pxe", "Once")
+    assert (seen["identify"], clients.system()["LocationIndicatorActive"]) == ("on", False)
+    sensors = clients.bmc.get(f"{ROOT}/Chassis/{CHASSIS}/Sensors?$expand=.")["Members"]
+    assert seen["sensors"].items() >= {one["Name"]: one["Reading"] for one in sensors}.items()
+    assert "http://192.0.2.1/pyghmi.iso" in seen["media"]
+    version = clients.bmc.get(f"{ROOT}/Managers/{SYSTEM}")["FirmwareVersion"]
+    assert seen["firmware"]["Emulated BMC"] == version
+    assert seen["access"] == "Operator"
+    assert not clients.may_log_in("ghost", "first-secret")
+    assert clients.may_log_in("ghost", "second-secret")
+    clients.bmc.ask("DELETE", f"{ROOT}/AccountService/Accounts/ghost")
+
+
+def test_redfish_client_reads_and_acts(clients: Clients, plant: PlantControl) -> None:
+    """The campus' power is the plant's, and an action opens the relay."""
+    try:
+        seen = clients.script("with_redfish_client.py")
+        assert [outlet["on"] for outlet in plant.truth()["rack_pdu"]].index(False) == 3
+    finally:
+        on = {"PowerState": "On"}
+        clients.bmc.ask("POST", f"{OUTLET}/Actions/Outlet.PowerControl", on)
+    assert seen["power_w"] == pytest.approx(plant.truth()["site_power_w"], rel=NEAR)
