@@ -15,8 +15,8 @@ import orjson
 
 from bmc_ext.errors import ConflictError
 from bmc_ext.redfish.dispatch import HEADERS
-from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.bus import KEPT_EVENTS
+from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.outbox import CAPACITY, FACTS, Item, Outbox
 from bmc_ext.redfish.filter_expression import parse_filter
 from bmc_ext.serving.bridge import Receive, Scope, Send, encoded

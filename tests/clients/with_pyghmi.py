@@ -33,7 +33,7 @@ seen = {
     "boot": client.get_bootdev(),
     "identify": client.get_identify()["identifystate"],
     "sensors": sensors,
-    "media": [medium.url for medium in client.list_media()],
+    "media": [f"{medium.url}/{medium.name}" for medium in client.list_media()],
     "firmware": {name: one["version"] for name, one in client.get_firmware()},
     "access": client.get_user("ghost")["access"]["privilege_level"],
 }
