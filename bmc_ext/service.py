@@ -39,6 +39,7 @@ from bmc_ext.redfish.reports.trigger import TriggerStore
 from bmc_ext.redfish.reports.trigger_watch import TriggerWatch
 from bmc_ext.redfish.resources import all_resources
 from bmc_ext.redfish.resources.rack_pdu_chassis import chassis_routes
+from bmc_ext.redfish.resources.session import recall_timeout
 from bmc_ext.redfish.sensor_catalogue import Devices, DeviceSensors, SensorList, facility_sensors
 from bmc_ext.security.accounts import Accounts
 from bmc_ext.security.audit import AuditLog
@@ -135,6 +136,7 @@ class Service:
             self.eventing,
         )
         self.equipment = EquipmentBook(self.state)
+        recall_timeout(self.sessions, self.equipment)
         self.triggers = TriggerWatch(
             TriggerStore(self.state),
             self.reporter.catalogue,

@@ -1,4 +1,4 @@
-"""What people wrote on equipment: labels, places, and where its energy was set back."""
+"""What people wrote on resources: labels, places, a time-out, where energy was set back."""
 
 from __future__ import annotations
 

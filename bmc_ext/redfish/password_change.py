@@ -10,6 +10,7 @@ from bmc_ext.redfish.context import Request
 from bmc_ext.redfish.errors import RedfishError
 
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"
+SESSIONS = "/redfish/v1/SessionService/Sessions"
 _OPEN_METHODS = ("GET", "HEAD", "PATCH")
 _KEY = "PasswordChangeRequired"
 
@@ -22,6 +23,7 @@ def account_uri(username: str) -> str:
 def may_only_change_password(request: Request) -> bool:
     """Whether this is what such a user may do; RedfishError 403 for all else that such a one asks.
 
+    Their sessions may be closed, too: none is left open for want of a new password.
     False for everyone whose password is good.
     """
     identity = request.identity
@@ -29,6 +31,8 @@ def may_only_change_password(request: Request) -> bool:
         return False
     own = account_uri(identity.username)
     if request.path.rstrip("/") == own and request.method in _OPEN_METHODS:
+        return True
+    if request.method == "DELETE" and request.path.startswith(f"{SESSIONS}/"):
         return True
     raise RedfishError(403, _text(own), message=_KEY, args=(own,))
 

@@ -29,6 +29,10 @@ SERVICE = "/redfish/v1/AccountService"
 ROLE_URIS = f"{SERVICE}/Roles"
 PRIVILEGE_MAP = f"{SERVICE}/PrivilegeMap"
 _WRITABLE = ("Password", "RoleId", "Enabled", "Locked", "PasswordChangeRequired")
+_ON_CREATE = (
+    "UserName", "Password", "RoleId", "Enabled", "PasswordChangeRequired", "AccountTypes",
+)  # fmt: skip
+_TYPES = ["Redfish"]
 _LOCKOUT = {
     "AccountLockoutThreshold": MAX_THRESHOLD,
     "AccountLockoutDuration": MAX_SECONDS,
@@ -47,7 +51,7 @@ def account_service(context: Context, request: Request) -> dict[str, Any]:  # no
         "MinPasswordLength": PASSWORD_LENGTH[0],
         "MaxPasswordLength": PASSWORD_LENGTH[1],
         "LocalAccountAuth": "Enabled",
-        "SupportedAccountTypes": ["Redfish"],
+        "SupportedAccountTypes": _TYPES,
         "AccountLockoutThreshold": rule.threshold,
         "AccountLockoutDuration": rule.duration_s,
         "AccountLockoutCounterResetAfter": rule.reset_after_s,
@@ -106,8 +110,7 @@ def accounts(context: Context, request: Request) -> dict[str, Any]:
 @routes.post(f"{ACCOUNTS}/Members", CONFIGURE_USERS, costly=True)
 def create_account(context: Context, request: Request) -> Response:
     """Add an account."""
-    known = ("UserName", "Password", "RoleId", "Enabled", "PasswordChangeRequired")
-    body = members.json_object(request.json(), known)
+    body = members.json_object(request.json(), _ON_CREATE)
     username = members.text(body, "UserName")
     if username in (".", ".."):
         reason = "no URI can name the user '.' or '..'"
@@ -116,6 +119,10 @@ def create_account(context: Context, request: Request) -> Response:
     password = _password(body)
     enabled = members.flag(body, "Enabled", True)
     must_change = members.flag(body, "PasswordChangeRequired", False)
+    if body.get("AccountTypes", _TYPES) != _TYPES:
+        reason = "all accounts are of the type Redfish, and of no other"
+        value = str(body["AccountTypes"])
+        raise members.refused("PropertyValueNotInList", reason, "AccountTypes", value)
     planned = {"account": username[:64], "role_id": role, "enabled": enabled}
     with audited(context.audit, "account.create", request.who, request.correlation_id, planned):
         if any(known.username == username for known in context.accounts.list()):
@@ -262,6 +269,6 @@ def _body(context: Context, account: Account) -> dict[str, Any]:
         "Enabled": account.enabled,
         "Locked": context.accounts.lockout.is_locked(account.username),
         "PasswordChangeRequired": account.must_change_password,
-        "AccountTypes": ["Redfish"],
+        "AccountTypes": _TYPES,
         "Links": {"Role": {"@odata.id": f"{ROLE_URIS}/{account.role}"}},
     }

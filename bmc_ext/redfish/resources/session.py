@@ -8,17 +8,18 @@ from bmc_ext.control.audited import audited
 from bmc_ext.errors import NotFoundError
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.equipment_book import EquipmentBook
 from bmc_ext.redfish.errors import RedfishError
-from bmc_ext.redfish.password_change import announcement
+from bmc_ext.redfish.password_change import SESSIONS, announcement
 from bmc_ext.redfish.quantities import timestamp
 from bmc_ext.redfish.registry import OPEN, Routes
 from bmc_ext.security.identity import CONFIGURE_MANAGER, CONFIGURE_SELF, LOGIN
-from bmc_ext.security.sessions import TIMEOUT_S, Session
+from bmc_ext.security.sessions import TIMEOUT_S, Session, Sessions
 
 routes = Routes()
 
 SERVICE = "/redfish/v1/SessionService"
-SESSIONS = f"{SERVICE}/Sessions"
+_TIMEOUT = "SessionTimeout"
 
 
 @routes.get(SERVICE, LOGIN, schema="SessionService.v1_1_9.SessionService")
@@ -28,7 +29,7 @@ def session_service(context: Context, request: Request) -> dict[str, Any]:  # no
         "Id": "SessionService",
         "Name": "Session Service",
         "ServiceEnabled": True,
-        "SessionTimeout": round(context.sessions.timeout_s),
+        _TIMEOUT: round(context.sessions.timeout_s),
         "Status": {"State": "Enabled", "Health": "OK"},
         "Sessions": {"@odata.id": SESSIONS},
     }
@@ -38,14 +39,20 @@ def session_service(context: Context, request: Request) -> dict[str, Any]:  # no
 def change_service(context: Context, request: Request) -> dict[str, Any]:
     """Change the time-out in seconds."""
     readable = session_service(context, request)
-    body = members.json_object(request.json(), ("SessionTimeout",), readable)
-    timeout_s = members.whole_number({**readable, **body}, "SessionTimeout", *TIMEOUT_S)
+    body = members.json_object(request.json(), (_TIMEOUT,), readable)
+    timeout_s = members.whole_number({**readable, **body}, _TIMEOUT, *TIMEOUT_S)
     planned = {"session_timeout_s": timeout_s}
     with audited(
         context.audit, "session_service.change", request.who, request.correlation_id, planned
     ):
+        context.equipment.write(SERVICE, {_TIMEOUT: timeout_s})
         context.sessions.timeout_s = timeout_s
     return session_service(context, request)
+
+
+def recall_timeout(sessions: Sessions, book: EquipmentBook) -> None:
+    """Follow the time-out that was set before the start, where one was."""
+    sessions.timeout_s = book.of(SERVICE).get(_TIMEOUT, sessions.timeout_s)
 
 
 @routes.get(SESSIONS, LOGIN, schema="SessionCollection.SessionCollection")

@@ -108,6 +108,37 @@ def test_the_rule_survives_a_restart(tmp_path: Path) -> None:
         assert front.ask("GET", SERVICE).body["AccountLockoutThreshold"] == 7
 
 
+def test_the_time_out_of_sessions_survives_a_restart(tmp_path: Path) -> None:
+    """What was set holds in the next service on the same state, not the configuration's."""
+    service = "/redfish/v1/SessionService"
+    with served(tmp_path) as front:
+        assert front.ask("PATCH", service, {"SessionTimeout": 45}).status == 200
+    with served(tmp_path) as front:
+        assert front.ask("GET", service).body["SessionTimeout"] == 45
+        assert front.service.sessions.timeout_s == 45
+
+
+def test_who_must_change_the_password_may_log_out(front: Served) -> None:
+    """A session of such a user can be closed, and nobody else's."""
+    front.service.accounts.create("guest", SECRET, "Operator", must_change_password=True)
+    others = front.ask("POST", SESSIONS, {"UserName": ANNA, "Password": SECRET}, user=None)
+    login = front.ask("POST", SESSIONS, {"UserName": "guest", "Password": SECRET}, user=None)
+    token = {"X-Auth-Token": login.headers["x-auth-token"]}
+    for uri, status in ((others.headers["location"], 404), (login.headers["location"], 204)):
+        assert front.ask("DELETE", uri, user=None, headers=token).status == status
+    assert front.ask("GET", ACCOUNTS, user=None, headers=token).status == 401
+
+
+def test_an_account_is_redfishs_alone(front: Served) -> None:
+    """A client may name the type that each account has, as the schema wants, and no other."""
+    body = {"UserName": "carl", "Password": SECRET, "RoleId": "Operator"}
+    for types in (["SNMP"], ["Redfish", "IPMI"], [], "Redfish"):
+        refused = front.ask("POST", ACCOUNTS, {**body, "AccountTypes": types})
+        assert (refused.status, _key(refused)) == (400, "PropertyValueNotInList")
+    created = front.ask("POST", ACCOUNTS, {**body, "AccountTypes": ["Redfish"]})
+    assert (created.status, created.body["AccountTypes"]) == (201, ["Redfish"])
+
+
 def test_who_must_change_the_password_may_do_nothing_else(front: Served) -> None:
     """Login says so, all else is 403, and a new password opens the door (DSP0266 13.3.8)."""
     account = f"{ACCOUNTS}/{ANNA}"
