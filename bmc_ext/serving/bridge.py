@@ -19,6 +19,9 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, Headers, bytes]
 
+_OF_TRANSFER = ("CONTENT_LENGTH", "TRANSFER_ENCODING")
+"""What says how a body came: the application gets it whole, with a length of its own."""
+
 
 class BodyTooLargeError(Exception):
     """The client sends more than is taken; never leaves this package."""
@@ -119,7 +122,7 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     }
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")
-        if key == "CONTENT_LENGTH":
+        if key in _OF_TRANSFER:
             continue
         key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
         text = value.decode("latin-1")

@@ -65,6 +65,18 @@ def test_empty_segments_name_nothing(front: Served, path: str) -> None:
     assert b" 404 " in front.raw(request.encode() + b"Connection: close\r\n\r\n")[:16]
 
 
+def test_a_body_in_chunks_arrives_whole(front: Served) -> None:
+    """Who does not know the length beforehand sends chunks (RFC 9112 7.1)."""
+    head = (
+        f"PATCH {ROOT}/AccountService HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: {basic(USER, PASSWORD)}\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = b'1;x=y\r\n{\r\n1f\r\n"AccountLockoutThreshold": 321}\r\n0\r\nX-End: z\r\n\r\n'
+    assert b" 200 " in front.raw(head.encode() + chunks)[:16]
+    assert front.ask("GET", f"{ROOT}/AccountService").body["AccountLockoutThreshold"] == 321
+
+
 def test_a_hosts_answer_is_given_again_until_its_version_changes(front: Served) -> None:
     """A host that says nothing has changed is believed; one that cannot say is always asked."""
     host = front.host
