@@ -55,6 +55,7 @@ class Delivery:
         )
         self._news = threading.Event()
         self._stopping = threading.Event()
+        self._changed = threading.Event()
         self._complained = False
         self._next_beat_s = time.monotonic() + (subscription.heartbeat_s or 0.0)
         self._outbox = Outbox(
@@ -69,10 +70,20 @@ class Delivery:
         self._bus.attach(self._outbox)
         self._thread.start()
 
+    def change(self, subscription: Subscription) -> None:
+        """Go on as the changed subscription says, with what waits; what has failed is tried anew.
+
+        Filters and destination stay.
+        """
+        self._subscription = subscription
+        self._listener.verify(subscription.verify_certificate)
+        self._changed.set()
+
     def stop(self) -> None:
         """End without waiting; an event that is under way may or may not have arrived."""
         self._bus.detach(self._outbox)
         self._stopping.set()
+        self._changed.set()
         self._news.set()
         self._listener.abort()
 
@@ -125,22 +136,26 @@ class Delivery:
         """Send one payload until it has arrived; False when the attempts are used up."""
         if self._subscription.include_origin and "Events" in body:
             body = with_origins(body, self._read)
-        shown = {**body, "Context": self._subscription.context}
-        data = orjson.dumps({k: v for k, v in shown.items() if k != "Context" or v is not None})
         failures = 0
+        self._changed.clear()
         while not self._stopping.is_set():
-            if self._send(data):
+            if self._send(body):
                 return True
             failures += 1
-            if self._is_enough(failures):
+            if self._is_enough(failures) and not self._changed.is_set():
                 return False
-            self._stopping.wait(self._pause_s(failures))
+            if self._changed.wait(self._pause_s(failures)):
+                self._changed.clear()
+                failures = 0
         return True
 
-    def _send(self, data: bytes) -> bool:
+    def _send(self, body: Mapping[str, Any]) -> bool:
         """Whether the listener took it."""
+        subscription = self._subscription
+        context = {} if subscription.context is None else {"Context": subscription.context}
+        data = orjson.dumps({**body, **context})
         try:
-            status = self._listener.post(data, self._subscription.headers)
+            status = self._listener.post(data, subscription.headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = str(error) or type(error).__name__
         else:

@@ -135,13 +135,20 @@ class Eventing:
             self._deliver(subscription)
 
     def change(self, subscription_id: str, **changes: Any) -> None:
-        """Change one; what waits for a destination that is changed is not sent. NotFoundError."""
+        """Change one; what waits is sent as it says from now on, or dropped where it is suspended.
+
+        NotFoundError.
+        """
         with self._lock:
             changed = self.store.change(subscription_id, **changes)
-            replaced = self._deliveries.pop(subscription_id, None)
-            self._deliver(changed)
-        if replaced is not None:
-            replaced.stop()
+            known = self._deliveries.get(subscription_id)
+            if known is None:
+                self._deliver(changed)
+            elif changed.suspended:
+                del self._deliveries[subscription_id]
+                known.stop()
+            else:
+                known.change(changed)
 
     def unsubscribe(self, subscription_id: str) -> None:
         """Delete a subscription, or end a stream; NotFoundError."""

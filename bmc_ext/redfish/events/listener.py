@@ -62,7 +62,7 @@ class Listener:
 
     def __init__(self, destination: str, *, verify_certificate: bool, config: EventsConfig) -> None:
         self._parts = urlsplit(destination)
-        self._verify = verify_certificate
+        self._verify = self._verified = verify_certificate
         self._config = config
         self._connection: http.client.HTTPConnection | None = None
         self._aborted = False
@@ -81,6 +81,10 @@ class Listener:
                 raise
             return self._post(body, headers)
 
+    def verify(self, certificate: bool) -> None:
+        """Whether to check the listener's certificate from the next POST on; any thread."""
+        self._verify = certificate
+
     def close(self) -> None:
         """Hang up; the next POST connects anew. Only for the thread that posts."""
         connection, self._connection = self._connection, None
@@ -97,7 +101,11 @@ class Listener:
                 socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
+        verify = self._verify
+        if self._connection is not None and verify != self._verified:
+            self.close()
         if self._connection is None:
+            self._verified = verify
             self._connection = self._connect()
         connection = self._connection
         if self._aborted:
@@ -157,7 +165,7 @@ class Listener:
     def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._config.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if not self._verify:
+        if not self._verified:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context

@@ -156,6 +156,41 @@ def test_events_wait_for_a_listener_that_comes_back_and_keep_their_order(
     assert [n for i, n in enumerate(came) if i == 0 or n != came[i - 1]] == ["0", "1", "2"]
 
 
+def test_what_waits_is_sent_as_a_changed_subscription_says(
+    front: Served, listener: EventListener, subscribe: Any
+) -> None:
+    """A new header, for which the listener refused the old one, costs no event."""
+    old, new = {"HttpHeaders": [{"X-Secret": "old"}]}, {"HttpHeaders": [{"X-Secret": "new"}]}
+    uri = subscribe(DeliveryRetryPolicy="RetryForever", MessageIds=["Test.Number"], **old)
+    listener.status = 401
+    for number in range(3):
+        submit(front, MessageId="Test.1.0.Number", MessageArgs=[str(number)])
+    wait_for(lambda: listener.events, 10, "the first attempt")
+    listener.status = 200
+    assert front.ask("PATCH", uri, {**new, "Context": "changed"}).status == 200
+
+    def accepted() -> list[str]:
+        posts = [body for head, body in list(listener.posts) if head["x-secret"] == "new"]
+        assert all(body["Context"] == "changed" for body in posts)
+        return [body["Events"][0]["MessageArgs"][0] for body in posts]
+
+    wait_for(lambda: "2" in accepted(), 10, "all events")
+    assert accepted() == ["0", "1", "2"]
+
+
+def test_what_waits_is_sent_once_the_certificate_does_not_matter(
+    front: Served, listener: EventListener, subscribe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """VerifyCertificate counts from the PATCH on, for what could not be sent before, too."""
+    wanted = {"DeliveryRetryPolicy": "RetryForever", "MessageIds": ["Test.Number"]}
+    uri = subscribe(VerifyCertificate=True, **wanted)
+    submit(front, MessageId="Test.1.0.Number", MessageArgs=["waits"])
+    wait_for(lambda: "do not reach" in caplog.text, 10, "the first attempt")
+    assert listener.events == []
+    assert front.ask("PATCH", uri, {"VerifyCertificate": False}).status == 200
+    assert listener.wait_for("Number")["MessageArgs"] == ["waits"]
+
+
 def test_the_attempts_end_in_a_suspended_subscription_that_can_be_resumed(
     front: Served, listener: EventListener, subscribe: Any
 ) -> None:
