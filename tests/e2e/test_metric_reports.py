@@ -267,3 +267,20 @@ def test_a_trigger_tells_a_listener_its_log_and_a_report(bmc: Running, tmp_path:
     )
     assert float(average) == pytest.approx(level, rel=0.1)
     bmc.ask("DELETE", definition)
+
+
+def test_a_trigger_does_not_link_to_a_report_that_is_gone(bmc: Running) -> None:
+    """No link leads nowhere, and the trigger can be changed as before."""
+    definition, _ = define(bmc)
+    made = bmc.ask("POST", f"{SERVICE}/Triggers", {
+        "NumericThresholds": {"UpperWarning": {"Reading": 1}},
+        "MetricProperties": [f"{SENSORS}/Facility_Power#/Reading"],
+        "TriggerActions": ["RedfishMetricReport"],
+        "Links": {"MetricReportDefinitions": [{"@odata.id": definition}]},
+    })  # fmt: skip
+    uri = made.headers["location"]
+    assert bmc.get(uri)["Links"]["MetricReportDefinitions"] == [{"@odata.id": definition}]
+    assert bmc.ask("DELETE", definition).status == 204
+    assert bmc.get(uri)["Links"]["MetricReportDefinitions"] == []
+    assert bmc.ask("PATCH", uri, {"TriggerEnabled": False}).status == 200
+    assert bmc.ask("DELETE", uri).status == 204

@@ -40,27 +40,27 @@ def create_trigger(context: Context, request: Request) -> Response:
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "trigger.define", who, correlation_id, planned):
         context.triggers.store.add(found)
-    answer = {"@odata.type": f"#{_SCHEMA}", "@odata.id": found.uri, **_body(found)}
+    answer = {"@odata.type": f"#{_SCHEMA}", "@odata.id": found.uri, **_body(context, found)}
     return Response(201, answer, {"Location": found.uri})
 
 
 @routes.get(_ONE, LOGIN, schema=_SCHEMA)
 def trigger(context: Context, request: Request) -> dict[str, Any]:
     """One trigger."""
-    return _body(context.triggers.store.get(request.params["trigger"]))
+    return _body(context, context.triggers.store.get(request.params["trigger"]))
 
 
 @routes.patch(_ONE, CONFIGURE_COMPONENTS)
 def change_trigger(context: Context, request: Request) -> dict[str, Any]:
     """Follow something else; what was seen before is forgotten."""
     before = context.triggers.store.get(request.params["trigger"])
-    body = members.json_object(request.json(), CHANGEABLE, _body(before))
+    body = members.json_object(request.json(), CHANGEABLE, _body(context, before))
     after = changed(before, body, context.reporter.catalogue, context.reporter.store)
     planned = {"trigger": before.id, "properties": sorted(body)}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "trigger.change", who, correlation_id, planned):
         context.triggers.store.replace(after)
-    return _body(after)
+    return _body(context, after)
 
 
 @routes.delete(_ONE, CONFIGURE_COMPONENTS)
@@ -73,7 +73,9 @@ def delete_trigger(context: Context, request: Request) -> Response:
     return Response(204)
 
 
-def _body(found: Trigger) -> dict[str, Any]:
+def _body(context: Context, found: Trigger) -> dict[str, Any]:
+    defined = {definition.uri for definition in context.reporter.store.list()}
+    reports = [{"@odata.id": uri} for uri in found.reports if uri in defined]
     shown: dict[str, Any] = {
         "Id": found.id,
         "Name": found.name,
@@ -82,7 +84,7 @@ def _body(found: Trigger) -> dict[str, Any]:
         "TriggerActions": list(found.actions),
         "MetricProperties": list(found.properties),
         "Status": {"State": "Enabled" if found.enabled else "Disabled", "Health": "OK"},
-        "Links": {"MetricReportDefinitions": [{"@odata.id": uri} for uri in found.reports]},
+        "Links": {"MetricReportDefinitions": reports},
     }
     if found.wildcards:
         shown["Wildcards"] = [{"Name": n, "Values": list(v)} for n, v in found.wildcards]
