@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bmc_ext.clock import Clock
 from bmc_ext.domain.calibration import Calibration
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.feeds.process import FeedProcess, ProcessSink
 from bmc_ext.feeds.samplers import FeedSamplers, FeedSettings
 from bmc_ext.sampling.calibration_files import load_calibrations
@@ -32,7 +33,10 @@ class Instruments(NamedTuple):
 
 
 def instruments_of(config: Config, clock: Clock) -> Instruments:
-    """Not asked yet; ConfigurationError names a certificate's file or a sensor."""
+    """Not asked yet; ConfigurationError names a folder, a certificate's file or a sensor."""
+    for profiles in config.profile_dirs:
+        if not profiles.is_dir():
+            raise ConfigurationError(f"profile_dirs: {profiles} is no folder")
     engine = Engine(
         config.devices, profile_dirs=config.profile_dirs, wall=lambda: clock.unix_ns() / 1e9
     )

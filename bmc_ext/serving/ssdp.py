@@ -87,7 +87,7 @@ class SsdpResponder:
             return GroupV6(self.interfaces) if ":" in host else GroupV4(self.interfaces)
         except OSError as error:
             names = ", ".join(self.interfaces)
-            raise ConfigurationError(f"discovery on {names}: {error.strerror}") from error
+            raise ConfigurationError(f"discovery on {names}: {error.strerror or error}") from error
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 import schemas
+from bmc_ext.clock import SystemClock
 from bmc_ext.config import load_config, parse_config
 from bmc_ext.equipment import PointRef
 from bmc_ext.errors import ConfigurationError
+from bmc_ext.measuring import instruments_of
 from bmc_ext.settings import WaveformConfig
 from drivers.waveforms.sampled_values import SampledValues
 
@@ -261,3 +263,10 @@ def test_the_examples_comments_are_configuration(tmp_path: Path) -> None:
     assert config.thresholds["Loop_loop-a_Flow"]["LowerCritical"] == 400
     assert config.upstream is not None
     assert config.upstream.account.username == "dcpi"
+
+
+def test_a_folder_of_profiles_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    """A misspelt folder is told, not taken for an empty one."""
+    config = parse_config(GOOD | {"profile_dirs": ["nowhere"]}, base=tmp_path)
+    with pytest.raises(ConfigurationError, match=r"profile_dirs: .*nowhere is no folder"):
+        instruments_of(config, SystemClock())

@@ -14,6 +14,7 @@ from bmc_ext.clock import Clock
 from bmc_ext.errors import ConflictError, DcpiError, NotFoundError
 from bmc_ext.redfish.events.bus import EventBus, Report
 from bmc_ext.redfish.events.delivery import Delivery
+from bmc_ext.redfish.events.listener import check_authorities
 from bmc_ext.redfish.events.message import RESOURCE, Audience, Happening, happening
 from bmc_ext.redfish.events.origin import with_origins
 from bmc_ext.redfish.events.outbox import Item, Outbox
@@ -43,6 +44,8 @@ class Stream:
 class Eventing:
     """All of it; any thread. Raises StateError when the subscriptions cannot be read.
 
+    ConfigurationError where `ca_file` holds no certificates.
+
     `privileges_of` says what a user holds now; nothing where there is none of that name. `read`,
     which is set before the start, gives the resource at a URI as a user may read it.
     """
@@ -54,6 +57,7 @@ class Eventing:
         clock: Clock,
         privileges_of: Callable[[str], frozenset[str]],
     ) -> None:
+        check_authorities(config)
         self._config = config
         self._privileges_of = privileges_of
         self._clock = clock

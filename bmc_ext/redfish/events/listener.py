@@ -16,12 +16,24 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.settings import EventsConfig
 
 _CONNECT_S = 5.0
 _ANSWER_S = 10.0
 _ANSWER_BYTES = 65_536  # of an answer that nobody reads
 _PORTS = {"https": 443, "http": 80}
+
+
+def check_authorities(config: EventsConfig) -> None:
+    """ConfigurationError where listeners' certificates could not be verified."""
+    if config.ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=config.ca_file)
+    except OSError as error:
+        text = f"events/ca_file: {config.ca_file}: no PEM certificates: {error}"
+        raise ConfigurationError(text) from error
 
 
 def check_destination(destination: str, config: EventsConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,12 @@ import pytest
 from event_listener import EventListener, event_listener
 from served_front import SYSTEM, Served, served, wait_for
 
+from bmc_ext.clock import SystemClock
+from bmc_ext.errors import ConfigurationError
+from bmc_ext.redfish.events.eventing import Eventing
 from bmc_ext.redfish.events.message import Happening
+from bmc_ext.settings import EventsConfig
+from bmc_ext.state import StateDirectory
 
 SERVICE = "/redfish/v1/EventService"
 SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
@@ -329,3 +335,16 @@ def test_readers_may_look_and_not_subscribe(front: Served) -> None:
     rights = {"user": "reader", "password": "only-looking"}
     assert front.ask("POST", SUBSCRIPTIONS, body, **rights).status == 403
     assert front.ask("GET", SUBSCRIPTIONS, **rights).status == 200
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_authorities_that_cannot_be_read_stop_the_start(tmp_path: Path, text: str | None) -> None:
+    """Without them no listener could ever be verified."""
+    if text is not None:
+        (tmp_path / "ca.pem").write_text(text, encoding="ascii")
+    config = EventsConfig(ca_file=tmp_path / "ca.pem")
+    with (
+        contextlib.closing(StateDirectory(tmp_path / "state")) as state,
+        pytest.raises(ConfigurationError, match=r"events/ca_file: .*ca\.pem"),
+    ):
+        Eventing(config, state, SystemClock(), lambda _: frozenset())

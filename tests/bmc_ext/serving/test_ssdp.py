@@ -132,6 +132,7 @@ def test_an_interface_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert "eth99" in ended.stderr
+    assert "None" not in ended.stderr
 
 
 def _notices(listener: socket.socket, within_s: float, *, until: str) -> list[dict[str, str]]:
