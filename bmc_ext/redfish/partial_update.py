@@ -7,6 +7,7 @@ the whole request: nothing is half done.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -36,6 +37,25 @@ def patched(request: Request, update: Callable[[Request], Response]) -> Response
             return answer
         told = [extended_info(error, request.path) for error in left_out]
         return dataclasses.replace(answer, body={**answer.body, EXTENDED_INFO: told})
+
+
+def merged(present: Any, wanted: Any) -> Any:
+    """What a PATCH makes of a value that is there (DSP0266 7.9).
+
+    Of an object, members that are not named stay, and null takes one away. Of an array, {} leaves
+    an entry as it is, null takes it away, and so does a request that ends before it.
+    """
+    if wanted == {} and present is not None:
+        return present
+    if isinstance(wanted, dict):
+        old = present if isinstance(present, dict) else {}
+        new = {name: merged(old.get(name), value) for name, value in wanted.items()}
+        return {name: value for name, value in {**old, **new}.items() if value is not None}
+    if isinstance(wanted, list):
+        entries = present[: len(wanted)] if isinstance(present, list) else []
+        pairs = itertools.zip_longest(entries, wanted)
+        return [merged(entry, value) for entry, value in pairs if value is not None]
+    return wanted
 
 
 def asks_for_nothing(request: Request) -> bool:

@@ -284,3 +284,53 @@ def test_a_trigger_does_not_link_to_a_report_that_is_gone(bmc: Running) -> None:
     assert bmc.get(uri)["Links"]["MetricReportDefinitions"] == []
     assert bmc.ask("PATCH", uri, {"TriggerEnabled": False}).status == 200
     assert bmc.ask("DELETE", uri).status == 204
+
+
+def test_what_a_patch_of_a_trigger_does_not_name_stays(bmc: Running) -> None:
+    """One threshold's reading changes; null takes a threshold away (DSP0266 7.9)."""
+    upper = {"Reading": 5e8, "Activation": "Increasing", "DwellTime": "PT1S"}
+    made = bmc.ask("POST", f"{SERVICE}/Triggers", {
+        "NumericThresholds": {"UpperWarning": upper, "LowerWarning": {"Reading": 1}},
+        "MetricProperties": [f"{SENSORS}/Facility_Power#/Reading"],
+        "TriggerActions": ["RedfishEvent", "LogToLogService"],
+    })  # fmt: skip
+    uri = made.headers["location"]
+    lower = made.body["NumericThresholds"]["LowerWarning"]
+    for change, left in (
+        ({"UpperWarning": {"Reading": 6e8}}, {"UpperWarning": upper | {"Reading": 6e8},
+                                              "LowerWarning": lower}),
+        ({"UpperWarning": None}, {"LowerWarning": lower}),
+        ({}, {"LowerWarning": lower}),
+    ):  # fmt: skip
+        answer = bmc.ask("PATCH", uri, {"NumericThresholds": change})
+        assert (answer.status, answer.body["NumericThresholds"]) == (200, left)
+    answer = bmc.ask("PATCH", uri, {"TriggerActions": [None, {}]})
+    assert answer.body["TriggerActions"] == ["LogToLogService"]
+    assert bmc.ask("PATCH", uri, {"NumericThresholds": {"LowerWarning": None}}).status == 400
+    assert bmc.get(uri)["NumericThresholds"] == {"LowerWarning": lower}
+    bmc.ask("DELETE", uri)
+
+
+def test_what_a_patch_of_a_report_does_not_name_stays(bmc: Running) -> None:
+    """Metrics and MetricProperties are changed apart, entry by entry."""
+    power, energy = (f"{SENSORS}/Facility_{one}#/Reading" for one in ("Power", "EnergyImport"))
+    averaged = {
+        "MetricId": "mean", "MetricProperties": [power], "CollectionFunction": "Average",
+        "CollectionDuration": "PT1S",
+    }  # fmt: skip
+    uri, _ = define(bmc, Metrics=[averaged], MetricProperties=[power, energy])
+
+    def after(**change: object) -> tuple[Any, Any]:
+        answer = bmc.ask("PATCH", uri, change)
+        assert answer.status == 200, answer.body
+        return answer.body.get("Metrics"), answer.body.get("MetricProperties")
+
+    (mean,) = bmc.get(uri)["Metrics"]
+    renamed = mean | {"MetricId": "m"}
+    other = {"MetricId": "e", "MetricProperties": [energy]}
+    assert after(Metrics=[{"MetricId": "m"}]) == ([renamed], [power, energy])
+    assert after(MetricProperties=[None, {}]) == ([renamed], [energy])
+    assert after(Metrics=[{}, other]) == ([renamed, other], [energy])
+    assert after(Metrics=[None, {}]) == ([other], [energy])
+    assert after(MetricProperties=[]) == ([other], None)
+    bmc.ask("DELETE", uri)

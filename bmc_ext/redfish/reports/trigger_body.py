@@ -37,7 +37,7 @@ CHANGEABLE = (
     "TriggerActions", "NumericThresholds", "DiscreteTriggerCondition", "DiscreteTriggers",
     "MetricProperties", "Wildcards", "Links", "TriggerEnabled",
 )  # fmt: skip
-"""What a PATCH may hold; arrays and thresholds are replaced whole."""
+"""What a PATCH may hold."""
 
 _ALLOWED = ("Id", "Name", "MetricType", *CHANGEABLE)
 

@@ -8,6 +8,7 @@ from typing import Any
 from bmc_ext.control.audited import audited
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.partial_update import merged
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.reports.definition import DEFINITIONS, REPORTS, Entry, ReportDefinition
 from bmc_ext.redfish.reports.reporter import SCHEMA
@@ -18,6 +19,7 @@ routes = Routes()
 
 _DEFINITION = "MetricReportDefinition.v1_4_6.MetricReportDefinition"
 _ONE = f"{DEFINITIONS}/{{definition}}"
+_ENTRIES = ("Metrics", "MetricProperties")
 
 
 @routes.get(
@@ -58,8 +60,13 @@ def definition(context: Context, request: Request) -> dict[str, Any]:
 def change_definition(context: Context, request: Request) -> dict[str, Any]:
     """Report something else, or at another time; the report begins anew."""
     before = context.reporter.store.get(request.params["definition"])
-    body = members.json_object(request.json(), CHANGEABLE, _body(before))
-    after = changed(before, body, context.reporter.catalogue)
+    present = _body(before)
+    body = members.json_object(request.json(), CHANGEABLE, present)
+    wanted = {name: merged(present.get(name), value) for name, value in body.items()}
+    if not wanted.keys().isdisjoint(_ENTRIES):
+        # Both say what is reported: who writes one of them leaves the other as it is.
+        wanted = {name: present[name] for name in _ENTRIES if name in present} | wanted
+    after = changed(before, wanted, context.reporter.catalogue)
     planned = {"definition": before.id, "properties": sorted(body)}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "metric_report.change", who, correlation_id, planned):

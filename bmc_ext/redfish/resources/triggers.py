@@ -8,6 +8,7 @@ from typing import Any
 from bmc_ext.control.audited import audited
 from bmc_ext.redfish import members
 from bmc_ext.redfish.context import Context, Request, Response
+from bmc_ext.redfish.partial_update import merged
 from bmc_ext.redfish.registry import Routes
 from bmc_ext.redfish.reports.trigger import TRIGGERS, DiscreteValue, Threshold, Trigger
 from bmc_ext.redfish.reports.trigger_body import CHANGEABLE, changed, new_trigger
@@ -54,8 +55,10 @@ def trigger(context: Context, request: Request) -> dict[str, Any]:
 def change_trigger(context: Context, request: Request) -> dict[str, Any]:
     """Follow something else; what was seen before is forgotten."""
     before = context.triggers.store.get(request.params["trigger"])
-    body = members.json_object(request.json(), CHANGEABLE, _body(context, before))
-    after = changed(before, body, context.reporter.catalogue, context.reporter.store)
+    present = _body(context, before)
+    body = members.json_object(request.json(), CHANGEABLE, present)
+    wanted = {name: merged(present.get(name), value) for name, value in body.items()}
+    after = changed(before, wanted, context.reporter.catalogue, context.reporter.store)
     planned = {"trigger": before.id, "properties": sorted(body)}
     who, correlation_id = request.who, request.correlation_id
     with audited(context.audit, "trigger.change", who, correlation_id, planned):
