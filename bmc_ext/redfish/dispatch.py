@@ -136,7 +136,7 @@ class Dispatcher:
         # A host elsewhere looks at If-Match once more itself; nobody waits for it in line.
         with contextlib.nullcontext() if elsewhere else resource.changing:
             self._check_if_match(resource, asked)
-            if method == "PATCH" and resource.schema is not None:
+            if method == "PATCH" and not elsewhere and _is_shown(resource):
                 return self._patch(resource, handler, asked)
             return self._answer(resource, handler, asked)
 
@@ -158,13 +158,16 @@ class Dispatcher:
         return answer
 
     def _patch(self, resource: Resource, handler: Handler, request: Request) -> Response:
-        """Change what can be changed of one of our own resources."""
-        if asks_for_nothing(request):
+        """Change what can be changed of a resource."""
+        if resource.schema is not None and asks_for_nothing(request):
             resource.handlers["GET"][1](self.context, request)  # what is not there is 404
             text = "the body holds no property, so that nothing is changed"
             raise RedfishError(400, text, message="NoOperation")
+        read = resource.handlers["GET"][1]
         return patched(
-            request, lambda rest: _annotate(handler(self.context, rest), resource, request)
+            request,
+            lambda rest: _annotate(handler(self.context, rest), resource, request),
+            lambda: self._answer(resource, read, _reading(request)),
         )
 
     def _queried(self, query: Query, answer: Response, request: Request) -> Response:
@@ -237,6 +240,11 @@ def _authorise(request: Request, privilege: str) -> None:
         raise RedfishError(403, f"the role {request.identity.role} lacks the privilege {privilege}")
 
 
+def _is_shown(resource: Resource) -> bool:
+    """Whether it is a resource of Redfish, no message and no plain document."""
+    return resource.schema is not None or resource.is_hosts
+
+
 def _reading(request: Request) -> Request:
     """A plain GET by whoever sends `request`, with what a host elsewhere may know them by."""
     headers = {name: value for name, value in request.headers.items() if name == "authorization"}
@@ -248,7 +256,7 @@ def _query(resource: Resource, request: Request) -> Query | None:
     if not request.query:
         return None
     query = parse_query(request.method, request.query)
-    if query is not None and resource.schema is None and not resource.is_hosts:
+    if query is not None and not _is_shown(resource):
         text = "query parameters of Redfish are not supported on a plain document"
         raise RedfishError(501, text, message="QueryNotSupported")
     return query

@@ -14,14 +14,17 @@ from typing import Any, Final
 
 from bmc_ext.redfish.context import Request, Response
 from bmc_ext.redfish.errors import RedfishError, extended_info
+from bmc_ext.redfish.host import HostError
 
 _NEVER_WRITTEN: Final = ("PropertyUnknown", "PropertyNotWritable")
 _MOST_LEFT_OUT: Final = 32
 EXTENDED_INFO: Final = "@Message.ExtendedInfo"
 
 
-def patched(request: Request, update: Callable[[Request], Response]) -> Response:
-    """The answer of `update` to what of the body can be written.
+def patched(
+    request: Request, update: Callable[[Request], Response], read: Callable[[], Response]
+) -> Response:
+    """The answer of `update` to what of the body can be written; `read` is a GET of the resource.
 
     RedfishError where nothing of it can, or where there is nothing in it. `update` refuses a member
     before it changes anything.
@@ -30,13 +33,27 @@ def patched(request: Request, update: Callable[[Request], Response]) -> Response
     while True:
         try:
             answer = update(request)
-        except RedfishError as error:
-            request = _without(request, error, left_out)
+        except (RedfishError, HostError) as error:
+            request = _without(request, _told(error, read), left_out)
             continue
-        if not left_out or not isinstance(answer.body, dict):
+        if not left_out:
+            return answer
+        shown = answer if isinstance(answer.body, dict) else read()
+        if not isinstance(shown.body, dict):
             return answer
         told = [extended_info(error, request.path) for error in left_out]
-        return dataclasses.replace(answer, body={**answer.body, EXTENDED_INFO: told})
+        return dataclasses.replace(shown, body={**shown.body, EXTENDED_INFO: told})
+
+
+def _told(error: RedfishError | HostError, read: Callable[[], Response]) -> RedfishError:
+    """The refusal, which tells what a host shows and does not write from what it does not know."""
+    if isinstance(error, RedfishError):
+        return error
+    text, message, args = str(error), error.message, error.message_args
+    name = error.property_path.removeprefix("/")
+    if message == "PropertyUnknown" and "/" not in name and name in (read().body or {}):
+        text, message = f"the property {name} cannot be written", "PropertyNotWritable"
+    return RedfishError(error.status, text, error.property_path, message=message, args=args)
 
 
 def merged(present: Any, wanted: Any) -> Any:

@@ -37,4 +37,6 @@ def drop_legacy(kind: str, body: Body) -> None:
 def refuse_legacy(body: Body) -> None:
     """HostError for a write of a member that is deprecated: without it, it is unknown."""
     if "IndicatorLED" in body:  # the only one that is written
-        raise HostError(400, "IndicatorLED is unknown or cannot be written", "/IndicatorLED")
+        reason = "IndicatorLED is unknown or cannot be written"
+        args = ("IndicatorLED",)
+        raise HostError(400, reason, "/IndicatorLED", message="PropertyUnknown", args=args)

@@ -116,7 +116,9 @@ def members(
             if name not in value:
                 _refuse(f"{pointer}/{name}", "is missing", "PropertyMissing")
         if not named and not empty:
-            raise HostError(400, _where(pointer, "names nothing to change"), pointer)
+            message = "" if pointer else "NoOperation"
+            reason = _where(pointer, "names nothing to change")
+            raise HostError(400, reason, pointer, message=message)
         for name in named:
             checks[name](value[name], f"{pointer}/{name}")
 

@@ -183,3 +183,32 @@ def test_an_update_for_later_is_not_begun(bmc: Running, tmp_path: Path) -> None:
         assert answer.status == status
         began = bmc.get(f"{ROOT}/TaskService/Tasks")["Members@odata.count"] - tasks
         assert began == (status == 202)
+
+
+def _told(infos: list[dict[str, Any]]) -> list[tuple[str, list[str] | None]]:
+    return [(one["MessageId"].rpartition(".")[2], one.get("RelatedProperties")) for one in infos]
+
+
+def test_what_can_be_written_of_the_machine_is_and_the_rest_is_told(
+    bmc: Running, system: str
+) -> None:
+    """200 with the machine as it is then; what it shows is told from what it does not know."""
+    answer = bmc.ask("PATCH", system, {"PowerState": "On", "AssetTag": "mixed", "Colour": 1})
+    assert (answer.status, answer.body["AssetTag"]) == (200, "mixed")
+    assert answer.body["@odata.id"] == system
+    left_out = [("PropertyNotWritable", ["#/PowerState"]), ("PropertyUnknown", ["#/Colour"])]
+    assert _told(answer.body["@Message.ExtendedInfo"]) == left_out
+    assert answer.headers["etag"] == bmc.ask("GET", system).headers["etag"]
+    answer = bmc.ask("PATCH", system, {"PowerState": "On", "Colour": 1})
+    assert answer.status == 400
+    assert _told(answer.body["error"]["@Message.ExtendedInfo"]) == left_out
+    wrong = bmc.ask("PATCH", system, {"AssetTag": 7, "Colour": 1})
+    assert _told(wrong.body["error"]["@Message.ExtendedInfo"]) == [
+        ("PropertyValueError", ["#/AssetTag"])
+    ]
+    assert bmc.get(system)["AssetTag"] == "mixed"
+    nothing = bmc.ask("PATCH", system, {})
+    assert _told(nothing.body["error"]["@Message.ExtendedInfo"]) == [("NoOperation", None)]
+    assert bmc.ask("PATCH", f"{ROOT}/Systems", {}).status == 405
+    assert bmc.ask("PATCH", f"{ROOT}/Systems/nobody", {"Colour": 1}).status == 404
+    assert bmc.ask("PATCH", system, {"AssetTag": "plain"}).status == 204
