@@ -38,7 +38,7 @@ from drivers.check.settings import CheckSettings, checked_pairs
 from drivers.check.suspicion import far_off, scale_suspicion, suspicions
 from drivers.codec import PointCodec
 from drivers.engine import DeviceSpec, DeviceStatistics, Engine
-from drivers.errors import TransportError
+from drivers.errors import CheckError, TransportError
 from drivers.profile_types import Point
 from drivers.protocol import protocol_named
 from drivers.read_plan import ReadBlock
@@ -315,7 +315,12 @@ class Bench:
         """The reference's samples by the device's points."""
         reference = self.settings.reference
         if isinstance(reference, TableReference):
-            return reference.series(self.settings.profile, self._pairs)
+            try:
+                return reference.series(self.settings.profile, self._pairs)
+            except CheckError as error:
+                # It was right at the beginning: what the device showed since is worth its report.
+                self._notes.append(f"the reference cannot be read any more: {error}")
+                return {}
         return {mine: beside[theirs] for mine, theirs in self._pairs.items() if theirs in beside}
 
     def _reference_facts(self) -> Reference | None:

@@ -19,6 +19,11 @@ _ALIKE = 0.8
 # Of lags that fit equally well within this much, the nearest to none is taken: waves repeat.
 _AS_GOOD = 0.005
 _LAG_STEPS = 60
+# A value held so many times as long as its changes are usually apart is no measurement's rhythm any
+# more: what it shows counts.
+_OVERDUE = 4.0
+# Between two samples so many times as far apart as usual, the reference says nothing.
+_HOLE = 3.0
 # A wider peak, as a share of all lags, is no peak: a slow ramp fits at any lag.
 _WIDEST_PEAK = 0.2
 # A step is over within this time, and is this many times the wobble before and after it.
@@ -32,8 +37,9 @@ _SETTLE_S = 6.0
 class Errors:
     """Device minus reference, arrays of shape (n,) by sample.
 
-    `uncertainty` is that of the comparison: the reference's, and what a sample's unknown instant
-    within a poll makes of the reference's slope. NaN where the reference's is unknown.
+    `uncertainty` is that of the comparison: the reference's, what a straight line between its
+    samples leaves out, and what a sample's unknown instant within a poll makes of the reference's
+    slope. NaN where the reference's is unknown.
     """
 
     time_s: FloatArray
@@ -64,13 +70,14 @@ class Trend:
 class StepResponse:
     """A step of `size` at `time_s`, and after how many seconds 90 % of it showed, if it did.
 
-    `watched_s` is how long the device was watched after it.
+    `watched_s` is how long the device was watched after it, `instant_s` how uncertain `time_s` is.
     """
 
     time_s: float
     size: float
     response_s: float | None
     watched_s: float
+    instant_s: float = 0.0
 
 
 def lag_s(device: Series, reference: Series, most_s: float) -> float | None:
@@ -114,7 +121,7 @@ def _best_lag(device: Series, reference: Series, lags: FloatArray) -> float | No
 def _likeness(device: Series, reference: Series, lag: float) -> float:
     """The correlation when the device is `lag` late; NaN where too few overlap or nothing moves."""
     times = device.time_s - lag
-    inside = (times >= reference.time_s[0]) & (times <= reference.time_s[-1])
+    inside = _covered(times, reference)
     if inside.sum() < max(LEAST_SAMPLES, len(device) // 2):
         return float("nan")
     expected = np.interp(times[inside], reference.time_s, reference.value)
@@ -132,29 +139,69 @@ def _usable(device: Series) -> Series:
 
 
 def errors(device: Series, reference: Series, lag: float) -> Errors:
-    """The device's errors against the reference at the instants that it shows."""
+    """The device's errors against the reference at the instants that it shows.
+
+    A value that is held for too long counts as often as it is read: the device shows it as true.
+    """
     nodes = reference.known()
-    samples = _usable(device)
+    samples, instant_s = _shown(device)
     times = samples.time_s - lag
-    inside = (
-        (times >= nodes.time_s[0]) & (times <= nodes.time_s[-1])
-        if len(nodes) > 1
-        else np.zeros(len(times), np.bool_)
-    )
+    inside = _covered(times, nodes)
     times = times[inside]
     if not len(times):
         nothing = np.empty(0)
         return Errors(nothing, nothing, nothing, nothing)
     expected = np.interp(times, nodes.time_s, nodes.value)
     slope = np.interp(times, nodes.time_s, np.abs(np.gradient(nodes.value, nodes.time_s)))
-    instant_s = _instant_s(device)
     certain = np.interp(times, nodes.time_s, nodes.uncertainty)
     return Errors(
         samples.time_s[inside],
         expected,
         samples.value[inside] - expected,
-        certain + slope * instant_s,
+        certain + _bend(times, nodes) + slope * instant_s[inside],
     )
+
+
+def _shown(device: Series) -> tuple[Series, FloatArray]:
+    """The samples that count, and how uncertain each one's instant is, in s.
+
+    New ones and, where changes have a rhythm, those whose value should long have been another.
+    """
+    known, fresh = device.known(), device.fresh()
+    if len(fresh) < LEAST_SAMPLES:
+        return known, np.full(len(known), _instant_s(device))
+    usual_s = float(np.median(np.diff(fresh.time_s)))
+    changed = np.searchsorted(fresh.time_s, known.time_s, side="right") - 1
+    held_s = known.time_s - fresh.time_s[np.maximum(changed, 0)]
+    counts = (held_s == 0.0) | (held_s > _OVERDUE * usual_s)
+    instant_s = np.where(held_s == 0.0, _instant_s(device), usual_s)
+    return known.where(counts), instant_s[counts]
+
+
+def _covered(times: FloatArray, nodes: Series) -> NDArray[np.bool_]:
+    """Which times lie between samples of the reference, and in no hole of it."""
+    if len(nodes) < 2:
+        return np.zeros(len(times), np.bool_)
+    apart_s = np.diff(nodes.time_s)
+    after = np.clip(np.searchsorted(nodes.time_s, times, side="right"), 1, len(nodes) - 1)
+    near = apart_s[after - 1] <= _HOLE * float(np.median(apart_s))
+    covered: NDArray[np.bool_] = (times >= nodes.time_s[0]) & (times <= nodes.time_s[-1]) & near
+    return covered
+
+
+def _bend(times: FloatArray, nodes: Series) -> FloatArray:
+    """How far the reference may be from the straight line between two of its samples.
+
+    A curve f is within h^2/8 max|f''| of its chord over h; f'' is what the slopes beside differ by.
+    """
+    if len(nodes) < 3:
+        return np.zeros(len(times))
+    apart_s = np.diff(nodes.time_s)
+    turns = np.abs(np.diff(np.diff(nodes.value) / apart_s))
+    around = np.maximum(np.append(turns, turns[-1]), np.insert(turns, 0, turns[0]))
+    after = np.clip(np.searchsorted(nodes.time_s, times, side="right"), 1, len(nodes) - 1)
+    within: FloatArray = around[after - 1] * apart_s[after - 1] / 8.0
+    return within
 
 
 def _instant_s(device: Series) -> float:
@@ -236,11 +283,12 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     if found is None:
         return None
     when, low, high = found
+    apart_s = np.abs(reference.known().time_s - when).min()
     known = device.known()
     before = known.value[(known.time_s >= when - _PLATEAU_S) & (known.time_s <= when)]
     following = known.where((known.time_s > when) & (known.time_s <= when + _SETTLE_S))
     if not len(before) or not len(following):
-        return StepResponse(when, high - low, None, 0.0)
+        return StepResponse(when, high - low, None, 0.0, float(apart_s))
     start = float(np.median(before))
     # A gain error must not hide the answer: 90 % of where the device itself goes.
     end = float(np.median(following.value[-max(1, len(following) // 5) :]))
@@ -249,4 +297,5 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     )
     moved = abs(end - start) >= 0.5 * abs(high - low)
     response = float(following.time_s[done[0]] - when) if moved and len(done) else None
-    return StepResponse(when, high - low, response, float(following.time_s[-1] - when))
+    watched_s = float(following.time_s[-1] - when)
+    return StepResponse(when, high - low, response, watched_s, float(apart_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from drivers.check.finding import Finding, Verdict
 from drivers.check.judge_interval import stuck
 from drivers.check.limits import REFERENCE_SHARE, Limit, amount_text, unit_text
 from drivers.check.observations import PointObservation, Reference
-from drivers.check.series import FloatArray
+from drivers.check.series import FloatArray, Series
 
 Mask = NDArray[np.bool_]
 
@@ -54,11 +55,27 @@ def no_reference(
         return "no reference was given"
     if reference.simulated:
         return f"the reference {reference.text} says that it is a simulation: it proves nothing"
+    if point.reference is None:
+        return "the reference has no such point"
     if comparison is None:
-        return "the reference has no such point, or no values at the same time"
+        return f"the reference has no values at the same time: {_times(point.reference)}"
     if np.isnan(comparison.errors.uncertainty).all():
         return "the uncertainty of the reference is not known"
     return None
+
+
+def _times(reference: Series) -> str:
+    """From when to when, in UTC, a reference has values."""
+    known = reference.known().time_s
+    if not len(known):
+        return "it has none at all"
+    try:
+        ends = [
+            datetime.fromtimestamp(end, UTC).isoformat(timespec="seconds") for end in known[[0, -1]]
+        ]
+    except (ValueError, OverflowError, OSError):
+        return f"its times are {known[0]:.10g} to {known[-1]:.10g} s, which are no Unix seconds"
+    return f"its are from {ends[0]} to {ends[1]}"
 
 
 def judge_accuracy(

@@ -69,15 +69,18 @@ def judge_response(
         return finding(Verdict.INCONCLUSIVE, "a response needs a reference that shows the step")
     answer = step_response(point.polled, point.reference)
     poll_s = np.nan_to_num(point.polled.poll_s)
+    lag = None if comparison is None else comparison.lag
+    if lag is not None and lag < -(poll_s + np.nan_to_num(point.reference.known().poll_s)):
+        reason = f"the reference is {-lag:.3g} s late itself, or its clock is: nothing can be timed"
+        return finding(Verdict.INCONCLUSIVE, reason)
     if answer is not None and answer.response_s is not None:
         size = f"90 % of a step of {answer.size:+.4g} {unit_text(limit.unit)}"
-        if answer.response_s <= limit.response_s:
+        if answer.response_s + answer.instant_s <= limit.response_s:
             return finding(Verdict.PASS, size, answer.response_s)
-        if answer.response_s - poll_s > limit.response_s:
+        if answer.response_s - poll_s - answer.instant_s > limit.response_s:
             return finding(Verdict.FAIL, size, answer.response_s)
-        return finding(
-            Verdict.INCONCLUSIVE, f"{size}, ± a poll of {poll_s:.2g} s", answer.response_s
-        )
+        blur = f"± a poll of {poll_s:.2g} s and {answer.instant_s:.2g} s of the reference's"
+        return finding(Verdict.INCONCLUSIVE, f"{size}, {blur}", answer.response_s)
     if answer is not None:
         late = answer.watched_s > limit.response_s
         return finding(
@@ -85,7 +88,6 @@ def judge_response(
             f"not half of a step of {answer.size:+.4g} {unit_text(limit.unit)} showed within "
             f"{answer.watched_s:.2g} s",
         )
-    lag = None if comparison is None else comparison.lag
     if lag is not None and lag - poll_s > limit.response_s:
         return finding(Verdict.FAIL, "no step, but the device lags the reference by more", lag)
     return finding(

@@ -3,13 +3,16 @@
 A table is CSV with a header: `time` (Unix seconds, or ISO 8601 with its zone) and one column a
 point, named as the point, with its unit in brackets when it is not the canonical one:
 `power.active.total [kW]`. A column `POINT.uncertainty`, in the same unit unless it says another,
-gives the half width (k = 2). An empty cell is an unknown value. It may grow while the check runs.
+gives the half width (k = 2); none is exact, so 0 is an unknown one. An empty cell is an unknown
+value. Each time stands once, and the table may grow while the check runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ import numpy as np
 from drivers.check.series import Series
 from drivers.codec import PointCodec
 from drivers.errors import CheckError
-from drivers.profile_types import Profile
+from drivers.profile_types import Point, Profile
 from drivers.units import conversion
 
 _HEADING = re.compile(r"^(?P<name>[^\[\]]+?)\s*(?:\[(?P<unit>[^\s].*)\])?$")
@@ -87,10 +90,12 @@ class TableReference:
     def _times(
         self, rows: Sequence[Sequence[str]], columns: dict[str, tuple[int, str]]
     ) -> tuple[list[float], np.ndarray[tuple[int], np.dtype[np.intp]]]:
-        times = [
-            self._time(line, cell) for line, cell in self._cells(rows, columns["time"][0], "time")
-        ]
-        return times, np.argsort(np.asarray(times), kind="stable")
+        times: dict[float, int] = {}
+        for line, cell in self._cells(rows, columns["time"][0], "time"):
+            first = times.setdefault(self._time(line, cell), line)
+            if first != line:
+                raise CheckError(f"{self.path}:{line}: the time {cell!r} is that of line {first}")
+        return list(times), np.argsort(np.asarray(list(times)), kind="stable")
 
     def _cells(
         self, rows: Sequence[Sequence[str]], index: int, name: str
@@ -101,10 +106,9 @@ class TableReference:
             yield line, row[index].strip()
 
     def _time(self, line: int, cell: str) -> float:
-        try:
-            return float(cell)
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            if math.isfinite(seconds := float(cell)):
+                return seconds
         try:
             moment = datetime.fromisoformat(cell)
         except ValueError:
@@ -132,6 +136,7 @@ class TableReference:
             index, its_unit = columns[column + _UNCERTAINTY]
             factor, _ = self._conversion(column, its_unit or unit or wanted, wanted)
             uncertainty = np.abs(self._numbers(rows, index, column + _UNCERTAINTY) * factor)
+            uncertainty[uncertainty == 0.0] = np.nan
         return Series(np.asarray(times)[order], values[order], uncertainty[order])
 
     def _conversion(self, column: str, unit: str, wanted: str) -> tuple[float, float]:
@@ -154,7 +159,9 @@ class TableReference:
                 numbers.append(float(cell) if cell else np.nan)
             except ValueError:
                 raise CheckError(f"{self.path}:{line}: {name}: {cell!r} is no number") from None
-        return np.asarray(numbers, np.float64)
+        found = np.asarray(numbers, np.float64)
+        # Infinity is how instruments log an overload.
+        return np.where(np.isfinite(found), found, np.nan)
 
 
 def matched_points(profile: Profile, reference: Profile, pairs: dict[str, str]) -> dict[str, str]:
@@ -166,7 +173,7 @@ def matched_points(profile: Profile, reference: Profile, pairs: dict[str, str]) 
             if name in pairs:
                 raise CheckError(f"{reference.id} has no point {other!r} to pair with {name}")
             continue
-        mine, theirs = PointCodec(point).unit, PointCodec(reference.points[other]).unit
+        mine, theirs = _unit(point), _unit(reference.points[other])
         if mine != theirs:
             raise CheckError(f"{name} is in {mine}, {other} of {reference.id} in {theirs}")
         matched[name] = other
@@ -175,3 +182,8 @@ def matched_points(profile: Profile, reference: Profile, pairs: dict[str, str]) 
             f"no point of {reference.id} is named as one of {profile.id}: pair them with --pair"
         )
     return matched
+
+
+def _unit(point: Point) -> str:
+    """The canonical unit, and of a pressure what it is against: bar gauge is no bar absolute."""
+    return " ".join(filter(None, (PointCodec(point).unit, point.reference)))

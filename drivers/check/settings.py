@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from drivers.check.limits import LIMITS
 from drivers.check.reference import DeviceReference, TableReference, matched_points
@@ -16,6 +16,9 @@ from drivers.codec import PointCodec
 from drivers.errors import CheckError
 from drivers.profile_types import Profile
 from drivers.protocol import protocol_named
+
+# What tells the meters of one M-Bus line and the chips of one folder apart.
+_WHICH = ("address", "secondary", "name", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,13 @@ def _same_device(one: tuple[str, int], other: tuple[str, int]) -> bool:
     return one[1] == other[1] and _place(one[0]) == _place(other[0])
 
 
-def _place(target: str) -> tuple[str, int]:
+def _place(target: str) -> tuple[str, int, tuple[str, ...]]:
     parts = urlsplit(target)
+    options = parse_qs(parts.query)
+    which = tuple(options.get(name, [""])[-1] for name in _WHICH)
     if parts.hostname:
         host = parts.hostname
         with contextlib.suppress(OSError):
             host = socket.gethostbyname(host)
-        return host, parts.port or 502
-    return os.path.realpath(Path(parts.path)), 0
+        return host, parts.port or 502, which
+    return os.path.realpath(Path(parts.path)), 0, which

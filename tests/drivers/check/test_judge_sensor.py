@@ -147,6 +147,36 @@ def test_a_held_value_is_not_held_against_the_device() -> None:
     assert found["sampling-rate"].verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize("frozen", [(15.0, 30.0), (7.0, 9.0)])
+def test_a_device_that_freezes_for_a_while_is_not_accurate(frozen: tuple[float, float]) -> None:
+    """Right before, and held while the truth moved on: what is shown then is wrong."""
+    wave = 2000.0 + 400.0 * np.sin(2 * np.pi * TIMES / 37.0)
+    held = (frozen[0] <= TIMES) & (frozen[1] > TIMES)
+    shown = np.where(held, wave[np.argmax(held)], wave)
+    found = verdicts(observed("flow", series(TIMES, shown), series(TIMES, wave, 0.5)))["accuracy"]
+    assert found.verdict is Verdict.FAIL
+
+
+def test_a_hole_in_the_reference_tells_nothing() -> None:
+    """A straight line across a hole is no truth: a right device passes on what is left."""
+    truth = 2000.0 + 400.0 * np.sin(2 * np.pi * TIMES / 17.0)
+    there = (TIMES < 6.0) | (TIMES > 22.0)
+    gone = np.where(there, truth, np.nan)
+    for lab in (series(TIMES, gone, 0.5), series(TIMES[there], truth[there], 0.5)):
+        found = verdicts(observed("flow", series(TIMES, truth), lab))["accuracy"]
+        assert found.verdict is Verdict.PASS
+        assert found.numbers["samples"] < there.sum()
+
+
+def test_a_curve_between_two_samples_of_the_reference_is_not_the_device_s_error() -> None:
+    """A right device that is read between the samples of a slower table does not fail."""
+    truth = 2000.0 + 400.0 * np.sin(2 * np.pi * TIMES / 10.0)
+    slow = series(TIMES[::10], truth[::10], 0.5)
+    times = np.arange(0.0, 29.0, 0.02)
+    shown = series(times, 2000.0 + 400.0 * np.sin(2 * np.pi * times / 10.0))
+    assert verdicts(observed("flow", shown, slow))["accuracy"].verdict is not Verdict.FAIL
+
+
 def clocked(every_s: float, span_s: float) -> Series:
     """A value that is new every so often, polled every 10 ms."""
     times = np.arange(0.0, span_s, 0.01)
@@ -200,6 +230,29 @@ def test_the_response_to_a_step_is_timed(delay_s: float, verdict: str) -> None:
     device = np.where(TIMES - delay_s < 15.0, 1000.0, 1500.0) + 0.1 * SLOW
     found = verdicts(observed("flow", series(TIMES, device), series(TIMES, truth, 0.5)))
     assert found["response"].verdict == verdict
+
+
+def test_a_reference_that_is_late_itself_times_nothing() -> None:
+    """The device showed the step before the reference did: that is no missing answer."""
+    truth = np.where(TIMES < 15.0, 1000.0, 1500.0) + 0.1 * SLOW
+    table = np.where(TIMES < 17.0, 1000.0, 1500.0) + 0.1 * SLOW
+    found = verdicts(observed("flow", series(TIMES, truth), series(TIMES, table, 0.5)))["response"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "late itself" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "verdict"), [(0.5, "PASS"), (0.9, "INCONCLUSIVE"), (1.1, "INCONCLUSIVE"),
+                             (1.7, "FAIL")]
+)  # fmt: skip
+def test_a_slow_reference_times_a_step_no_better_than_it_is_read(
+    delay_s: float, verdict: str
+) -> None:
+    """Between two of its samples, 0.4 s apart, the step may have been anywhere."""
+    truth = np.where(TIMES < 15.05, 1000.0, 1500.0) + 0.1 * SLOW
+    device = np.where(TIMES - delay_s < 15.05, 1000.0, 1500.0) + 0.1 * SLOW
+    lab = series(TIMES[::4], truth[::4], 0.5)
+    assert verdicts(observed("flow", series(TIMES, device), lab))["response"].verdict == verdict
 
 
 def test_without_a_step_a_response_is_not_proven() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from drivers.check import Bench, CheckSettings, DeviceReference, TableReference
 from drivers.errors import CheckError
-from drivers.profile import Profile
+from drivers.profile import Profile, load_profile
 
 
 def test_a_table_is_read_in_canonical_units(station: Profile, tmp_path: Path) -> None:
@@ -37,6 +38,8 @@ def test_a_table_is_read_in_canonical_units(station: Profile, tmp_path: Path) ->
         ("power.active\n1\n", ":1: no column 'time'"),
         ("time,power.active\n1,x\n", ":2: power.active: 'x' is no number"),
         ("time,power.active\n1,2\nsoon,2\n", ":3: 'soon' is no time"),
+        ("time,power.active\n1,2\nnan,2\n", ":3: 'nan' is no time"),
+        ("time,power.active\n1,2\n2,2\n1.0,2\n", ":4: the time '1.0' is that of line 2"),
         ("time,power.active\n2026-01-01T00:00:00,2\n", ":2: '2026-01-01T00:00:00' does not say"),
         ("time,power.active\n1\n", ":2: no cell for 'power.active'"),
         ("time,power.active [bar]\n1,2\n", ":1: column 'power.active' is in bar, the point in W"),
@@ -56,6 +59,38 @@ def test_a_wrong_table_is_refused_by_line(
         Bench(settings)
     assert str(path) in str(raised.value)
     assert said in str(raised.value)
+
+
+def test_an_overload_and_an_exact_instrument_are_unknown(station: Profile, tmp_path: Path) -> None:
+    """Infinity is no power, and a reference without uncertainty does not exist."""
+    path = tmp_path / "lab.csv"
+    path.write_text("time,power.active,power.active.uncertainty\n1,inf,5\n2,50000,0\n3,50000,5\n")
+    power = TableReference(path).series(station, {})["power.active"]
+    np.testing.assert_array_equal(power.value, [np.nan, 50e3, 50e3])
+    np.testing.assert_array_equal(power.uncertainty, [5.0, np.nan, 5.0])
+
+
+def test_gauge_is_not_compared_with_absolute(station: Profile) -> None:
+    """They differ by the air's pressure, which is no error of the device."""
+    loop = replace(station.points["pressure.loop"], reference="gauge")
+    gauge = replace(station, points={"pressure.loop": loop})
+    with pytest.raises(CheckError, match=r"in bar absolute, pressure\.loop of .* in bar gauge"):
+        Bench(CheckSettings(station, "tcp://127.0.0.1:1", 1,
+                            reference=DeviceReference(gauge, "tcp://127.0.0.1:2", 1)))  # fmt: skip
+
+
+def test_two_meters_of_one_line_are_not_one_device() -> None:
+    """An M-Bus address and a chip's name tell them apart, a rate does not."""
+    meter = load_profile("en13757.heat_meter")
+    line = "mbus+tcp://127.0.0.1:1000?address="
+    for other, same in (("2", False), ("1", True)):
+        reference = DeviceReference(meter, f"{line}{other}", 1)
+        settings = CheckSettings(meter, f"{line}1", 1, reference=reference)
+        if same:
+            with pytest.raises(CheckError, match="never its own reference"):
+                Bench(settings)
+        else:
+            Bench(settings)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
