@@ -23,6 +23,7 @@ from drivers.register_types import (
     encode_number,
     encode_pattern,
     is_float,
+    mask_shift,
 )
 from drivers.units import conversion, transformer_ratio
 
@@ -154,11 +155,6 @@ class PointCodec:
         return (float(values[0]) if quality is Quality.OK else None), quality
 
 
-def mask_shift(mask: int) -> int:
-    """How far a masked field stands above bit 0."""
-    return (mask & -mask).bit_length() - 1
-
-
 # No quantity of this field reaches it in any unit; a float beyond is a damaged or misread value.
 _ABSURD = 1e18
 
@@ -259,13 +255,15 @@ class _Links:
 class _Lane:
     """The points of one type: `positions` (points, width) gathers their bytes, `rows` places them.
 
-    Each of `sentinels` is a raw number and which of the points it stands for absence in.
+    Each of `sentinels` is a raw number and which of the points it stands for absence in; only the
+    bits of `compared` (None: all) are looked at.
     """
 
     kind: RegisterType
     positions: NDArray[np.intp]
     rows: NDArray[np.intp]
     sentinels: tuple[tuple[np.generic, NDArray[np.bool_]], ...]
+    compared: NDArray[np.unsignedinteger] | None
     masks: NDArray[np.unsignedinteger] | None
     shifts: NDArray[np.unsignedinteger] | None
 
@@ -283,8 +281,9 @@ class _Lane:
         found: NDArray[np.bool_] | None = None
         if self.kind.dtype.kind == "f":
             found = ~np.isfinite(raw)
+        seen = raw if self.compared is None else raw.astype(self.compared.dtype) & self.compared
         for number, members in self.sentinels:
-            equal = (raw == number) & members
+            equal = (seen == number) & members
             found = equal if found is None else found | equal
         return found
 
@@ -348,6 +347,8 @@ def _lane(points: Sequence[Point], register_type: str, positions: Mapping[str, i
     masks = [every_bit if point.mask is None else point.mask for point in members]
     masked = any(point.mask is not None for point in members)
     unsigned = kind.dtype.newbyteorder("=")
+    bits = [every_bit if point.absent_bits is None else point.absent_bits for point in members]
+    in_fields = any(point.absent_bits is not None for point in members)
     return _Lane(
         kind=kind,
         positions=np.array(gathered, np.intp),
@@ -356,6 +357,7 @@ def _lane(points: Sequence[Point], register_type: str, positions: Mapping[str, i
             (kind.dtype.type(number), np.array([number in point.absent for point in members]))
             for number in numbers
         ),
+        compared=np.array(bits, unsigned) if in_fields else None,
         masks=np.array(masks, unsigned) if masked else None,
         shifts=np.array([mask_shift(mask) for mask in masks], unsigned) if masked else None,
     )

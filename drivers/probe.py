@@ -12,14 +12,13 @@ from drivers.codec import (
     BlockCodec,
     PointCodec,
     bytes_to_registers,
-    mask_shift,
 )
 from drivers.errors import TransportError
 from drivers.profile_types import Condition, Point, Profile, TextCondition
 from drivers.protocol import Transport
 from drivers.read_plan import ReadBlock, plan_reads
 from drivers.reading import Quality
-from drivers.register_types import is_float
+from drivers.register_types import is_float, mask_shift
 
 _FLOAT_BITS = 7.0
 

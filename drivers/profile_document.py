@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -33,6 +34,8 @@ _MAX_DIGITS = 40
 _MAX_NUMBER = 1e30
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _TEXT = "tag:yaml.org,2002:str"
+# What YAML 1.1 makes other numbers of than a reader does: 0010 is 8, 1:30 is 90.
+_OTHER_BASE = re.compile(r"[-+]?0[0-9_]|[^:]*:")
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -200,6 +203,10 @@ def _refuse_strange_scalar(node: yaml.ScalarNode) -> None:
     number = node.tag in _NUMBERS
     if len(text) > (_MAX_DIGITS if number else _MAX_TEXT):
         raise _marked("a number of so many digits" if number else "a text so long", node)
+    if number and _OTHER_BASE.match(text):
+        raise _marked(
+            f"{text} is read as base 8 or 60: write a number without leading 0 or ':'", node
+        )
     if number and text.strip("+-").lower() in (".inf", ".nan"):
         raise _marked(f"{text} is no number to reckon with", node)
     strange = next((c for c in text if not (c.isprintable() or c in "\n\t")), None)

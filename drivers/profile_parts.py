@@ -22,7 +22,7 @@ from drivers.profile_types import (
     WriteRule,
 )
 from drivers.protocol import DeviceProtocol, protocol_named
-from drivers.register_types import is_float, is_signed, register_count
+from drivers.register_types import is_float, is_signed, mask_shift, register_count
 
 
 def sources(content: Mapping[str, Any]) -> tuple[Source, ...]:
@@ -60,6 +60,12 @@ def point(name: str, document: ProfileDocument) -> Point:
     settings = _placed(name, document)
     stuck_after_ms = entry.get("stuck_after_ms")
     absent = entry.get("absent", document.content.get("absent", {}).get(settings["type"], []))
+    # A field's own sentinel is of the field: its register's other bits say something else.
+    bits = 0xFF if settings["type"] == "i8" else entry.get("mask") if "absent" in entry else None
+    try:
+        sentinels = _sentinels(absent, settings["type"], bits)
+    except ValueError as error:
+        raise document.error(("points", name, "absent"), str(error)) from error
     bounds = entry.get("range")
     return Point(
         name=name,
@@ -71,7 +77,8 @@ def point(name: str, document: ProfileDocument) -> Point:
         factor_by=entry.get("factor_by"),
         fraction=entry.get("fraction"),
         range=None if bounds is None else (float(bounds[0]), float(bounds[1])),
-        absent=_sentinels(absent, settings["type"]),
+        absent=sentinels,
+        absent_bits=bits,
         accuracy=_accuracy(entry.get("accuracy")),
         reference=entry.get("reference"),
         monotonic=entry.get("monotonic", False),
@@ -129,17 +136,28 @@ def _write_rule(entry: Mapping[str, Any] | None, register_type: str) -> WriteRul
     return WriteRule(float(low), float(high), entry.get("fc", usual_fc), interval_s)
 
 
-def _sentinels(entry: Any, register_type: str) -> tuple[float, ...]:
-    """Raw numbers as the type gives them; NaN is left out, for floats it always means absent."""
+def _sentinels(entry: Any, register_type: str, field: int | None) -> tuple[float, ...]:
+    """Raw numbers as the type gives them; NaN is left out, for floats it always means absent.
+
+    Those of a `field` of bits as they stand in the register. ValueError when it has no such number.
+    """
     entries: list[Any] = entry if isinstance(entry, list) else [entry]
     numbers = [number for number in entries if number != "nan" and not math.isnan(number)]
     if not register_type or is_float(register_type):
         return tuple(float(number) for number in numbers)
-    bits = 16 * register_count(register_type)
-    signed = is_signed(register_type)
-    top = 1 << bits
+    high = (1 << 16 * register_count(register_type)) - 1
+    if field is not None:
+        high = field >> mask_shift(field)
+    # Half below zero, as a signed number has it; of a masked field no number is.
+    low = 0 if field is not None and register_type != "i8" else -(high // 2) - 1
+    for number in numbers:
+        if number != int(number) or not low <= number <= high:
+            raise ValueError(f"{number:g} is no raw number of it: whole, {low} to {high}, unscaled")
+    if field is not None:
+        return tuple(int(number) << mask_shift(field) & field for number in numbers)
+    top = high + 1
     patterns = [int(number) % top for number in numbers]
-    return tuple(p - top if signed and p >> (bits - 1) else p for p in patterns)
+    return tuple(p - top if is_signed(register_type) and p > high // 2 else p for p in patterns)
 
 
 def check(number: int, document: ProfileDocument) -> Check:

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 from drivers.expression import name_in_expressions
 from drivers.profile_document import ProfileDocument
 from drivers.profile_types import Golden, Point, Profile
 from drivers.read_plan import plan_reads
-from drivers.register_types import MASKABLE
+from drivers.register_types import MASKABLE, mask_shift
 from drivers.units import KNOWN_UNITS, conversion
 
 
 def enforce(profile: Profile, document: ProfileDocument) -> None:
     """Raise the ProfileError of the first rule that the profile breaks, with its line."""
+    _groups(profile, document)
     _points(profile, document)
     _references(profile, document)
+    _conditions(document)
     _distinct_in_expressions(profile, document)
     _evidence(profile, document)
+
+
+def _groups(profile: Profile, document: ProfileDocument) -> None:
+    """A reading lives until the next one."""
+    for group in profile.groups.values():
+        slowest_s = max(group.every_s, group.serial_every_s)
+        if group.stale_after_s < slowest_s:
+            reason = f"stale before the next poll, which comes after {1000 * slowest_s:g} ms"
+            raise document.error(("groups", group.name, "stale_after_ms"), reason)
+
+
+def _conditions(document: ProfileDocument) -> None:
+    """An interval that no value lies in identifies nothing."""
+    for k, entry in enumerate(document.content.get("identify", [])):
+        if "in" in entry and entry["in"][0] > entry["in"][1]:
+            raise document.error(("identify", k, "in"), "the lower bound is above the upper")
 
 
 def _points(profile: Profile, document: ProfileDocument) -> None:
@@ -54,6 +74,8 @@ def _width_fault(point: Point, profile: Profile) -> tuple[str, str] | None:
         return "mask", f"a mask needs one of {', '.join(MASKABLE)}, this is {point.type}"
     if point.mask >> (16 * point.registers):
         return "mask", f"{point.mask:#x} has bits that a {point.type} has not"
+    if (field := point.mask >> mask_shift(point.mask)) & (field + 1):
+        return "mask", f"{point.mask:#x} is not one row of bits: give each field a point of its own"
     return None
 
 
@@ -84,6 +106,12 @@ def _link_fault(point: Point, profile: Profile) -> tuple[str, str] | None:
             return key, f"no point {name!r}"
         if other.links or other is point:
             return key, f"{name} is itself made of other points"
+        if (
+            key == "fraction"
+            and other.unit != "1"
+            and (other.unit, 1.0) != (point.unit, point.scale)
+        ):
+            return key, f'{name} is a share of the integer before its scale: its unit is "1"'
         if other.group != point.group or not _read_together(point, other, profile):
             return key, (
                 f"{name} is not read in the same request: put both into one group, and let one "
@@ -110,6 +138,9 @@ def _interval_fault(point: Point) -> tuple[str, str] | None:
         return "accuracy", "pct_range needs a range"
     if point.write is not None and point.write.low > point.write.high:
         return "write", "the lower bound is above the upper"
+    low, high = point.range or (-math.inf, math.inf)
+    if point.write is not None and not low <= point.write.low <= point.write.high <= high:
+        return "write", "its range is wider than the point's: what is written could not be read"
     return None
 
 

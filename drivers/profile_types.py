@@ -93,9 +93,9 @@ class Point:
     that are read with it and may be left out. `max_rate` is the fastest change that is possible, in
     the unit per second, and `stuck_after_s` how long an unchanged value is believed, both None for
     no judgement. `redfish` is the property and `dcpi` the endpoint and member that the point shows
-    in. `absent` are raw numbers that mean: no value. `address` (of the PDU), `fc`, `type` and
-    `order` place it in a Modbus device; in one of another protocol `at` does, and they mean
-    nothing.
+    in. `absent` are raw numbers that mean: no value, in `absent_bits` (None: all). `address` (of
+    the PDU), `fc`, `type` and `order` place it in a Modbus device; in one of another protocol `at`
+    does, and they mean nothing.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Point:
     fraction: str | None = None
     range: tuple[float, float] | None = None
     absent: tuple[float, ...] = ()
+    absent_bits: int | None = None
     accuracy: Accuracy | None = None
     reference: str | None = None
     monotonic: bool = False

@@ -178,6 +178,11 @@ def is_signed(register_type: str) -> bool:
     return REGISTER_TYPES[register_type].dtype.kind == "i"
 
 
+def mask_shift(mask: int) -> int:
+    """How far a masked field stands above bit 0."""
+    return (mask & -mask).bit_length() - 1
+
+
 def byte_positions(register_type: str, order: str) -> list[int]:
     """Where, among a value's bytes on the wire, its bytes stand from most to least significant."""
     positions = list(range(2 * register_count(register_type)))

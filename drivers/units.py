@@ -82,13 +82,13 @@ def conversion(device_unit: str) -> Conversion:
 def transformer_ratio(canonical_unit: str, *, ct_ratio: float, pt_ratio: float) -> float:
     """The factor from a meter's terminals to the line behind its instrument transformers.
 
-    V scales with the voltage transformer, A with the current transformer, power and energy with
-    both; every other quantity is untouched.
+    V scales with the voltage transformer, A with the current transformer, power and energy, reactive
+    too, with both; every other quantity is untouched.
     """
     if canonical_unit == "V":
         return pt_ratio
     if canonical_unit == "A":
         return ct_ratio
-    if canonical_unit in ("W", "var", "VA", "J"):
+    if canonical_unit in ("W", "var", "VA", "J", "varh", "kvarh"):
         return ct_ratio * pt_ratio
     return 1.0

@@ -171,6 +171,19 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ("  frequency: {addr", "  1: {addr", 12, "a key must be a plain word"),
         ("vendor: ACME", "vendor: !!python/object/apply:os.getcwd []", 3, "not YAML"),
         ("vendor: ACME", "vendor: [ACME", 4, "not YAML"),
+        ("addr: 1,", "addr: 0010,", 12, "0010 is read as base 8 or 60"),
+        ("addr: 1,", "addr: 1:30,", 12, "1:30 is read as base 8 or 60"),
+        ("unit: Hz", "unit: Hz, mask: 0x0505", 12, "0x505 is not one row of bits"),
+        ("unit: Hz", "unit: Hz, absent: 1.5", 12, "1.5 is no raw number of it"),
+        ("unit: Hz", "unit: Hz, absent: 65536", 12, "65536 is no raw number of it"),
+        ("unit: Hz", "unit: Hz, mask: 0x0F00, absent: 0xF00", 12, "whole, 0 to 15, unscaled"),
+        ("unit: Hz", "unit: Hz, absent: none", 12, "'none': a raw number, nan, or a list of them"),
+        ("unit: Hz", "unit: Hz, write: {range: [0, 50]}", 12, "wider than the point's"),
+        ("addr: 9,", "addr: 2, fraction: frequency,", 13, "its unit is"),
+        ("in: [45, 65]", "in: [65, 45]", 15, "the lower bound is above the upper"),
+        ("stale_after_ms: 500", "stale_after_ms: 90", 10, "stale before the next poll"),
+        ("max_regs: 10", "framing: 7E1", 7, "Modbus RTU sends 8 data bits"),
+        ("kind: PowerMeter", "kind: PowerMeter\nprotocol: modbus-tcp", 14, "leave 'protocol' out"),
         ("vendor: ACME", "[vendor]: ACME", 3, "a key must be a plain word"),
     ],
 )
@@ -278,6 +291,28 @@ def test_members_of_the_engine_are_loaded(write: Write) -> None:
     assert text_condition.registers == (0x4143, 0x4D45)
     assert text_condition.holds([0x4143, 0x4D45, 0x2020])
     assert not text_condition.holds([0x4341, 0x454D])
+
+
+@pytest.mark.parametrize(
+    ("members", "register", "value"),
+    [
+        ("mask: 0x00F0, absent: 0xF", 0x12F3, None),
+        ("mask: 0x00F0, absent: 0xF", 0x0F1F, 1.0),
+        ("type: i8, absent: -128", 0x1280, None),
+        ("type: i8, absent: -128", 0x127F, 127.0),
+        ("type: i16, absent: 0x8000", 0x8000, None),
+        ("type: i16, absent: -1", 0xFFFF, None),
+    ],
+)
+def test_the_sentinel_of_a_field_is_found_whatever_stands_beside_it(
+    write: Write, members: str, register: int, value: float | None
+) -> None:
+    """A nibble's or a low byte's sign for no value does not depend on the register's other bits."""
+    golden = f"golden: [{{read: {{fc: 3, addr: 20, regs: [{register}]}}, expect: {{field: 0}}}}]\n"
+    point = f'  field: {{addr: 20, unit: "1", {members}}}\n'
+    profile = load_profile(write(_GOOD.replace("identify:", f"{point}identify:") + golden))
+    quality = Quality.ABSENT if value is None else Quality.OK
+    assert golden_values(profile, profile.golden[0])["field"] == (value, quality)
 
 
 def test_an_unknown_id_lists_the_known_ones() -> None:
