@@ -113,9 +113,11 @@ def check(
         with quiet():
             bench, seen = _run(settings)
         findings = judge(seen)
+        # Shown first: what cannot be written must not take what was found with it.
+        _show(seen, findings)
         if output is not None:
             write_files(output, seen, findings, bench.records)
-    _show(seen, findings, output)
+            cli_tables.console().print(f"The report is {escape(str(output / 'report.html'))}.")
     if overall(findings) is Verdict.FAIL:
         sys.exit(1)
 
@@ -167,7 +169,7 @@ def _reporter(progress: Progress, task: object) -> Callable[[str, float], None]:
     return report
 
 
-def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) -> None:
+def _show(seen: Observations, findings: Sequence[Finding]) -> None:
     console = cli_tables.console()
     shown = [finding for finding in findings if _worth_a_line(finding)]
     title = f"{seen.profile.vendor} {seen.profile.model} at {seen.target}"
@@ -183,8 +185,6 @@ def _show(seen: Observations, findings: Sequence[Finding], output: Path | None) 
     tally = ", ".join(f"{n} {verdict.value}" for verdict, n in counts(findings).items())
     whole = f"{cli_tables.verdict(overall(findings))} ({tally})"
     console.print(f"{whole}. {escape(sentence(findings))}")
-    if output is not None:
-        console.print(f"The report is {escape(str(output / 'report.html'))}.")
 
 
 def _worth_a_line(finding: Finding) -> bool:

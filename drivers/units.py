@@ -82,8 +82,8 @@ def conversion(device_unit: str) -> Conversion:
 def transformer_ratio(canonical_unit: str, *, ct_ratio: float, pt_ratio: float) -> float:
     """The factor from a meter's terminals to the line behind its instrument transformers.
 
-    V scales with the voltage transformer, A with the current transformer, power and energy, reactive
-    too, with both; every other quantity is untouched.
+    V scales with the voltage transformer, A with the current transformer, power and energy, also
+    reactive, with both; every other quantity is untouched.
     """
     if canonical_unit == "V":
         return pt_ratio

@@ -51,6 +51,19 @@ def test_a_whole_device_exits_with_0_and_says_what_is_not_proven(
     assert "is a simulation" in accuracy[0]["reason"]
 
 
+def test_a_report_that_cannot_be_written_costs_no_finding(start: Start, tmp_path: Path) -> None:
+    """What was measured is shown, and then why there is no page."""
+    (tmp_path / "report.html").mkdir()
+    target = simulated(start, "keller.33x")
+    result = run("check", "keller.33x", target, "--duration", "2", "--output", str(tmp_path))
+    said = " ".join(result.stdout.split())
+    assert re.search(r"INCONCLUSIVE \(\d+ PASS, 0 FAIL, \d+ INCONCLUSIVE", said)
+    assert "The report is" not in said
+    assert result.returncode == 1
+    assert "report.html" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_faulty_device_exits_with_1_and_is_explained(start: Start) -> None:
     """A swapped word order fails, and the order that fits is named."""
     target = simulated(start, "keller.33x", "--fault", "word-order=DCBA")

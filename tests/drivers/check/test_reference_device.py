@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from drivers.check import Bench, CheckSettings, DeviceReference, Verdict, judge
+from drivers.check import (
+    Bench,
+    CheckSettings,
+    DeviceReference,
+    TableReference,
+    Verdict,
+    judge,
+)
 from drivers.profile import Profile
 from drivers.simulation import ModbusTcpServer, SimulatedDevice
 
@@ -53,3 +61,23 @@ def test_a_second_device_is_the_reference(
         "power.active": Verdict.FAIL,
         "power.thermal": Verdict.PASS,
     }
+
+
+def test_a_table_that_breaks_during_the_check_is_noted(
+    station: Profile,
+    serve_tcp: Callable[[dict[int, SimulatedDevice]], ModbusTcpServer],
+    tmp_path: Path,
+) -> None:
+    """The device's own findings stay; nothing is said against a table that says nothing."""
+    device = SimulatedDevice(station)
+    device.update(SHOWN)
+    table = tmp_path / "lab.csv"
+    table.write_text("time,flow.loop\n1,2000\n")
+    target = f"tcp://127.0.0.1:{serve_tcp({1: device}).port}"
+    bench = Bench(CheckSettings(station, target, 1, 2.0, reference=TableReference(table)))
+    table.write_text("time,flow.loop\n1,ERR\n")
+    seen = bench.run()
+    assert any(":2: flow.loop: 'ERR' is no number" in note for note in seen.notes)
+    found = {f.requirement: f for f in judge(seen) if f.point in (None, "flow.loop")}
+    assert found["answers"].verdict is Verdict.PASS
+    assert found["accuracy"].verdict is Verdict.INCONCLUSIVE
