@@ -31,6 +31,8 @@ _SHARP_S = 0.35
 _CLEAR = 8.0
 _PLATEAU_S = 1.0
 _SETTLE_S = 6.0
+# Three times the longest response that is asked: a first-order answer is as good as over by then.
+_HELD_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,15 +280,21 @@ def step_in(series: Series) -> tuple[float, float, float] | None:
 
 
 def step_response(device: Series, reference: Series) -> StepResponse | None:
-    """The device's answer to the clearest step of the reference; None when there is no step."""
+    """The device's answer to the clearest step of the reference.
+
+    None when there is no step, or none that the reference stays at for long enough to answer.
+    """
     found = step_in(reference)
     if found is None:
         return None
     when, low, high = found
+    held_s = _held_s(reference.known(), when, low, high)
+    if held_s < _HELD_S:
+        return None
     apart_s = np.abs(reference.known().time_s - when).min()
     known = device.known()
     before = known.value[(known.time_s >= when - _PLATEAU_S) & (known.time_s <= when)]
-    following = known.where((known.time_s > when) & (known.time_s <= when + _SETTLE_S))
+    following = known.where((known.time_s > when) & (known.time_s <= when + held_s))
     if not len(before) or not len(following):
         return StepResponse(when, high - low, None, 0.0, float(apart_s))
     start = float(np.median(before))
@@ -299,3 +307,10 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     response = float(following.time_s[done[0]] - when) if moved and len(done) else None
     watched_s = float(following.time_s[-1] - when)
     return StepResponse(when, high - low, response, watched_s, float(apart_s))
+
+
+def _held_s(reference: Series, when: float, low: float, high: float) -> float:
+    """How long after a step the reference stays within a tenth of it, at most `_SETTLE_S`."""
+    after = reference.where(reference.time_s > when + _SHARP_S / 2)
+    gone = after.time_s[np.abs(after.value - high) > 0.1 * abs(high - low)]
+    return float(min(np.append(gone - when, _SETTLE_S)))

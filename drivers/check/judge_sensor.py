@@ -91,7 +91,8 @@ def judge_response(
     if lag is not None and lag - poll_s > limit.response_s:
         return finding(Verdict.FAIL, "no step, but the device lags the reference by more", lag)
     return finding(
-        Verdict.INCONCLUSIVE, "the reference shows no clear step: make one during the check"
+        Verdict.INCONCLUSIVE,
+        "the reference shows no clear step that it stays at: make one during the check",
     )
 
 

@@ -241,6 +241,14 @@ def test_a_reference_that_is_late_itself_times_nothing() -> None:
     assert "late itself" in found.reason
 
 
+@pytest.mark.parametrize("stays_s", [1.5, 4.0])
+def test_a_reference_that_leaves_a_step_again_is_followed(stays_s: float) -> None:
+    """A prompt device that goes back with the reference did not fail to answer."""
+    truth = np.where((TIMES > 15.0) & (15.0 + stays_s >= TIMES), 1500.0, 1000.0) + 0.1 * SLOW
+    found = verdicts(observed("flow", series(TIMES, truth), series(TIMES, truth, 0.5)))["response"]
+    assert found.verdict is (Verdict.PASS if stays_s > 3.0 else Verdict.INCONCLUSIVE)
+
+
 @pytest.mark.parametrize(
     ("delay_s", "verdict"), [(0.5, "PASS"), (0.9, "INCONCLUSIVE"), (1.1, "INCONCLUSIVE"),
                              (1.7, "FAIL")]
