@@ -106,7 +106,8 @@ class LoopConfig:
 
     A quantity of several sensors has the first one as its point and all of them in `redundant`, by
     its field. Supply and return of a `pair` are matched, and those of a `heat_meter` of EN 1434,
-    of which this is the nameplate (qp_lpm, qi_lpm, qs_lpm, delta_min_k).
+    of which this is the nameplate (qp_lpm, qi_lpm, qs_lpm, delta_min_k). `ambient_pressure_bar` is
+    that of the air, which a gauge pressure is added to; None is not known.
     """
 
     id: str
@@ -117,6 +118,7 @@ class LoopConfig:
     rated_flow_lpm: float = 5000.0
     max_supply_c: float = 40.0
     max_return_c: float = 60.0
+    ambient_pressure_bar: float | None = None
     supply: PointRef | None = None
     return_: PointRef | None = None
     flow: PointRef | None = None

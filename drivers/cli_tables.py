@@ -191,8 +191,8 @@ def _readings(engine: Engine, device_id: str) -> Table:
     for point, reading in engine.readings(device_id).items():
         table.add_row(
             point,
-            "" if reading.value is None else f"{reading.value:.6g}",
-            escape(reading.unit),
+            "" if reading.value is None else f"{reading.value:.10g}",
+            escape(" ".join(filter(None, (reading.unit, reading.against)))),
             reading.quality.value,
             "" if reading.uncertainty is None else f"± {reading.uncertainty:.3g}",
         )

@@ -63,6 +63,7 @@ class _PointFacts:
     relative: float
     absolute: float | None
     stuck_after_s: float
+    against: str | None
 
 
 class DeviceModel:
@@ -116,14 +117,14 @@ class PolledGroup:
 
 def _facts(codec: PointCodec, source_s: float) -> _PointFacts:
     accuracy = codec.point.accuracy
-    stuck_after_s = codec.point.stuck_after_s or math.inf
+    rest = (codec.point.stuck_after_s or math.inf, codec.point.reference)
     if accuracy is None:
-        return _PointFacts(codec.unit, source_s, 0.0, None, stuck_after_s)
+        return _PointFacts(codec.unit, source_s, 0.0, None, *rest)
     gain = abs(codec.to_canonical(1.0) - codec.to_canonical(0.0))
     absolute = (
         accuracy.absolute + accuracy.pct_range / 100.0 * _span(codec.point, accuracy)
     ) * gain
-    return _PointFacts(codec.unit, source_s, accuracy.pct_reading / 100.0, absolute, stuck_after_s)
+    return _PointFacts(codec.unit, source_s, accuracy.pct_reading / 100.0, absolute, *rest)
 
 
 def _span(point: Point, accuracy: Accuracy) -> float:
@@ -269,7 +270,9 @@ class FieldDevice:
         sample = self._table.sample(self._row, column)
         if sample is None:
             quality = Quality.COMM_ERROR if lost else Quality.STALE
-            return Reading(None, facts.unit, quality, source_interval_s=facts.source_s)
+            return Reading(
+                None, facts.unit, quality, source_interval_s=facts.source_s, against=facts.against
+            )
         quality = _quality(sample, now, group.stale_after_s, facts.stuck_after_s, lost)
         value = sample.value if quality is Quality.OK else None
         return Reading(
@@ -281,6 +284,7 @@ class FieldDevice:
             facts.source_s,
             None if math.isnan(sample.interval_s) else sample.interval_s,
             _uncertainty(value, facts),
+            against=facts.against,
         )
 
     def _is_silent(self, now: float) -> bool:

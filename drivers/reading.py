@@ -51,6 +51,7 @@ class Reading(NamedTuple):
     declares, `effective_interval_s` what was observed between changes. `uncertainty` is the half
     width in `unit` that the sensor's calibration gives (expanded, k = 2), or else what the device's
     accuracy class allows at this value. `calibrations` are those of the sensors behind the value.
+    `against` is what a pressure is measured against: absolute, gauge or differential.
     """
 
     value: float | None
@@ -63,3 +64,4 @@ class Reading(NamedTuple):
     uncertainty: float | None = None
     conditions: tuple[Condition, ...] = ()
     calibrations: tuple[CalibrationState, ...] = ()
+    against: str | None = None

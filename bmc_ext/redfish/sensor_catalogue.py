@@ -97,11 +97,12 @@ class Devices(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class DevicePoint:
-    """A point of a device as a sensor."""
+    """A point of a device as a sensor; a pressure is `against` the vacuum, the air or another."""
 
     ref: PointRef
     quantity: Quantity
     electrical_context: str | None
+    against: str | None = None
 
     @functools.cached_property
     def fixed(self) -> FixedMembers:
@@ -111,7 +112,7 @@ class DevicePoint:
             self.quantity.reading_type,
             self.quantity.units,
             {},
-            Name=f"{self.ref.device} {self.ref.point}",
+            Name=" ".join(filter(None, (self.ref.device, self.ref.point, self.against))),
             Implementation="PhysicalSensor",
             ElectricalContext=self.electrical_context,
         )
@@ -139,7 +140,8 @@ class DeviceSensors:
                 for point, reading in self._devices.readings(device).items():
                     quantity = _quantity(point, reading.unit)
                     ref = PointRef(device, point)
-                    yield sensor_id(ref), DevicePoint(ref, quantity, _lines(point, quantity))
+                    lines = _lines(point, quantity)
+                    yield sensor_id(ref), DevicePoint(ref, quantity, lines, reading.against)
 
     def value(self, ref: PointRef) -> SensorValue:
         """What the point reads now; KeyError where the device is gone."""

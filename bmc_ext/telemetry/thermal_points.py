@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass, replace
+
 from bmc_ext.domain.heat import is_liquid
 from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY
 from bmc_ext.domain.quality import worst_quality
 from bmc_ext.domain.snapshot import LoopValues, SiliconValues
+from bmc_ext.errors import ConfigurationError
 from bmc_ext.settings import LoopConfig, SiliconConfig
 from bmc_ext.telemetry.engine_port import EngineLike
 from bmc_ext.telemetry.loop_heat import LoopHeatMeter
@@ -37,9 +41,14 @@ class CoolantLoop:
         place = f"loops/{config.id}"
         self._config = config
         self._heat = LoopHeatMeter(config)
+        against_vacuum = _AgainstVacuum.of(config, engine, place)
         self._points = {
             name: SensorGroup(
-                engine, config.sensors(name), unit, place, config.agree_within.get(name)
+                against_vacuum if name == "pressure" else engine,
+                config.sensors(name),
+                unit,
+                place,
+                config.agree_within.get(name),
             )
             for name, unit in _LOOP_UNITS.items()
         }
@@ -69,6 +78,38 @@ class CoolantLoop:
             },
             **readings,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _AgainstVacuum:
+    """The engine's pressures as absolute ones: a gauge is added to the air's pressure, in bar."""
+
+    engine: EngineLike
+    ambient_bar: float | None
+
+    @classmethod
+    def of(cls, config: LoopConfig, engine: EngineLike | None, place: str) -> _AgainstVacuum | None:
+        """None without an engine; ConfigurationError for what cannot be made absolute."""
+        if engine is None:
+            return None
+        for ref in config.sensors("pressure"):
+            with contextlib.suppress(KeyError):  # the group says which point its device lacks
+                against = engine.reading(ref.device, ref.point).against
+                pressure = f"{place}/pressure: {ref.device}/{ref.point} is"
+                if against == "differential":
+                    raise ConfigurationError(f"{pressure} differential, no pressure of the loop")
+                if against == "gauge" and config.ambient_pressure_bar is None:
+                    raise ConfigurationError(
+                        f"{pressure} gauge: give ambient_pressure_bar (1.013 at sea level), too"
+                    )
+        return cls(engine, config.ambient_pressure_bar)
+
+    def reading(self, device_id: str, point: str) -> Reading:
+        """See EngineLike."""
+        found = self.engine.reading(device_id, point)
+        if found.against != "gauge" or found.value is None or self.ambient_bar is None:
+            return found
+        return replace(found, value=found.value + self.ambient_bar, against="absolute")
 
 
 class SiliconSensor:

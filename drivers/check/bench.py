@@ -28,7 +28,7 @@ from drivers.check.reference import DeviceReference, TableReference
 from drivers.check.sampling import (
     EngineSamples,
     FastReader,
-    mean_values,
+    newest_values,
     unbounded_values,
     wait_settled,
     watch,
@@ -372,7 +372,8 @@ class Bench:
 
         Only Modbus has orders and addresses to be mistaken in.
         """
-        truth = mean_values(
+        # What is true now: a quantity that moved was something else on average.
+        truth = newest_values(
             {name: p.reference for name, p in points.items() if p.reference is not None}
         )
         with self._transport(target) as transport:

@@ -228,8 +228,7 @@ def unbounded_values(
     return {name: value for name, value in values.items() if value is not None}
 
 
-def mean_values(series: Mapping[str, Series]) -> dict[str, float]:
-    """The mean of each series that has values."""
-    return {
-        name: float(each.known().value.mean()) for name, each in series.items() if len(each.known())
-    }
+def newest_values(series: Mapping[str, Series]) -> dict[str, float]:
+    """The newest value of each series that has values."""
+    known = {name: each.known().value for name, each in series.items()}
+    return {name: float(values[-1]) for name, values in known.items() if len(values)}

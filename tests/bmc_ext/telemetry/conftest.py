@@ -65,10 +65,16 @@ class HandEngine:
         unit: str,
         quality: Quality = Quality.OK,
         uncertainty: float | None = None,
+        against: str | None = None,
     ) -> None:
         """Set what a point reads."""
         self.points[device, point] = Reading(
-            value, unit, quality, measured_at=START_S - 0.5, uncertainty=uncertainty
+            value,
+            unit,
+            quality,
+            measured_at=START_S - 0.5,
+            uncertainty=uncertainty,
+            against=against,
         )
 
     def reading(self, device_id: str, point: str) -> Reading:

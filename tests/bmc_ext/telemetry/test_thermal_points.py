@@ -43,6 +43,32 @@ def _loop(make_config: MakeConfig, engine: Any, **changes: Any) -> CoolantLoop:
     return CoolantLoop(config.loops[0], engine)
 
 
+def test_a_gauge_is_added_to_the_air_s_pressure(make_config: MakeConfig, plumbing: Any) -> None:
+    """A loop's pressure is absolute, whatever its sensor measures against."""
+    plumbing.put("d", "pressure.P1", 2.0, "bar", against="gauge")
+    values = _loop(make_config, plumbing, ambient_pressure_bar=0.8).values()
+    assert values.pressure.value == pytest.approx(2.8)
+    plumbing.put("d", "pressure.P1", 2.0, "bar", against="absolute")
+    values = _loop(make_config, plumbing, ambient_pressure_bar=0.8).values()
+    assert values.pressure.value == 2.0
+
+
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [
+        ("gauge", "loops/loop/pressure: d/pressure.P1 is gauge: give ambient_pressure_bar"),
+        ("differential", "loops/loop/pressure: d/pressure.P1 is differential"),
+    ],
+)
+def test_a_pressure_that_cannot_be_made_absolute_is_refused(
+    make_config: MakeConfig, plumbing: Any, against: str, said: str
+) -> None:
+    """A value that is off by the air's pressure is not shown."""
+    plumbing.put("d", "pressure.P1", 2.0, "bar", against=against)
+    with pytest.raises(ConfigurationError, match=said):
+        _loop(make_config, plumbing)
+
+
 def test_a_loop_shows_heat_and_its_uncertainty(make_config: MakeConfig, plumbing: Any) -> None:
     """A full loop at 10 K carries 3.46 MW, to the root sum square of 1 % and twice 0.1 K."""
     values = _loop(make_config, plumbing).values()

@@ -81,3 +81,19 @@ def test_a_table_that_breaks_during_the_check_is_noted(
     found = {f.requirement: f for f in judge(seen) if f.point in (None, "flow.loop")}
     assert found["answers"].verdict is Verdict.PASS
     assert found["accuracy"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_factor_is_named_though_the_quantity_moved(
+    station: Profile,
+    serve_tcp: Callable[[dict[int, SimulatedDevice]], ModbusTcpServer],
+    tmp_path: Path,
+) -> None:
+    """What the device shows now is held against what is true now, not on average."""
+    device = SimulatedDevice(station)
+    device.update(SHOWN | {"flow.loop": 200.0})
+    table = tmp_path / "lab.csv"
+    table.write_text("time,flow.loop\n1,3000\n2,4000\n3,2000\n")
+    target = f"tcp://127.0.0.1:{serve_tcp({1: device}).port}"
+    settings = CheckSettings(station, target, 1, 2.0, reference=TableReference(table))
+    seen = Bench(settings).run()
+    assert [s.text for s in seen.suspicions] == ["flow.loop is 10 times too small"]
