@@ -55,6 +55,13 @@ def test_forty_distinct_maps_are_shipped() -> None:
     )
 
 
+def test_racks_whose_register_map_names_no_parity_have_even() -> None:
+    """Rackmon, whose maps these are, takes even parity where a map is silent."""
+    framings = {name: load_profile(f"ocp.orv3_{name}").transport.framing
+                for name in ("psu", "bbu", "hpr_bbu", "rpu")}  # fmt: skip
+    assert framings == {"psu": "8E1", "bbu": "8E1", "hpr_bbu": "8E1", "rpu": "8N1"}
+
+
 def test_a_copy_of_a_map_counts_once() -> None:
     """A profile whose registers are those of another, or a part of them, is not a new map."""
     one: set[Place] = {(3, register) for register in range(100)}
