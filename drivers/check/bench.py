@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,16 +28,17 @@ from drivers.check.reference import DeviceReference, TableReference
 from drivers.check.sampling import (
     EngineSamples,
     FastReader,
+    Served,
     newest_values,
     unbounded_values,
     wait_settled,
     watch,
 )
-from drivers.check.series import Series
+from drivers.check.series import Series, resolution
 from drivers.check.settings import CheckSettings, checked_pairs
 from drivers.check.suspicion import far_off, scale_suspicion, suspicions
 from drivers.codec import PointCodec
-from drivers.engine import DeviceSpec, DeviceStatistics, Engine
+from drivers.engine import DeviceSpec, Engine
 from drivers.errors import CheckError, TransportError
 from drivers.profile_types import Point
 from drivers.protocol import protocol_named
@@ -245,7 +246,7 @@ class Bench:
 
     # -- in service ------------------------------------------------------------------------------
 
-    def _serve(self, target: str, tap: BusTap | None) -> _Served:
+    def _serve(self, target: str, tap: BusTap | None) -> Served:
         """Let the engine poll device and reference for the whole duration, then pull the cable."""
         settings = self.settings
         specs = [DeviceSpec(_DEVICE, str(settings.profile.path), target, settings.unit)]
@@ -284,7 +285,7 @@ class Bench:
             for check in settings.profile.checks
         ]
         beside = samples[_REFERENCE].series() if _REFERENCE in samples else {}
-        return _Served(own, statistics, checks, pulled, writes, beside)
+        return Served(own, statistics, checks, pulled, writes, beside)
 
     def _shares_bus(self, reference: DeviceReference) -> bool:
         mine = self._protocol.parse_target(self.settings.target)
@@ -337,7 +338,7 @@ class Bench:
         return Reference(text, simulated)
 
     def _points(
-        self, served: _Served, reader: FastReader, reference: Mapping[str, Series]
+        self, served: Served, reader: FastReader, reference: Mapping[str, Series]
     ) -> dict[str, PointObservation]:
         profile, polled, fast = self.settings.profile, served.samples.series(), reader.series()
         points = {}
@@ -351,7 +352,7 @@ class Bench:
                 unit=codec.unit,
                 quantity=None if quantity == "none" else quantity,
                 monotonic=point.monotonic,
-                resolution=codec.resolution(),
+                resolution=resolution(profile, point, polled),
                 own_range=own_range(codec),
                 source_s=profile.groups[point.group].source_s,
                 polled=polled[name],
@@ -391,15 +392,3 @@ class Bench:
             return suspicions(
                 transport, self.settings.unit, self.settings.profile, self._timeout_s(), truth
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What came of the part in service."""
-
-    samples: EngineSamples
-    statistics: DeviceStatistics
-    checks: list[Proof]
-    pulls: list[Pull]
-    writes: list[Proof] | None
-    reference: Mapping[str, Series]

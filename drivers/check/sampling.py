@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from drivers.check.observations import Load
+from drivers.check.observations import Load, Proof, Pull
 from drivers.check.series import Series
 from drivers.codec import QUALITIES, PointCodec
-from drivers.engine import Engine
+from drivers.engine import DeviceStatistics, Engine
 from drivers.errors import TransportError
 from drivers.profile_types import Profile
 from drivers.protocol import GroupPlan, Transport, protocol_named
@@ -88,6 +88,18 @@ class EngineSamples:
         if self._failed.get(text):
             return False
         return True if text in self._held else None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What came of the part in service."""
+
+    samples: EngineSamples
+    statistics: DeviceStatistics
+    checks: list[Proof]
+    pulls: list[Pull]
+    writes: list[Proof] | None
+    reference: Mapping[str, Series]
 
 
 def watch(

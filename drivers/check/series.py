@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drivers.codec import PointCodec
+from drivers.profile_types import Point, Profile
 
 FloatArray = NDArray[np.float64]
 
@@ -99,6 +103,26 @@ def refresh(series: Series) -> Refresh:
         known.poll_s / len(intervals),
         regular=not one_step and float(intervals.std()) < _REGULAR * mean,
     )
+
+
+def resolution(profile: Profile, point: Point, polled: Mapping[str, Series]) -> float:
+    """The largest canonical difference that one step of the point's registers makes; 0 for floats.
+
+    What scales it beside its own registers is taken from the run's samples, by point.
+    """
+    step = PointCodec(point).resolution()
+    if point.fraction is not None:
+        # The fraction's step is a share of the integer's.
+        step *= PointCodec(profile.points[point.fraction]).resolution()
+    for name, factor in ((point.scale_by, _power_of_ten), (point.factor_by, abs)):
+        known = () if name is None else polled[name].known().value
+        step *= max((factor(float(value)) for value in known), default=1.0)
+    return step
+
+
+def _power_of_ten(exponent: float) -> float:
+    power: float = 10.0**exponent
+    return power
 
 
 def falls(series: Series, resolution: float) -> FloatArray:
