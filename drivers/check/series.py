@@ -71,7 +71,7 @@ class Series:
 class Refresh:
     """How often a point takes a new value, all in seconds.
 
-    `interval_s` is the mean time between `changes`, `shortest_s` what a tenth of them stay under,
+    `interval_s` is the mean time between `changes`, `usual_s` what half of them stay under,
     `resolution_s` how well the interval is known, given the poll. `regular` says that the changes
     come like a clock, so that the device and not the signal makes them. None: never changed, or too
     rarely to tell; that is unknown, not slow.
@@ -80,7 +80,7 @@ class Refresh:
     changes: int
     poll_s: float
     interval_s: float | None = None
-    shortest_s: float | None = None
+    usual_s: float | None = None
     resolution_s: float | None = None
     regular: bool = False
 
@@ -99,7 +99,7 @@ def refresh(series: Series) -> Refresh:
         len(fresh),
         known.poll_s,
         mean,
-        float(np.quantile(intervals, 0.1)),
+        float(np.median(intervals)),
         known.poll_s / len(intervals),
         regular=not one_step and float(intervals.std()) < _REGULAR * mean,
     )

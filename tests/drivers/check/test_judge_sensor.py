@@ -194,6 +194,18 @@ def test_the_sampling_rate_is_counted(every_s: float, verdict: str) -> None:
     assert found.numbers["refresh_s"] == pytest.approx(every_s, abs=0.006)
 
 
+@pytest.mark.parametrize(
+    ("pauses", "verdict"), [((0.05, 1.55), "INCONCLUSIVE"), ((0.05, 0.05, 0.05, 1.0), "PASS")]
+)
+def test_some_quick_changes_prove_no_rate(pauses: tuple[float, ...], verdict: str) -> None:
+    """Where the signal pauses most changes must be quick, not a few: bursts are no 10 Hz."""
+    times = np.arange(0.0, 30.0, 0.01)
+    changes = np.cumsum(np.tile(pauses, 60))
+    values = 80.0 + np.sin(np.searchsorted(changes, times + 1e-9, side="right"))
+    found = verdicts(observed("silicon", series(times, values)), None)["sampling-rate"]
+    assert found.verdict == verdict
+
+
 def test_what_never_changed_is_unknown_and_not_slow() -> None:
     """A constant value says nothing about the rate."""
     times = np.arange(0.0, 10.0, 0.01)
