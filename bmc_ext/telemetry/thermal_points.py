@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bmc_ext.domain.heat import is_liquid
 from bmc_ext.domain.heat_energy import NO_HEAT_ENERGY
@@ -109,7 +109,7 @@ class _AgainstVacuum:
         found = self.engine.reading(device_id, point)
         if found.against != "gauge" or found.value is None or self.ambient_bar is None:
             return found
-        return replace(found, value=found.value + self.ambient_bar, against="absolute")
+        return found._replace(value=found.value + self.ambient_bar, against="absolute")
 
 
 class SiliconSensor:

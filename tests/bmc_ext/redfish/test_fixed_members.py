@@ -75,6 +75,8 @@ def test_what_is_shown_goes_and_comes_with_a_device(front: Served) -> None:
     after = _get(front, f"{SENSORS}?$expand=.")
     shown = {member["Id"] for member in after["Members"] if member["Id"].startswith("Device_")}
     assert shown == {f"Device_m_{point}" for point in engine.readings("m")}
+    # A pressure is nothing without what it is against.
+    assert _get(front, f"{SENSORS}/Device_m_pressure.P1")["Name"] == "m pressure.P1 absolute"
 
 
 def test_a_tag_of_our_members_is_not_that_of_a_hosts_beside_them() -> None:
