@@ -14,21 +14,11 @@ from drivers.units import KNOWN_UNITS, conversion
 
 def enforce(profile: Profile, document: ProfileDocument) -> None:
     """Raise the ProfileError of the first rule that the profile breaks, with its line."""
-    _groups(profile, document)
     _points(profile, document)
     _references(profile, document)
     _conditions(document)
     _distinct_in_expressions(profile, document)
     _evidence(profile, document)
-
-
-def _groups(profile: Profile, document: ProfileDocument) -> None:
-    """A reading lives until the next one."""
-    for group in profile.groups.values():
-        slowest_s = max(group.every_s, group.serial_every_s)
-        if group.stale_after_s < slowest_s:
-            reason = f"stale before the next poll, which comes after {1000 * slowest_s:g} ms"
-            raise document.error(("groups", group.name, "stale_after_ms"), reason)
 
 
 def _conditions(document: ProfileDocument) -> None:

@@ -181,7 +181,6 @@ def test_a_file_is_loaded_with_its_defaults(write: Write) -> None:
         ("unit: Hz", "unit: Hz, write: {range: [0, 50]}", 12, "wider than the point's"),
         ("addr: 9,", "addr: 2, fraction: frequency,", 13, "its unit is"),
         ("in: [45, 65]", "in: [65, 45]", 15, "the lower bound is above the upper"),
-        ("stale_after_ms: 500", "stale_after_ms: 90", 10, "stale before the next poll"),
         ("max_regs: 10", "framing: 7E1", 7, "Modbus RTU sends 8 data bits"),
         ("kind: PowerMeter", "kind: PowerMeter\nprotocol: modbus-tcp", 14, "leave 'protocol' out"),
         ("vendor: ACME", "[vendor]: ACME", 3, "a key must be a plain word"),
