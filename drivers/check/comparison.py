@@ -257,13 +257,15 @@ def trend(found: Errors) -> Trend | None:
     return Trend(slope * seconds, 2.0 * deviation * seconds, seconds)
 
 
-def step_in(series: Series) -> tuple[float, float, float] | None:
-    """The clearest step: when, from which level and to which; None when there is none."""
+def step_in(series: Series, first_s: float, last_s: float) -> tuple[float, float, float] | None:
+    """The clearest step between two times: when, from which level and to which; None if none is."""
     known = series.known()
     best: tuple[float, float, float] | None = None
     clearest = _CLEAR
     for k in range(1, len(known)):
         when = float(known.time_s[k - 1] + known.time_s[k]) / 2.0
+        if not first_s <= when <= last_s:
+            continue
         ends = (when - _PLATEAU_S, when - _SHARP_S / 2, when + _SHARP_S / 2, when + _PLATEAU_S)
         a, b, c, d = np.searchsorted(known.time_s, ends)
         before, after = known.value[a:b], known.value[c:d]
@@ -284,7 +286,12 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
 
     None when there is no step, or none that the reference stays at for long enough to answer.
     """
-    found = step_in(reference)
+    known = device.known()
+    if not len(known):
+        return None
+    # A step that the device was not watched at, before and after, says nothing of it.
+    first_s, last_s = float(known.time_s[0]), float(known.time_s[-1])
+    found = step_in(reference, first_s, last_s - min(_HELD_S, (last_s - first_s) / 2.0))
     if found is None:
         return None
     when, low, high = found
@@ -292,7 +299,6 @@ def step_response(device: Series, reference: Series) -> StepResponse | None:
     if held_s < _HELD_S:
         return None
     apart_s = np.abs(reference.known().time_s - when).min()
-    known = device.known()
     before = known.value[(known.time_s >= when - _PLATEAU_S) & (known.time_s <= when)]
     following = known.where((known.time_s > when) & (known.time_s <= when + held_s))
     if not len(before) or not len(following):

@@ -275,6 +275,16 @@ def test_a_slow_reference_times_a_step_no_better_than_it_is_read(
     assert verdicts(observed("flow", series(TIMES, device), lab))["response"].verdict == verdict
 
 
+def test_a_step_before_the_device_was_watched_hides_no_other() -> None:
+    """The table began earlier and shows a larger step there; the device answered the later one."""
+    times = np.arange(-20.0, 30.0, 0.1)
+    truth = np.select([times < -10.0, times < 15.0], [0.0, 1000.0], 1500.0)
+    watched = times >= 0.0
+    device = series(times[watched], truth[watched] + 0.1 * SLOW[: watched.sum()])
+    found = verdicts(observed("flow", device, series(times, truth, 0.5)))["response"]
+    assert found.verdict is Verdict.PASS
+
+
 def test_without_a_step_a_response_is_not_proven() -> None:
     """A slow wave shows a lag, not a response."""
     assert verdicts(biased("flow", 2000.0, 0.0, 0.5))["response"].verdict is Verdict.INCONCLUSIVE
