@@ -185,11 +185,10 @@ typedef struct {
     float
         burst_square[LANES]; /* a transient's, as if it were one sample of this size; of the lane */
     int32_t boxes;
-    float place[TRACK_SEGMENTS_MAX]; /* of each box's middle, in boxes */
-    float rows[2][TRACK_SEGMENTS_MAX]
-              [LANES];              /* of each box: along the magnitude, along the phase */
-    double box_turns, centre_turns; /* of the line in a box, and up to where places count from */
-    const float *re, *im;           /* of the fundamental, referred to the first sample */
+    float place[TRACK_SEGMENTS_MAX];   /* of each box's middle, in boxes */
+    eight rows[2][TRACK_SEGMENTS_MAX]; /* of each box: along the magnitude, along the phase */
+    double box_turns, centre_turns;    /* of the line in a box, and up to where places count from */
+    const float *re, *im;              /* of the fundamental, referred to the first sample */
 } stray_shapes;
 
 /* Over all samples of one channel. */

@@ -39,7 +39,8 @@ INLINE void OF(spread_sample)(scratch *work, int32_t k, OF(weighted_sums) * sums
         sums->square[part] += weighted[part] * x[part];
     }
     sums->power += OF(voltages)(weighted) * four_sample(work, k)[1];
-    for (int tap = 0; tap < FOLD_TAPS; tap++) {
+    /* The first ones last: the sample before has just written them. */
+    for (int tap = FOLD_TAPS - 1; tap >= 0; tap--) {
         float height = work->taps[tap][k];
         for (int part = 0; part < OF(PARTS); part++)
             bins[tap * OF(PARTS) + part] += weighted[part] * height;

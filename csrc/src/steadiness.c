@@ -142,9 +142,9 @@ static int leaks_may_be_seen(const dcpi_window *window, const fold_result *folde
     for (int channel = 0; channel < 2 * window->phases; channel++) {
         int lane = channel_lane(window, channel);
         double fundamental = fundamental_of(folded, lane);
-        if (fundamental > 0 && leaks_of(sums, lane, fundamental) > LEAKS_LEAST &&
-            ((double)strays->largest[lane] > STEP_LEAST ||
-             sqrt(strays->boxes) * (double)strays->jump[lane] > JUMP_LEAST))
+        int moves = (double)strays->largest[lane] > STEP_LEAST ||
+                    sqrt(strays->boxes) * (double)strays->jump[lane] > JUMP_LEAST;
+        if (moves && fundamental > 0 && leaks_of(sums, lane, fundamental) > LEAKS_LEAST)
             return 1;
     }
     return 0;
@@ -224,7 +224,8 @@ static int leaps_a_little(const stray_shapes *strays, int lane, double noise, do
 static void judge(const stray_shapes *strays, int lane, double noise, double step_noise,
                   double burst, steady_verdict *verdict) {
     double largest = (double)strays->largest[lane], jump = (double)strays->jump[lane];
-    int is_line = roundness(strays, lane) < LINE_ROUNDNESS;
+    int moves = largest > TONE_STRAY + noise;
+    int is_line = moves && roundness(strays, lane) < LINE_ROUNDNESS;
     int is_burst = burst > BURST_DISTORTION;
     int is_turning = strays->across[lane] > strays->along[lane];
     int stray = largest > UNSTEADY_STRAY + noise;
@@ -235,7 +236,7 @@ static void judge(const stray_shapes *strays, int lane, double noise, double ste
     int is_jump = !is_step && !is_burst && leaps_a_little(strays, lane, step_noise, &place);
     if (is_burst || is_step || is_jump || (stray && (is_line || largest > LARGE_STRAY)))
         verdict->flags |= DCPI_NON_STATIONARY;
-    if (largest > TONE_STRAY + noise && !is_line && !is_step && !is_jump)
+    if (moves && !is_line && !is_step && !is_jump)
         verdict->flags |= DCPI_INTERHARMONIC;
     if (!(verdict->flags & DCPI_NON_STATIONARY))
         return;

@@ -122,55 +122,49 @@ static box_images images_of(const dcpi_window *window, const fold_result *folded
     return images;
 }
 
-typedef float lane_row[LANES];
-
 /* What each box leaves when the constant fundamental is taken off, relative to it. */
-INLINE void stray_boxes(const box_images *images, const scratch *work, const float *re,
-                        const float *im, float scale, lane_row *along, lane_row *across) {
-    float norm[LANES], mirror_re[LANES], mirror_im[LANES];
-    for (int lane = 0; lane < LANES; lane++) {
-        float size = re[lane] * re[lane] + im[lane] * im[lane];
-        norm[lane] = size > 0 ? scale / size : 0;
-        /* V* over V */
-        mirror_re[lane] = size > 0 ? (re[lane] * re[lane] - im[lane] * im[lane]) / size : 0;
-        mirror_im[lane] = size > 0 ? -2 * re[lane] * im[lane] / size : 0;
-    }
+INLINE void stray_boxes(const box_images *images, const scratch *work, const eight *at_re,
+                        const eight *at_im, float scale, eight *along, eight *across) {
+    eight re = *at_re, im = *at_im, size = re * re + im * im;
+    /* Finite in lanes of nothing, too. */
+    eight share = 1 / (size + FLT_MIN), norm = scale * share;
+    eight turn_re = norm * re, turn_im = norm * im;
+    /* V* over V */
+    eight mirror_re = (re * re - im * im) * share, mirror_im = -2 * re * im * share;
     for (int32_t k = 0; k < images->boxes; k++) {
         const eight *one = work->track[images->first[k]], *two = one + TRACK_KINDS;
         eight box_re = one[TRACK_RE] + two[TRACK_RE], box_im = one[TRACK_IM] + two[TRACK_IM];
         float image_re = images->image_re[k], image_im = images->image_im[k];
-        for (int lane = 0; lane < LANES; lane++) {
-            float x = (box_re[lane] * re[lane] + box_im[lane] * im[lane]) * norm[lane];
-            float y = (box_im[lane] * re[lane] - box_re[lane] * im[lane]) * norm[lane];
-            along[k][lane] = x - 1 - mirror_re[lane] * image_re + mirror_im[lane] * image_im;
-            across[k][lane] =
-                y - images->turned[k] - mirror_re[lane] * image_im - mirror_im[lane] * image_re;
-        }
+        along[k] =
+            box_re * turn_re + box_im * turn_im - 1 - mirror_re * image_re + mirror_im * image_im;
+        across[k] = box_im * turn_re - box_re * turn_im - images->turned[k] - mirror_re * image_im -
+                    mirror_im * image_re;
     }
 }
 
 /* The largest, and the ellipse of all. */
-INLINE void spread_of(lane_row *along, lane_row *across, int32_t boxes, stray_shapes *strays) {
-    float x[LANES] = {0}, y[LANES] = {0}, xx[LANES] = {0}, yy[LANES] = {0}, xy[LANES] = {0};
-    float largest[LANES] = {0}, share = 1 / (float)boxes;
+INLINE void spread_of(const eight *along, const eight *across, int32_t boxes,
+                      stray_shapes *strays) {
+    eight x = {0}, y = {0}, xx = {0}, yy = {0}, xy = {0}, largest = {0};
+    float share = 1 / (float)boxes;
     for (int32_t k = 0; k < boxes; k++) {
-        for (int lane = 0; lane < LANES; lane++) {
-            float a = along[k][lane], b = across[k][lane];
-            float size = a * a + b * b;
-            largest[lane] = size > largest[lane] ? size : largest[lane];
-            x[lane] += a;
-            y[lane] += b;
-            xx[lane] += a * a;
-            yy[lane] += b * b;
-            xy[lane] += a * b;
-        }
+        eight a = along[k], b = across[k], size = a * a + b * b;
+        put_in_order(&size, &largest);
+        x += a;
+        y += b;
+        xx += a * a;
+        yy += b * b;
+        xy += a * b;
     }
+    eight mean_x = share * x, mean_y = share * y;
+    xx = share * xx - mean_x * mean_x;
+    yy = share * yy - mean_y * mean_y;
+    xy = share * xy - mean_x * mean_y;
     for (int lane = 0; lane < LANES; lane++) {
-        float mean_x = share * x[lane], mean_y = share * y[lane];
         strays->largest[lane] = sqrtf(largest[lane]);
-        strays->along[lane] = share * xx[lane] - mean_x * mean_x;
-        strays->across[lane] = share * yy[lane] - mean_y * mean_y;
-        strays->mixed[lane] = share * xy[lane] - mean_x * mean_y;
+        strays->along[lane] = xx[lane];
+        strays->across[lane] = yy[lane];
+        strays->mixed[lane] = xy[lane];
     }
 }
 
@@ -204,26 +198,23 @@ INLINE void fill_parabolas(const float *place, int32_t count, parabolas *basis) 
 }
 
 /* Largest distance of the rows from their least-squares parabolas. */
-INLINE void off_parabola(lane_row *rows, const float *place, int32_t count, float *largest) {
-    float mean[LANES] = {0}, slope[LANES] = {0}, bend[LANES] = {0}, share = 1 / (float)count;
+INLINE void off_parabola(const eight *rows, const float *place, int32_t count, float *largest) {
+    eight mean = {0}, slope = {0}, bend = {0}, least = {0}, most = {0};
+    float share = 1 / (float)count;
     parabolas basis;
     fill_parabolas(place, count, &basis);
     for (int32_t k = 0; k < count; k++) {
-        for (int lane = 0; lane < LANES; lane++) {
-            mean[lane] += rows[k][lane] * share;
-            slope[lane] += rows[k][lane] * basis.slope[k];
-            bend[lane] += rows[k][lane] * basis.bend[k];
-        }
+        mean += rows[k] * share;
+        slope += rows[k] * basis.slope[k];
+        bend += rows[k] * basis.bend[k];
+    }
+    for (int32_t k = 0; k < count; k++) {
+        eight off = rows[k] - mean - slope * basis.slope[k] - bend * basis.bend[k], same = off;
+        put_in_order(&same, &most);
+        put_in_order(&least, &off);
     }
     for (int lane = 0; lane < LANES; lane++)
-        largest[lane] = 0;
-    for (int32_t k = 0; k < count; k++) {
-        for (int lane = 0; lane < LANES; lane++) {
-            float fitted = mean[lane] + slope[lane] * basis.slope[k] + bend[lane] * basis.bend[k];
-            float off = fabsf(rows[k][lane] - fitted);
-            largest[lane] = off > largest[lane] ? off : largest[lane];
-        }
-    }
+        largest[lane] = most[lane] > -least[lane] ? most[lane] : -least[lane];
 }
 
 /* Excess of the roughest box over the median one, as the square of one sample that was off. */
@@ -257,9 +248,10 @@ INLINE void bursts(const box_images *images, const scratch *work, const segment_
 
 WIDER_CLONES static void fill_strays(const box_images *images, const scratch *work,
                                      const fold_result *folded, stray_shapes *strays) {
-    lane_row *along = strays->rows[0], *across = strays->rows[1];
+    eight *along = strays->rows[0], *across = strays->rows[1];
     float scale = (float)(M_SQRT1_2 / folded->segments.length);
-    stray_boxes(images, work, folded->re + LANES, folded->im + LANES, scale, along, across);
+    stray_boxes(images, work, (const eight *)(const void *)(folded->re + LANES),
+                (const eight *)(const void *)(folded->im + LANES), scale, along, across);
     spread_of(along, across, images->boxes, strays);
     off_parabola(across, images->place, images->boxes, strays->jump);
     bursts(images, work, &folded->segments, strays->burst_square);
