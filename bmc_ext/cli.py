@@ -58,12 +58,7 @@ class _Commands(click.Group):
         entry = _from_other_rooms().get(cmd_name)
         if entry is None:
             return None
-        try:
-            loaded: click.Command = entry.load()
-        except ModuleNotFoundError as error:
-            raise click.ClickException(
-                f"{cmd_name} needs {error.name}: pip install 'dcpi-bmc[emulator]'"
-            ) from error
+        loaded: click.Command = entry.load()
         return loaded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import threading
 import time
@@ -87,6 +88,8 @@ def emulate(
     of them writes is seen by all. What they know of workloads, grid signals and subscriptions is
     their own.
     """
+    if importlib.util.find_spec("sushy_tools") is None:
+        raise click.ClickException("emulate needs sushy-tools: pip install 'dcpi-bmc[emulator]'")
     console = Console(stderr=True)
     path = state_dir or default_state_path() / "emulator"
     if port and port + count - 1 > 65535:

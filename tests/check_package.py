@@ -28,6 +28,7 @@ def main() -> None:
         check_contents(wheel)
         python = install(wheel, scratch)
         check_analyze(python, scratch)
+        check_emulate(python, scratch)
     print(f"package: {wheel.name} builds from its sdist, installs alone and analyses truly")
 
 
@@ -89,6 +90,15 @@ def check_analyze(python: Path, scratch: Path) -> None:
         phase = window["phases"][0]
         close(phase["v_rms"], VOLTS)
         close(phase["p_w"], VOLTS * AMPS * math.cos(PHASE_RAD))
+
+
+def check_emulate(python: Path, scratch: Path) -> None:
+    """Without sushy-tools `dcpi-bmc emulate` ends with the one line that says how to get it."""
+    command = [python.parent / "dcpi-bmc", "emulate", "--port", "0", "--state-dir", scratch / "s"]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    wanted = "dcpi-bmc: emulate needs sushy-tools: pip install 'dcpi-bmc[emulator]'\n"
+    if (done.returncode, done.stderr) != (1, wanted):
+        raise SystemExit(f"package: emulate ends with {done.returncode}: {done.stderr}")
 
 
 def write_recording(folder: Path) -> Path:
